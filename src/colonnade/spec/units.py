@@ -1,0 +1,39 @@
+"""Quantities as people write them: "250ms", "1.5s", "2m", "10MB", "99.95%". Pure."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator
+
+_DURATION = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE = {"B": 1, "kB": 1000, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+
+def parse_duration_s(value: object) -> object:
+    """Seconds from "250ms", "1.5s", "2m", "1h", "7d" or a bare number of seconds."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)\s*", value)
+        if match is None:
+            raise ValueError('expected a duration such as "250ms", "5s" or "2m"')
+        return float(match[1]) * _DURATION[match[2]]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError('expected a duration such as "250ms", "5s" or "2m"')
+    return float(value)
+
+
+def parse_size_bytes(value: object) -> object:
+    """Bytes from "10MB", "512KiB" or a bare number of bytes."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kKMG]i?B|B)\s*", value)
+        if match is None:
+            raise ValueError('expected a size such as "512KiB" or "10MB"')
+        return int(float(match[1]) * _SIZE[match[2]])
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError('expected a size such as "512KiB" or "10MB"')
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(parse_duration_s)]
+Bytes = Annotated[int, BeforeValidator(parse_size_bytes)]
