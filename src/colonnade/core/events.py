@@ -25,7 +25,7 @@ EVENTS_FILE_BYTES_MAX = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened. `at_s` is wall time (seconds since the epoch), `seq` counts from 1 per state directory."""
+    """Something that happened. `at_s` is wall time (seconds since the epoch), `seq` counts from 1."""
 
     seq: int
     at_s: float

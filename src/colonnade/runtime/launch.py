@@ -1,0 +1,122 @@
+"""The command and the environment of one replica. Pure, apart from nothing.
+
+Twelve-factor: everything an application needs to know comes in its environment (PORT, <SERVICE>_URL, DATABASE_URL),
+its output goes to a file, SIGTERM stops it.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+from colonnade.core.processes import SYSTEM_MARK, Command, Credentials
+from colonnade.runtime.state import ReplicaId, ReplicaPolicy
+
+REPLICA_MARK = "COLONNADE_REPLICA"
+"""`backend/3`: an application may show it, and a controller finds by it what its predecessor had just started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Application:
+    """What the probe found behind an import string: `module:name`, and how to call it."""
+
+    kind: Literal["wsgi", "asgi"]
+    target: str
+    is_factory: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaGroup:
+    """Replicas of one size; most services have one group."""
+
+    count: int
+    weight: int = 1
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePlan:
+    """Everything needed to start any replica of one service. `env` is complete but for what differs per replica."""
+
+    name: str
+    run: Application | Sequence[str]
+    """An application for Granian, or an argv with $PORT in it."""
+    directory: Path
+    env: Mapping[str, str] = field(repr=False)
+    threads: int
+    groups: tuple[ReplicaGroup, ...]
+    health_path: str
+    policy: ReplicaPolicy
+    stop_timeout_s: float
+    memory_bytes_max: int | None
+    credentials: Credentials | None
+    log_directory: Path
+    python: str = sys.executable
+
+    def group_of(self, number: int) -> ReplicaGroup:
+        """The group that replica `number` belongs to; numbers beyond the groups belong to the last."""
+        for group in self.groups:
+            if number <= group.count:
+                return group
+            number -= group.count
+        return self.groups[-1]
+
+
+def split_command(command: str | Sequence[str]) -> list[str]:
+    """A command line as a shell would split it; nothing is expanded and no shell ever runs it."""
+    return shlex.split(command) if isinstance(command, str) else list(command)
+
+
+def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command:
+    """How to start `replica` on `port`."""
+    env = {
+        **plan.env,
+        **plan.group_of(replica.number).env,
+        "PORT": str(port),
+        REPLICA_MARK: str(replica),
+        "PYTHONUNBUFFERED": "1",
+    }
+    if isinstance(plan.run, Application):
+        argv = granian_argv(plan.python, plan.run, port, plan.threads)
+    else:
+        argv = [Template(part).safe_substitute(env) for part in plan.run]
+    return Command(
+        argv=argv,
+        cwd=plan.directory,
+        env=env,
+        log_path=log_path(plan.log_directory, replica),
+        credentials=plan.credentials,
+    )
+
+
+def granian_argv(python: str, app: Application, port: int, threads: int) -> list[str]:
+    """Granian with one worker. No respawn and no backpressure of its own: the gateway limits and we replace."""
+    argv = [python, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
+    argv += ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
+    if app.kind == "wsgi":
+        # One more than the gateway ever sends, so that a health check never waits behind work.
+        argv += ["--blocking-threads", str(threads + 1), "--no-ws"]
+    if app.is_factory:
+        argv.append("--factory")
+    return [*argv, app.target]
+
+
+def log_path(directory: Path, replica: ReplicaId) -> Path:
+    return directory / f"{replica.service}-{replica.number}.log"
+
+
+def base_environment(inherited: Mapping[str, str], mark: str, credentials: Credentials | None) -> dict[str, str]:
+    """The environment every child gets: the caller's, less what would mislead it, with the system's mark."""
+    env = {key: value for key, value in inherited.items() if not key.startswith(("GRANIAN_", "COLONNADE_"))}
+    env[SYSTEM_MARK] = mark
+    if credentials is not None:
+        env.update(HOME=credentials.home, USER=credentials.user_name, LOGNAME=credentials.user_name)
+        # Paths of the caller's own session; the dropped user can neither read nor write them.
+        for key in ("XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "SSH_AUTH_SOCK"):
+            env.pop(key, None)
+    return env

@@ -1,0 +1,44 @@
+"""The life of a replica as a table: every edge there is, with what it means.
+
+`decide.py` picks edges, the controller follows them through `check_transition`, and a test proves that each goal
+that `decide` can set has an edge here. None stands for "no such replica".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from colonnade.core.errors import Bug
+from colonnade.runtime.state import ReplicaState
+
+S = ReplicaState
+
+TRANSITIONS: Mapping[tuple[ReplicaState | None, ReplicaState | None], str] = {
+    (None, S.STARTING): "wanted and not there: start it",
+    (S.STARTING, S.READY): "it answered its readiness probe: into rotation",
+    (S.STARTING, S.WAITING): "it ended, or was killed for not getting ready: start again after the back-off",
+    (S.STARTING, S.STOPPING): "no longer wanted before it ever served: nothing to drain",
+    (S.READY, S.WAITING): "it died, or was killed for being stuck: start again after the back-off",
+    (S.READY, S.DRAINING): "no longer wanted: out of rotation, let it finish",
+    (S.DRAINING, S.STOPPING): "nothing in flight, or its time is up: SIGTERM",
+    (S.DRAINING, S.READY): "wanted again before it stopped: back into rotation",
+    (S.DRAINING, None): "it ended by itself while draining",
+    (S.STOPPING, None): "nothing of its group runs any more",
+    (S.WAITING, S.STARTING): "its back-off is over",
+    (S.WAITING, None): "no longer wanted while it waited",
+}
+
+
+class IllegalTransition(Bug):
+    """An edge that is not in the table."""
+
+
+def check_transition(subject: str, old: ReplicaState | None, new: ReplicaState | None) -> str:
+    """The meaning of the edge. Raises IllegalTransition when there is none."""
+    try:
+        return TRANSITIONS[old, new]
+    except KeyError:
+        name = {None: "absent"}
+        raise IllegalTransition(
+            f"no way from {old.value if old else name[None]} to {new.value if new else name[None]}", subject=subject
+        ) from None
