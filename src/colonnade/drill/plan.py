@@ -1,0 +1,79 @@
+"""What one run of load is, decided before it starts. Plain data: it can be printed, stored and sent to a process.
+
+Read next: `runner`, which carries it out.
+"""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from colonnade.core.errors import SpecError
+from colonnade.drill.arrivals import Arrivals
+from colonnade.drill.ledger import Kind
+from colonnade.drill.workload import BLOG, Action, Workload
+
+OPERATIONS_MAX = 2_000_000
+"""The ledger stays in memory, at about 400 bytes an operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """One run: how much, for how long, of what, and from which seed. Raises SpecError when it cannot be carried out."""
+
+    url: str
+    rate_per_s: float
+    duration_s: float
+    run_id: str
+    """Unique among all runs against one system, or the check would find the writes of an earlier run."""
+    write_share: float = 0.2
+    seed: int = 1
+    arrivals: Arrivals = Arrivals.POISSON
+    workload: Workload = field(default=BLOG)
+    timeout_s: float = 10.0
+    """How long an operation may take from its start, retries included. Above the gateway's own waiting times, so
+    that it is the system that gives up first; below what anyone would wait for a page."""
+    in_flight_max: int = 2_000
+    """Beyond this an operation is recorded as not sent, and the run cannot be judged. Bounds memory and sockets."""
+
+    def __post_init__(self) -> None:
+        for name in ("rate_per_s", "duration_s", "timeout_s", "in_flight_max"):
+            if not getattr(self, name) > 0:
+                raise _refusal(name, f"must be above 0, got {getattr(self, name)}")
+        if not 0 <= self.write_share <= 1:
+            raise _refusal("write_share", f"must be between 0 and 1, got {self.write_share}")
+        if self.rate_per_s * self.duration_s > OPERATIONS_MAX:
+            raise _refusal(
+                "duration_s", f"{self.rate_per_s:g}/s for {self.duration_s:g} s is over {OPERATIONS_MAX:,} operations"
+            )
+        if not self.run_id.isalnum() or not self.run_id.isascii():
+            raise _refusal("run_id", f"must consist of letters and digits, got {self.run_id!r}")
+        for kind, share in ((Kind.WRITE, self.write_share), (Kind.READ, 1 - self.write_share)):
+            if share > 0 and not any(a.kind is kind and a.weight > 0 and not a.needs_id for a in self.workload.actions):
+                raise _refusal("workload", f"has no {kind} that can be sent before any item is known")
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> "Plan":
+        """Read back what `to_json` wrote. Raises ValueError, TypeError or KeyError for anything else."""
+        fields = json.loads(text)
+        workload = fields["workload"]
+        workload["actions"] = tuple(_action(action) for action in workload["actions"])
+        fields["workload"] = Workload(**workload)
+        fields["arrivals"] = Arrivals(fields["arrivals"])
+        return Plan(**fields)
+
+
+def _action(fields: dict[str, object]) -> Action:
+    headers = fields["headers"]
+    if not isinstance(headers, list):
+        raise TypeError(f"headers must be a list, got {headers!r}")
+    kind = Kind(str(fields["kind"]))
+    return Action(**{**fields, "kind": kind, "headers": tuple((name, value) for name, value in headers)})  # type: ignore[arg-type]
+
+
+def _refusal(name: str, problem: str) -> SpecError:
+    option = "--" + {"rate_per_s": "rate", "duration_s": "duration", "timeout_s": "timeout"}.get(name, name).replace(
+        "_", "-"
+    )
+    return SpecError(f"{name} {problem}", hint=f"give another value with {option}", subject="load plan")

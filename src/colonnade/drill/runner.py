@@ -1,0 +1,209 @@
+"""Carries out a plan: sends every operation at its intended time, whatever has become of the earlier ones.
+
+An open loop: operations overlap as far as the system makes them, up to a named maximum. Everything that happens is
+written down once, in the ledger, and nothing is judged here.
+Never sends a write twice. A read whose kept-alive connection ended under it, before a byte of reply, is sent once
+more on a new connection, as every browser does; the ledger counts that.
+Read next: `summary` for what a history says, `apart` for a run in a process of its own.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+from time import monotonic
+
+from colonnade.drill.arrivals import intended_offsets
+from colonnade.drill.connection import Attempt, ExchangeFailed
+from colonnade.drill.history import History
+from colonnade.drill.ledger import ErrorKind, Kind, Operation, Outcome, classify
+from colonnade.drill.mix import KnownIds, Mix, Request
+from colonnade.drill.plan import Plan
+from colonnade.drill.pool import Pool
+from colonnade.drill.response import ReplyParser
+from colonnade.drill.target import Target
+
+NAP_S_MAX = 0.25
+"""Longest sleep between two looks at `stop`, so that a slow rate does not delay the end of a run."""
+BURST_MAX = 16
+"""Overdue sends in a row before replies get a turn; chosen by feel."""
+
+
+def _ignore(_: Operation) -> None:
+    """What observes a run that nobody observes."""
+
+
+async def run_load(
+    plan: Plan,
+    target: Target,
+    *,
+    known_ids: Sequence[str] = (),
+    observe: Callable[[Operation], None] = _ignore,
+    stop: asyncio.Event | None = None,
+) -> History:
+    """Send the planned load and return what happened.
+
+    Ends at most `duration_s + timeout_s` after its start, and a second for closing. `observe` is called with each
+    operation as it ends and must be quick: it runs on the time of the generator. Setting `stop` ends the sending;
+    what is in flight is waited for.
+    """
+    run = _Run(plan, target, known_ids, observe)
+    try:
+        return await run.carry_out(stop or asyncio.Event())
+    finally:
+        await run.pool.close()
+
+
+class _Run:
+    def __init__(
+        self, plan: Plan, target: Target, known_ids: Sequence[str], observe: Callable[[Operation], None]
+    ) -> None:
+        self.pool = Pool(target)
+        self._plan = plan
+        self._observe = observe
+        self._operations: list[Operation] = []
+        self._in_flight = 0
+        # Separate streams, so that what the system answers cannot shift the times or the kinds.
+        self._arrivals_random = Random(f"{plan.seed} arrivals")  # noqa: S311 a workload is no secret
+        self._known_ids = KnownIds(Random(f"{plan.seed} ids"), known_ids)  # noqa: S311
+        self._mix = Mix(plan, target.host_header, self._known_ids, Random(f"{plan.seed} mix"))  # noqa: S311
+
+    async def carry_out(self, stop: asyncio.Event) -> History:
+        cpu_s_before = time.process_time()
+        started_at = monotonic()
+        plan = self._plan
+        offsets = intended_offsets(plan.arrivals, plan.rate_per_s, plan.duration_s, self._arrivals_random)
+        overdue = 0
+        async with asyncio.TaskGroup() as tasks:
+            for operation_id, offset_s in enumerate(offsets):
+                intended_at = started_at + offset_s
+                overdue = await _wait_until(intended_at, overdue, stop)
+                if stop.is_set():
+                    break
+                request = self._mix.next_request(operation_id, intended_at)
+                if self._in_flight >= plan.in_flight_max:
+                    self._record_saturated(operation_id, request, intended_at)
+                    continue
+                self._in_flight += 1
+                tasks.create_task(self._operate(operation_id, request, intended_at))
+            stopped_at = monotonic() if stop.is_set() else None
+        return History(
+            plan=plan,
+            operations=tuple(self._operations),
+            started_at=started_at,
+            ended_at=monotonic(),
+            stopped_at=stopped_at,
+            cpu_s=time.process_time() - cpu_s_before,
+            connections_opened=self.pool.opened_count,
+            dead_idle_connections=self.pool.dead_idle_count,
+        )
+
+    async def _operate(self, operation_id: int, request: Request, intended_at: float) -> None:
+        started_at = monotonic()
+        attempts: list[Attempt] = []
+        reply: ReplyParser | None = None
+        error: str | None = None
+        try:
+            async with asyncio.timeout(self._plan.timeout_s):
+                reply = await self._send(request, attempts)
+        except ExchangeFailed as failure:
+            error = failure.kind
+        except TimeoutError:
+            error = ErrorKind.REPLY_TIMEOUT if attempts[-1].sent_at else ErrorKind.CONNECT_TIMEOUT
+        finally:
+            self._in_flight -= 1
+        done_at = monotonic()
+        status = reply.status if reply else None
+        is_expected = request.action.is_expected(status)
+        if status is not None and not is_expected:
+            error = f"http_{status}"
+        last = attempts[-1]
+        outcome = classify(
+            request.action.kind,
+            was_sent=any(attempt.sent_at is not None for attempt in attempts),
+            is_expected=is_expected,
+            status=status,
+        )
+        self._record(
+            Operation(
+                id=operation_id,
+                kind=request.action.kind,
+                action=request.action.name,
+                token=request.token,
+                intended_at=intended_at,
+                started_at=started_at,
+                sent_at=attempts[0].sent_at,
+                first_byte_at=last.first_byte_at,
+                done_at=done_at,
+                outcome=outcome,
+                status=status,
+                error=error,
+                served_by=reply.headers.get("x-served-by") if reply else None,
+                bytes_received=last.bytes_received,
+                retries=len(attempts) - 1,
+                on_reused_connection=last.on_reused_connection,
+            )
+        )
+        if outcome is Outcome.OK and request.token is not None and reply is not None:
+            self._learn(reply, done_at)
+
+    async def _send(self, request: Request, attempts: list[Attempt]) -> ReplyParser:
+        try:
+            return await self._exchange(request, attempts, is_retry=False)
+        except ExchangeFailed as failure:
+            if failure.kind is not ErrorKind.CLOSED_ON_REUSE or request.action.kind is Kind.WRITE:
+                raise
+        return await self._exchange(request, attempts, is_retry=True)
+
+    async def _exchange(self, request: Request, attempts: list[Attempt], *, is_retry: bool) -> ReplyParser:
+        attempt = Attempt()
+        attempts.append(attempt)
+        connection = await (self.pool.open() if is_retry else self.pool.take())
+        reply = await connection.exchange(request.data, attempt)
+        self.pool.give_back(connection)
+        return reply
+
+    def _learn(self, reply: ReplyParser, now: float) -> None:
+        """Remember the new item, where the reply names it; a reply in another shape only gives reads less choice."""
+        try:
+            item = json.loads(bytes(reply.body))
+        except ValueError:
+            return
+        if isinstance(item, dict) and isinstance(item_id := item.get("id"), (int, str)):
+            self._known_ids.learn(str(item_id), now)
+
+    def _record_saturated(self, operation_id: int, request: Request, intended_at: float) -> None:
+        now = monotonic()
+        self._record(
+            Operation(
+                id=operation_id,
+                kind=request.action.kind,
+                action=request.action.name,
+                token=request.token,
+                intended_at=intended_at,
+                started_at=now,
+                sent_at=None,
+                first_byte_at=None,
+                done_at=now,
+                outcome=Outcome.FAILED,
+                error=ErrorKind.GENERATOR_SATURATED,
+            )
+        )
+
+    def _record(self, operation: Operation) -> None:
+        self._operations.append(operation)
+        self._observe(operation)
+
+
+async def _wait_until(moment: float, overdue: int, stop: asyncio.Event) -> int:
+    """Sleep until the moment, or until `stop` is set. Returns how many sends in a row have been overdue."""
+    if moment <= monotonic():
+        if overdue >= BURST_MAX:
+            await asyncio.sleep(0)
+            return 0
+        return overdue + 1
+    # In slices, because waiting for the event and the moment together would cost a task for every send.
+    while not stop.is_set() and (left_s := moment - monotonic()) > 0:  # noqa: ASYNC110
+        await asyncio.sleep(min(left_s, NAP_S_MAX))
+    return 0

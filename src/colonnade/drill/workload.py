@@ -1,0 +1,81 @@
+"""What the load consists of, as data: which requests, how often, how a write is marked and found again.
+
+Actions are templates, so a workload can be printed, sent to another process and read from a file. Placeholders:
+`{id}` an item that is known to exist, `{token}` the unique mark of a write, `{key}` a fresh idempotency key.
+Never sends anything. Read next: `mix`, which fills the templates in.
+"""
+
+from dataclasses import dataclass
+
+from colonnade.drill.ledger import Kind
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One kind of request. `weight` is relative to the other actions of its kind."""
+
+    name: str
+    kind: Kind
+    method: str
+    path: str
+    weight: float = 1.0
+    headers: tuple[tuple[str, str], ...] = ()
+    body: str = ""
+    status_min: int = 200
+    status_max: int = 299
+    """An answer within these bounds is what the action expects; a form that redirects says 303."""
+
+    def __post_init__(self) -> None:
+        texts = (self.method, self.path, *(text for header in self.headers for text in header))
+        if any("\r" in text or "\n" in text for text in texts):
+            raise ValueError(f"action {self.name!r} has a line break in its method, path or headers")
+        if not self.path.startswith("/") or self.weight < 0:
+            raise ValueError(f"action {self.name!r} needs a path that begins with / and a weight of at least 0")
+        if self.kind is Kind.WRITE and "{token}" not in self.path + self.body:
+            raise ValueError(f"write {self.name!r} does not carry {{token}}, so no check could ever find it")
+
+    @property
+    def needs_id(self) -> bool:
+        return "{id}" in self.path or "{id}" in self.body
+
+    def is_expected(self, status: int | None) -> bool:
+        """Whether this status is the answer that the action asks for."""
+        return status is not None and self.status_min <= status <= self.status_max
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A mix of actions, and how to find its writes again."""
+
+    name: str
+    actions: tuple[Action, ...]
+    list_path: str
+    """JSON list of what the system holds, by page: `{page}` counts from 1, `{per_page}` is the size."""
+    text_field: str
+    """The field of a listed item that carries the token."""
+    sql: str
+    """Query for (id, text) of what was written; its one parameter is a LIKE pattern."""
+
+
+BLOG = Workload(
+    name="blog",
+    actions=(
+        Action("home", Kind.READ, "GET", "/", weight=3),
+        Action("post_page", Kind.READ, "GET", "/post/{id}", weight=3),
+        Action("list_posts", Kind.READ, "GET", "/api/posts?page=1", weight=2),
+        Action("get_post", Kind.READ, "GET", "/api/posts/{id}", weight=2),
+        Action(
+            "create_post",
+            Kind.WRITE,
+            "POST",
+            "/api/posts",
+            headers=(("Content-Type", "application/json"), ("Idempotency-Key", "{key}")),
+            body='{"title": "{token}", "content": "Written by a drill to be found again: {token}."}',
+        ),
+    ),
+    list_path="/api/posts?page={page}&per_page={per_page}",
+    text_field="title",
+    sql="SELECT id::text, title FROM posts WHERE title LIKE %s",
+)
+
+WORKLOADS = {BLOG.name: BLOG}
