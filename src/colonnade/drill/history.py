@@ -3,8 +3,11 @@
 Plain data. Read next: `summary`.
 """
 
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
 
+from colonnade.drill import ledger
 from colonnade.drill.ledger import Operation
 from colonnade.drill.plan import Plan
 
@@ -26,3 +29,22 @@ class History:
     connections_opened: int = 0
     dead_idle_connections: int = 0
     """Kept-alive connections that the server had closed, found before they were used."""
+
+
+def to_lines(history: History) -> Iterator[str]:
+    """The whole history as JSON lines: the run first, then every operation."""
+    head = {name: getattr(history, name) for name in _FIGURES}
+    yield json.dumps({"plan": history.plan.to_json(), **head})
+    for operation in history.operations:
+        yield ledger.to_line(operation)
+
+
+def from_lines(lines: Iterable[str]) -> History:
+    """Read back what `to_lines` wrote. Raises ValueError, TypeError or KeyError for anything else."""
+    rest = iter(lines)
+    head = json.loads(next(rest, ""))
+    plan = Plan.from_json(head.pop("plan"))
+    return History(plan=plan, operations=tuple(ledger.from_lines(rest)), **head)
+
+
+_FIGURES = tuple(field.name for field in fields(History) if field.name not in ("plan", "operations"))

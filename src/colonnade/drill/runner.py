@@ -39,18 +39,19 @@ async def run_load(
     target: Target,
     *,
     known_ids: Sequence[str] = (),
+    start_at: float | None = None,
     observe: Callable[[Operation], None] = _ignore,
     stop: asyncio.Event | None = None,
 ) -> History:
     """Send the planned load and return what happened.
 
-    Ends at most `duration_s + timeout_s` after its start, and a second for closing. `observe` is called with each
-    operation as it ends and must be quick: it runs on the time of the generator. Setting `stop` ends the sending;
-    what is in flight is waited for.
+    Starts at `start_at` of the monotonic clock, or at once. Ends at most `duration_s + timeout_s` after that, and a
+    second for closing. `observe` is called with each operation as it ends and must be quick: it runs on the time of
+    the generator. Setting `stop` ends the sending; what is in flight is waited for.
     """
     run = _Run(plan, target, known_ids, observe)
     try:
-        return await run.carry_out(stop or asyncio.Event())
+        return await run.carry_out(monotonic() if start_at is None else start_at, stop or asyncio.Event())
     finally:
         await run.pool.close()
 
@@ -69,9 +70,8 @@ class _Run:
         self._known_ids = KnownIds(Random(f"{plan.seed} ids"), known_ids)  # noqa: S311
         self._mix = Mix(plan, target.host_header, self._known_ids, Random(f"{plan.seed} mix"))  # noqa: S311
 
-    async def carry_out(self, stop: asyncio.Event) -> History:
+    async def carry_out(self, started_at: float, stop: asyncio.Event) -> History:
         cpu_s_before = time.process_time()
-        started_at = monotonic()
         plan = self._plan
         offsets = intended_offsets(plan.arrivals, plan.rate_per_s, plan.duration_s, self._arrivals_random)
         overdue = 0
