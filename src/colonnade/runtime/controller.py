@@ -364,7 +364,11 @@ class RuntimeController:
     def _save(self) -> None:
         entries = [
             RegisteredReplica(
-                key, record.process.identity, record.observed.port, record.observed.history.total_restarts
+                key,
+                record.process.identity,
+                record.observed.port,
+                record.observed.state is ReplicaState.READY,
+                record.observed.history.total_restarts,
             )
             for key, record in self._replicas.items()
             if record.process is not None and record.observed.port is not None

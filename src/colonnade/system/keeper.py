@@ -1,0 +1,257 @@
+"""The keeper: a store of listening sockets that starts the controller again when it dies. No policy, no imports
+beyond the standard library, a few megabytes.
+
+It opens each listener once, hands out copies, reaps whatever is orphaned below it (child subreaper), and ends when
+the controller says that the system is finished. When the keeper itself is killed, the controller starts a new one
+with its own copies: `--inherit`, `--controller-pid` and `--link` are for that.
+
+    python -m colonnade.system.keeper --state DIR [--inherit NAME=FD …] [--controller-pid PID --link FD]
+
+Messages on the link (SOCK_SEQPACKET, JSON), controller → keeper: {"listen": {name, host, port}} answered by
+{"ok": true, "fd": N} with the descriptor or {"error": text, "errno": n}; {"list": true} answered by all names with
+their descriptors; {"close": name}; {"finished": true}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import fcntl
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from typing import Any
+
+from colonnade.system import sockets
+
+PR_SET_CHILD_SUBREAPER = 36
+RESTART_DELAY_MAX_S = 5.0
+STABLE_AFTER_S = 10.0
+"""A controller that lived this long is started again at once."""
+
+
+class Keeper:
+    def __init__(self, state_directory: str, listeners: dict[str, int]) -> None:
+        self.state_directory = state_directory
+        self.listeners = listeners
+        self.controller_pid = 0
+        self.controller_pidfd = -1
+        self.link: socket.socket | None = None
+        self.is_finished = False
+        self.restart_delay_s = 0.0
+        self.started_at_s = 0.0
+
+    def record(self) -> None:
+        """What a later keeper needs to find these sockets again; written whole, then renamed."""
+        entries = {}
+        for name, descriptor in self.listeners.items():
+            address = sockets.local_address(descriptor)
+            if address is not None:
+                entries[name] = {"host": address[0], "port": address[1], "fd": descriptor}
+        path = os.path.join(self.state_directory, "listeners.json")
+        try:
+            with open(f"{path}.new", "w", encoding="utf-8") as file:
+                json.dump(entries, file)
+            os.replace(f"{path}.new", path)
+        except OSError as error:
+            log(f"{path} could not be written ({error}): a later keeper would have to bind the ports anew")
+
+    def start_controller(self) -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        os.set_inheritable(theirs.fileno(), True)
+        argv = [sys.executable, "-m", "colonnade.system.controller"]
+        argv += ["--state", self.state_directory, "--link", str(theirs.fileno()), "--keeper-pid", str(os.getpid())]
+        child = subprocess.Popen(  # the log is our own stdout, inherited
+            argv, pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL
+        )
+        child.returncode = 0  # we reap by waitpid(-1), not through Popen
+        theirs.close()
+        self.watch(child.pid, ours)
+
+    def watch(self, pid: int, link: socket.socket) -> None:
+        self.link = link
+        self.controller_pid = pid
+        self.controller_pidfd = os.pidfd_open(pid)
+        self.started_at_s = time.monotonic()
+
+    def run(self, wakeup: socket.socket) -> int:
+        while True:
+            watched: list[Any] = [wakeup, self.controller_pidfd]
+            if self.link is not None:
+                watched.append(self.link)
+            readable, _, _ = select.select(watched, [], [])
+            if wakeup in readable:
+                self.on_signals(wakeup.recv(1024))
+            if self.link is not None and self.link in readable:
+                self.on_message()
+            if self.controller_pidfd in readable:
+                self.reap()
+                if self.is_finished:
+                    return 0
+                self.restart_controller()
+
+    def on_signals(self, numbers: bytes) -> None:
+        if {signal.SIGTERM, signal.SIGINT} & set(numbers):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.controller_pidfd, signal.SIGTERM)
+        self.reap()
+
+    def reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+    def restart_controller(self) -> None:
+        lived_s = time.monotonic() - self.started_at_s
+        os.close(self.controller_pidfd)
+        if self.link is not None:
+            self.link.close()
+        self.restart_delay_s = (
+            0.0 if lived_s >= STABLE_AFTER_S else min(RESTART_DELAY_MAX_S, max(0.05, self.restart_delay_s * 2))
+        )
+        log(f"controller {self.controller_pid} ended after {lived_s:.1f} s; next in {self.restart_delay_s:.2f} s")
+        time.sleep(self.restart_delay_s)
+        self.start_controller()
+
+    def on_message(self) -> None:
+        link = self.link
+        if link is None:
+            return
+        try:
+            received = sockets.receive_message(link)
+            if received is None:
+                self.drop_link()
+                return
+            answer, descriptors = self.handle(received[0])
+            sockets.send_message(link, answer, descriptors)
+        except OSError as error:
+            log(f"link to the controller broke: {error}")
+            self.drop_link()
+
+    def drop_link(self) -> None:
+        """The pidfd says whether the controller is dead; a broken link alone is not a reason to restart it."""
+        if self.link is not None:
+            self.link.close()
+            self.link = None
+
+    def handle(self, message: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
+        if "listen" in message:
+            return self.listen(**message["listen"])
+        if "list" in message:
+            names = sorted(self.listeners)
+            return {"names": names, "fds": [self.listeners[n] for n in names]}, tuple(self.listeners[n] for n in names)
+        if "close" in message:
+            descriptor = self.listeners.pop(message["close"], None)
+            if descriptor is not None:
+                os.close(descriptor)
+                self.record()
+            return {"ok": True}, ()
+        if "finished" in message:
+            self.is_finished = True
+            return {"ok": True}, ()
+        return {"error": f"unknown message {sorted(message)}", "errno": 0}, ()
+
+    def listen(self, name: str, host: str, port: int) -> tuple[dict[str, Any], tuple[int, ...]]:
+        if name not in self.listeners:
+            try:
+                self.listeners[name] = sockets.open_listener(host, port)
+            except OSError as error:
+                return {"error": os.strerror(error.errno or 0), "errno": error.errno or 0}, ()
+            self.record()
+        return {"ok": True, "fd": self.listeners[name]}, (self.listeners[name],)
+
+
+def recover_listeners(state_directory: str) -> dict[str, int]:
+    """Copies of the sockets that a dead keeper left in HAProxy's hands, as far as the kernel gives them."""
+    path = os.path.join(state_directory, "listeners.json")
+    try:
+        with open(path, encoding="utf-8") as file:
+            entries = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    listeners: dict[str, int] = {}
+    for process in ("gateway", "dbgate"):
+        pid = _recorded_pid(os.path.join(state_directory, process, "process.json"))
+        if pid is None:
+            continue
+        for name, entry in entries.items():
+            if name in listeners or sockets.take_from_process(pid, entry["fd"]) is None:
+                continue
+            if sockets.local_address(entry["fd"]) == (entry["host"], entry["port"]):
+                listeners[name] = entry["fd"]
+            else:
+                os.close(entry["fd"])
+    log(f"took over {len(listeners)} of {len(entries)} listening sockets")
+    return listeners
+
+
+def _recorded_pid(path: str) -> int | None:
+    try:
+        with open(path, encoding="utf-8") as file:
+            return int(json.load(file)["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def log(message: str) -> None:
+    """One line in the keeper's log (its stdout)."""
+    sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper[{os.getpid()}] {message}\n")
+    sys.stdout.flush()
+
+
+def hold_lock(state_directory: str) -> int | None:
+    """Only one keeper per state directory; None when another holds it. The kernel frees it with the process."""
+    descriptor = os.open(os.path.join(state_directory, "keeper.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    for _ in range(40):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(0.05)  # a predecessor that was just killed may still be on its way out
+            continue
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        return descriptor
+    return None
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="colonnade-keeper")
+    parser.add_argument("--state", required=True)
+    parser.add_argument("--inherit", action="append", default=[], metavar="NAME=FD")
+    parser.add_argument("--controller-pid", type=int)
+    parser.add_argument("--link", type=int)
+    options = parser.parse_args()
+    if hold_lock(options.state) is None:
+        log("another keeper runs for this directory")
+        return 1
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    ours, theirs = socket.socketpair()
+    for end in (ours, theirs):
+        end.setblocking(False)
+    signal.set_wakeup_fd(theirs.fileno(), warn_on_full_buffer=False)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        signal.signal(number, lambda *_: None)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    inherited = dict(entry.rsplit("=", 1) for entry in options.inherit)
+    for descriptor in inherited.values():
+        os.set_inheritable(int(descriptor), False)
+    keeper = Keeper(options.state, {name: int(descriptor) for name, descriptor in inherited.items()})
+    if options.controller_pid is None:
+        keeper.listeners = recover_listeners(options.state)
+        keeper.start_controller()
+    else:
+        os.set_inheritable(options.link, False)
+        keeper.watch(options.controller_pid, socket.socket(fileno=options.link))
+    keeper.record()
+    log(f"watches controller {keeper.controller_pid}")
+    return keeper.run(ours)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""The controller's side of the keeper: ask for listening sockets, notice its death, start it anew with our copies."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from colonnade.core import processes
+from colonnade.core.errors import DriverUnavailable, HostError
+from colonnade.core.events import EventLog
+from colonnade.core.processes import Command, Process
+from colonnade.system import sockets
+from colonnade.system.paths import StatePaths
+
+ANSWER_TIMEOUT_S = 5.0
+"""The keeper answers within a millisecond; one that does not is stopped or swapped out."""
+
+
+class KeeperLink:
+    """Holds our copies of all listening sockets, by name, under the numbers they have everywhere."""
+
+    def __init__(self, link: socket.socket, keeper_pid: int, paths: StatePaths, events: EventLog) -> None:
+        self._link = link
+        self._link.settimeout(ANSWER_TIMEOUT_S)
+        self._paths = paths
+        self._events = events
+        self._keeper = _handle(keeper_pid)
+        self.descriptors: dict[str, int] = {}
+
+    @property
+    def keeper_pid(self) -> int:
+        return self._keeper.pid if self._keeper is not None else 0
+
+    def fetch_all(self) -> None:
+        """Copies of every listener that the keeper already has."""
+        answer, received = self._ask({"list": True})
+        for name, number, copy in zip(answer["names"], answer["fds"], received, strict=True):
+            self.descriptors[name] = sockets.keep_number(copy, number)
+
+    def listen(self, name: str, host: str, port: int) -> tuple[str, int]:
+        """Make sure a listener `name` is open; returns where it listens. Port 0 is not for here.
+
+        Raises HostError when the address cannot be had.
+        """
+        if name not in self.descriptors:
+            answer, received = self._ask({"listen": {"name": name, "host": host, "port": port}})
+            if "error" in answer:
+                raise listen_error(answer["error"], answer["errno"], name, host, port)
+            self.descriptors[name] = sockets.keep_number(received[0], answer["fd"])
+        address = sockets.local_address(self.descriptors[name])
+        if address is None:
+            raise HostError("is no listening socket any more", subject=name, hint="run `colonnade down`, then `up`")
+        return address
+
+    def close(self, name: str) -> None:
+        descriptor = self.descriptors.pop(name, None)
+        if descriptor is not None:
+            os.close(descriptor)
+            self._ask({"close": name})
+
+    def finish(self) -> None:
+        """Tell the keeper that the system is down on purpose: it ends when we do."""
+        self._ask({"finished": True})
+
+    def watch(self) -> None:
+        """From now on a dead keeper is replaced at once."""
+        if self._keeper is None:
+            self._replace_keeper()
+        else:
+            self._keeper.on_exit(self._replace_keeper)
+
+    def _replace_keeper(self) -> None:
+        old_pid = self.keeper_pid
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        argv = [sys.executable, "-m", "colonnade.system.keeper", "--state", str(self._paths.root)]
+        for name, descriptor in self.descriptors.items():
+            argv += ["--inherit", f"{name}={descriptor}"]
+        argv += ["--controller-pid", str(os.getpid()), "--link", str(theirs.fileno())]
+        self._keeper = processes.start(
+            Command(
+                argv=argv,
+                cwd=Path("/"),
+                env=keeper_environment(os.environ, self._paths),
+                log_path=self._paths.logs / "keeper.log",
+                pass_fds=(theirs.fileno(), *self.descriptors.values()),
+            )
+        )
+        theirs.close()
+        self._link.close()
+        self._link = ours
+        self._link.settimeout(ANSWER_TIMEOUT_S)
+        self._keeper.on_exit(lambda: asyncio.get_running_loop().call_later(0.2, self._replace_keeper))
+        self._events.emit(
+            "keeper_replaced",
+            "keeper",
+            reason="keeper_exited",
+            message=f"keeper {old_pid} ended; pid {self._keeper.pid} holds our {len(self.descriptors)} sockets now",
+        )
+
+    def _ask(self, message: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
+        try:
+            sockets.send_message(self._link, message)
+            answer = sockets.receive_message(self._link)
+        except OSError as error:
+            raise DriverUnavailable(
+                f"does not answer ({error})", subject="keeper", hint="it is started anew by itself; try again"
+            ) from error
+        if answer is None:
+            raise DriverUnavailable("is gone", subject="keeper", hint="it is started anew by itself; try again")
+        return answer
+
+
+def keeper_environment(inherited: Mapping[str, str], paths: StatePaths) -> dict[str, str]:
+    """The caller's environment with the system's mark; children of the controller get theirs from it."""
+    return {**inherited, processes.SYSTEM_MARK: paths.mark}
+
+
+def listen_error(text: str, number: int, name: str, host: str, port: int) -> HostError:
+    where = f"{host}:{port}"
+    if number == errno.EADDRINUSE:
+        return PortTaken(
+            f"port {port} is taken by another program",
+            subject=where,
+            hint=f"see which: `ss -ltnp 'sport = :{port}'`; stop it, or set another [gateway] listen",
+        )
+    if number == errno.EACCES:
+        return HostError(
+            f"port {port} needs root (ports below 1024 do)",
+            subject=where,
+            hint='choose a port from 1024 on: [gateway] listen = "127.0.0.1:8080"',
+        )
+    if number == errno.EADDRNOTAVAIL:
+        return HostError(
+            f"{host} is not an address of this machine", subject=where, hint="see `ip address`; 127.0.0.1 always is"
+        )
+    return HostError(f"cannot be listened on: {text}", subject=f"{name} at {where}", hint="see `ss -ltnp`")
+
+
+class PortTaken(HostError):
+    """Somebody listens there already."""
+
+
+def _handle(pid: int) -> Process | None:
+    ticks = processes.start_ticks_of(pid)
+    return processes.adopt(processes.ProcessId(pid, ticks)) if ticks is not None else None

@@ -1,0 +1,141 @@
+"""Where a system keeps its things: the state directory (survives), and a short private one for sockets (does not)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from colonnade.core.errors import HostError
+from colonnade.core.files import make_directory, read_json, write_json_durably
+from colonnade.core.processes import Credentials
+
+STATE_DIRECTORY_NAME = ".colonnade"
+STATE_VERSION = 1
+"""Raised when an older Colonnade could not read what a newer one wrote."""
+
+
+@dataclass(frozen=True, slots=True)
+class StatePaths:
+    """All paths of one system, derived from its state directory."""
+
+    root: Path
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def events(self) -> Path:
+        return self.root / "events" / "events.jsonl"
+
+    @property
+    def registry(self) -> Path:
+        return self.root / "replicas.json"
+
+    @property
+    def accepted(self) -> Path:
+        """The declaration as it was when `up` took it: a controller that restarts does not read an edited file."""
+        return self.root / "accepted.toml"
+
+    @property
+    def accepted_about(self) -> Path:
+        return self.root / "accepted.json"
+
+    @property
+    def failure(self) -> Path:
+        """Why the last start ended; written by the controller, read by `up`."""
+        return self.root / "failure.json"
+
+    @property
+    def version(self) -> Path:
+        return self.root / "version.json"
+
+    @property
+    def sockets(self) -> Path:
+        """A unix socket's path holds about 100 bytes, so this one is short whatever the project's path is."""
+        name = hashlib.sha256(str(self.root).encode()).hexdigest()[:12]
+        return runtime_root() / name
+
+    @property
+    def control_socket(self) -> Path:
+        return self.sockets / "control.sock"
+
+    @property
+    def mark(self) -> str:
+        """Value of COLONNADE_SYSTEM in every process of this system."""
+        return str(self.root)
+
+
+def runtime_root() -> Path:
+    """`$XDG_RUNTIME_DIR/colonnade`, or `/tmp/colonnade-UID`. Root always uses the latter: the parts that dropped
+    their privileges must get through to their own sockets."""
+    base = os.environ.get("XDG_RUNTIME_DIR")
+    if base and os.geteuid() != 0 and Path(base).is_dir():
+        return Path(base) / "colonnade"
+    return Path("/tmp") / f"colonnade-{os.geteuid()}"  # noqa: S108 — owner and mode are checked before use
+
+
+def prepare(paths: StatePaths, credentials: Credentials | None) -> None:
+    """Make the directories. Raises HostError when they cannot be used, are another's, or from a newer version."""
+    mode = 0o711 if credentials else 0o700
+    _check_owner(paths.root)
+    make_directory(paths.root, mode=mode)
+    _check_version(paths)
+    for directory in (paths.logs, paths.events.parent):
+        make_directory(directory, mode=0o700)
+    _make_private(runtime_root(), mode)
+    _make_private(paths.sockets, mode)
+
+
+def _check_owner(root: Path) -> None:
+    try:
+        owner = root.stat().st_uid
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise HostError(
+            f"the state directory cannot be read: {error.strerror}", subject=str(root), hint="choose --state-dir"
+        ) from error
+    if owner != os.geteuid():
+        raise HostError(
+            f"the state directory belongs to user {owner}, you are {os.geteuid()}",
+            subject=str(root),
+            hint="run as its owner, remove it, or choose another place with --state-dir",
+        )
+
+
+def _check_version(paths: StatePaths) -> None:
+    found = read_json(paths.version)
+    if found is None:
+        write_json_durably(paths.version, {"state_version": STATE_VERSION})
+        return
+    version = found.get("state_version")
+    if not isinstance(version, int) or version > STATE_VERSION:
+        raise HostError(
+            f"the state directory was written by a newer Colonnade (layout {version}, this one knows {STATE_VERSION})",
+            subject=str(paths.root),
+            hint="upgrade with `pip install -U colonnade`, or choose another place with --state-dir",
+        )
+
+
+def _make_private(path: Path, mode: int) -> None:
+    """A directory below a place where anybody may write: it must be ours, and no link."""
+    try:
+        path.mkdir(mode=mode, parents=True)
+    except FileExistsError:
+        pass
+    except OSError as error:
+        raise HostError(
+            f"cannot be made: {error.strerror}", subject=str(path), hint=f"check `ls -ld {path.parent}`"
+        ) from error
+    about = path.lstat()
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid():
+        raise HostError(
+            "is not a directory of yours: somebody else made it",
+            subject=str(path),
+            hint=f"have it removed, or set XDG_RUNTIME_DIR: `ls -ld {path}`",
+        )
+    path.chmod(mode)
