@@ -19,9 +19,10 @@ from uuid import uuid4
 
 import typer
 
+from colonnade.core.clock import SystemClock
 from colonnade.core.errors import ColonnadeError, HostError
 from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.check import Verdict, WriteCheck, check_writes
+from colonnade.drill.check import Held, Verdict, WriteCheck
 from colonnade.drill.history import History
 from colonnade.drill.ledger import Operation, to_line
 from colonnade.drill.lines import check_lines, summary_lines
@@ -29,14 +30,13 @@ from colonnade.drill.plan import Plan
 from colonnade.drill.process import run_generator
 from colonnade.drill.readback import held_over_http, held_over_sql, known_ids_over_http
 from colonnade.drill.runner import run_load
+from colonnade.drill.settled import check_settled
 from colonnade.drill.summary import Summary, summarize
-from colonnade.drill.target import resolve_target
+from colonnade.drill.target import Target, resolve_target
+from colonnade.drill.workload import BLOG, reads_of
 
 EXIT_INVALID = 1
 EXIT_UNKNOWN = 6
-SETTLE_S_MAX = 10.0
-"""How long a write may take to show in what is read back: standbys answer reads, and they may be behind."""
-SETTLE_NAP_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,10 @@ def command(
     url: Annotated[str, typer.Option(help="Where to send to, as http://127.0.0.1:8080.")],
     rate: Annotated[float, typer.Option(help="Operations per second.")] = 100.0,
     duration: Annotated[float, typer.Option(help="Seconds of sending.")] = 30.0,
-    write_share: Annotated[float, typer.Option(help="Share of writes, 0 to 1.")] = 0.2,
+    write_share: Annotated[float | None, typer.Option(help="Share of writes, 0 to 1; 0.2 if not given.")] = None,
+    path: Annotated[
+        list[str] | None, typer.Option(help="Only read this path, instead of the blog; repeatable.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Decides times and kinds of the operations.")] = 1,
     arrivals: Annotated[Arrivals, typer.Option(help="How the operations are spread.")] = Arrivals.POISSON,
     timeout: Annotated[float, typer.Option(help="Seconds until an operation is given up.")] = 10.0,
@@ -72,7 +75,8 @@ def command(
             rate_per_s=rate,
             duration_s=duration,
             run_id=uuid4().hex[:12],
-            write_share=write_share,
+            write_share=write_share if write_share is not None else 0.0 if path else 0.2,
+            workload=reads_of(path) if path else BLOG,
             seed=seed,
             arrivals=arrivals,
             timeout_s=timeout,
@@ -97,7 +101,7 @@ async def _measure(plan: Plan, wishes: _Wishes) -> int:
     summary = summarize(history)
     check: WriteCheck | None = None
     if wishes.check or wishes.check_sql:
-        check = await _check(history, wishes)
+        check = await _check(history, target, wishes.check_sql)
     lines = [*summary_lines(summary), *(check_lines(check) if check else ())]
     sys.stdout.write("\n".join(lines) + "\n")
     if wishes.json_path is not None:
@@ -105,20 +109,15 @@ async def _measure(plan: Plan, wishes: _Wishes) -> int:
     return _exit_code(summary, check)
 
 
-async def _check(history: History, wishes: _Wishes) -> WriteCheck:
-    """Read back and judge; while writes are missing, again for a while, because a standby that is behind is no loss."""
+async def _check(history: History, target: Target, conninfo: str | None) -> WriteCheck:
     plan = history.plan
-    target = await resolve_target(plan.url, allow_remote=wishes.allow_remote)
-    deadline = asyncio.get_running_loop().time() + SETTLE_S_MAX
-    while True:
-        if wishes.check_sql:
-            held = await held_over_sql(wishes.check_sql, plan.workload.sql, plan.run_id)
-        else:
-            held = await held_over_http(target, plan.workload, plan.run_id)
-        check = check_writes(history.operations, held)
-        if not check.lost or asyncio.get_running_loop().time() >= deadline:
-            return check
-        await asyncio.sleep(SETTLE_NAP_S)
+
+    async def read_back() -> tuple[Held, ...]:
+        if conninfo is not None:
+            return await held_over_sql(conninfo, plan.workload.sql, plan.run_id)
+        return await held_over_http(target, plan.workload, plan.run_id)
+
+    return await check_settled(history.operations, read_back, SystemClock())
 
 
 @contextmanager

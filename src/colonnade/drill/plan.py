@@ -5,6 +5,7 @@ Read next: `runner`, which carries it out.
 
 import json
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 
 from colonnade.core.errors import SpecError
 from colonnade.drill.arrivals import Arrivals
@@ -36,8 +37,9 @@ class Plan:
 
     def __post_init__(self) -> None:
         for name in ("rate_per_s", "duration_s", "timeout_s", "in_flight_max"):
-            if not getattr(self, name) > 0:
-                raise _refusal(name, f"must be above 0, got {getattr(self, name)}")
+            value = getattr(self, name)
+            if not (value > 0 and isfinite(value)):
+                raise _refusal(name, f"must be above 0 and finite, got {value}")
         if not 0 <= self.write_share <= 1:
             raise _refusal("write_share", f"must be between 0 and 1, got {self.write_share}")
         if self.rate_per_s * self.duration_s > OPERATIONS_MAX:

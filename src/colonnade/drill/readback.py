@@ -8,6 +8,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import psycopg
 
@@ -27,16 +28,20 @@ REPLY_S_MAX = 10.0
 
 
 async def known_ids_over_http(target: Target, workload: Workload) -> tuple[str, ...]:
-    """The ids on the first page of the list; they are what reads may ask for. Empty for a system that is empty.
+    """The ids on the first page of the list; they are what reads may ask for. Empty for a system that is empty, and
+    for a workload without a list, of which only a connection is asked.
 
     Raises DriverUnavailable when nothing answers, DriverError for an answer that is no list.
     """
     pool = Pool(target)
     try:
-        items, _ = await _get_page(pool, target, workload, 1)
+        if not workload.list_path:
+            await _probe(pool, target)
+            return ()
+        page = await _get_page(pool, target, workload, 1)
     finally:
         await pool.close()
-    return tuple(str(item["id"]) for item in items if "id" in item)
+    return tuple(str(item["id"]) for item in page.items if "id" in item)
 
 
 async def held_over_http(target: Target, workload: Workload, run_id: str) -> tuple[Held, ...]:
@@ -45,30 +50,26 @@ async def held_over_http(target: Target, workload: Workload, run_id: str) -> tup
     Raises DriverUnavailable or DriverError, also when the list changed while it was read: pages that shift hide items.
     """
     pool = Pool(target)
-    held: list[Held] = []
-    seen: set[str] = set()
-    totals: set[object] = set()
+    items: dict[str, dict[str, object]] = {}
+    totals: set[int] = set()
     try:
-        for page in range(1, PAGES_MAX + 1):
-            items, envelope = await _get_page(pool, target, workload, page)
-            totals.add(envelope.get("total"))
-            new = {str(item.get("id", f"{page}/{index}")): item for index, item in enumerate(items)}
-            if not new.keys() - seen:  # the end; some servers repeat the last page instead of an empty one
-                break
-            seen |= new.keys()
-            held += _marked(new, workload, run_id)
-            if page == envelope.get("pages"):
+        for number in range(1, PAGES_MAX + 1):
+            page = await _get_page(pool, target, workload, number)
+            found = {str(item.get("id", f"{number}/{index}")): item for index, item in enumerate(page.items)}
+            has_new = not found.keys() <= items.keys()
+            items |= found
+            totals |= {page.total} if page.total is not None else set()
+            if page.is_last if page.is_last is not None else not has_new:
                 break
         else:
             raise _unusable(target, f"the list has more than {PAGES_MAX} pages")
     finally:
         await pool.close()
-    if len(totals) > 1:
-        raise _unusable(target, f"the list changed while it was read (total {sorted(map(str, totals))})")
-    total = envelope.get("total")
-    if isinstance(total, int) and total != len(seen):
-        raise _unusable(target, f"the list says it has {total} items, but {len(seen)} were found on its pages")
-    return tuple(held)
+    if totals and totals != {len(items)}:
+        raise _unusable(
+            target, f"the list says it has {sorted(totals)} items, but {len(items)} were found on its pages"
+        )
+    return tuple(_marked(items, workload, run_id))
 
 
 async def held_over_sql(conninfo: str, sql: str, run_id: str) -> tuple[Held, ...]:
@@ -88,44 +89,75 @@ async def held_over_sql(conninfo: str, sql: str, run_id: str) -> tuple[Held, ...
     return tuple(Held(str(item_id), token) for item_id, text in rows for token in find(str(text))[:1])
 
 
-async def _get_page(
-    pool: Pool, target: Target, workload: Workload, page: int
-) -> tuple[Sequence[dict[str, object]], dict[str, object]]:
-    path = workload.list_path.replace("{page}", str(page)).replace("{per_page}", str(PER_PAGE))
+@dataclass(frozen=True, slots=True)
+class _Page:
+    items: Sequence[dict[str, object]]
+    is_last: bool | None
+    """None when the page does not say; then a page without anything new is the end."""
+    total: int | None
+
+
+async def _get_page(pool: Pool, target: Target, workload: Workload, number: int) -> _Page:
+    path = workload.list_path.replace("{page}", str(number)).replace("{per_page}", str(PER_PAGE))
     request = render(Action("read_back", Kind.READ, "GET", path), target.host_header)
     try:
         async with asyncio.timeout(REPLY_S_MAX):
             connection = await pool.take()
             reply = await connection.exchange(request, Attempt())
     except (ExchangeFailed, TimeoutError) as error:
-        raise DriverUnavailable(
-            f"no answer to {path}: {error or 'timeout'}",
-            hint="is the system up? colonnade status",
-            subject=_name(target),
-        ) from error
+        raise _no_answer(target, path, error) from error
     pool.give_back(connection)
     if reply.status != 200:
         raise _unusable(target, f"{path} answered {reply.status}")
     try:
-        return _parse_page(json.loads(bytes(reply.body)))
+        return parse_page(json.loads(bytes(reply.body)), number)
     except (ValueError, TypeError) as error:
         raise _unusable(target, f"{path} is not a list of items: {error}") from error
 
 
-def _parse_page(content: object) -> tuple[Sequence[dict[str, object]], dict[str, object]]:
-    """Items and envelope of a page: a bare list, or an object in which exactly one value is a list."""
+async def _probe(pool: Pool, target: Target) -> None:
+    try:
+        async with asyncio.timeout(REPLY_S_MAX):
+            await pool.open()
+    except (ExchangeFailed, TimeoutError) as error:
+        raise _no_answer(target, "a connection", error) from error
+
+
+def _no_answer(target: Target, wanted: str, error: Exception) -> DriverUnavailable:
+    reason = error.kind if isinstance(error, ExchangeFailed) else f"silent for {REPLY_S_MAX:g} s"
+    return DriverUnavailable(
+        f"no answer to {wanted}: {reason}", hint="is it up? `colonnade status` tells", subject=_name(target)
+    )
+
+
+def parse_page(content: object, number: int) -> _Page:
+    """Understand a page: a bare list, or an object in which exactly one value is a list, with whatever it says about
+    the rest (`has_next`, `pages`, `total`). Raises ValueError or TypeError for anything else."""
     if isinstance(content, list):
-        items, envelope = content, {}
-    elif isinstance(content, dict):
-        lists = [value for value in content.values() if isinstance(value, list)]
-        if len(lists) != 1:
-            raise ValueError(f"{len(lists)} lists in the object, one expected")
-        items, envelope = lists[0], content
-    else:
+        return _Page(_objects(content), is_last=None if content else True, total=None)
+    if not isinstance(content, dict):
         raise TypeError(f"got {type(content).__name__}")
-    if not all(isinstance(item, dict) for item in items):
+    lists = [value for value in content.values() if isinstance(value, list)]
+    if len(lists) != 1:
+        raise ValueError(f"{len(lists)} lists in the object, one expected")
+    items = _objects(lists[0])
+    is_last: bool | None = None if items else True
+    match content:
+        case {"has_next": bool(has_next)}:
+            is_last = not has_next
+        case {"pages": int(pages)}:
+            is_last = number >= pages
+        case _:
+            pass
+    total = content.get("total")
+    return _Page(items, is_last, total if isinstance(total, int) else None)
+
+
+def _objects(items: list[object]) -> list[dict[str, object]]:
+    objects = [item for item in items if isinstance(item, dict)]
+    if len(objects) != len(items):
         raise TypeError("the items are not objects")
-    return items, envelope
+    return objects
 
 
 def _marked(items: dict[str, dict[str, object]], workload: Workload, run_id: str) -> list[Held]:

@@ -5,14 +5,16 @@ Actions are templates, so a workload can be printed, sent to another process and
 Never sends anything. Read next: `mix`, which fills the templates in.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from colonnade.core.errors import SpecError
 from colonnade.drill.ledger import Kind
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One kind of request. `weight` is relative to the other actions of its kind."""
+    """One kind of request. `weight` is relative to the other actions of its kind. Raises SpecError."""
 
     name: str
     kind: Kind
@@ -28,11 +30,19 @@ class Action:
     def __post_init__(self) -> None:
         texts = (self.method, self.path, *(text for header in self.headers for text in header))
         if any("\r" in text or "\n" in text for text in texts):
-            raise ValueError(f"action {self.name!r} has a line break in its method, path or headers")
-        if not self.path.startswith("/") or self.weight < 0:
-            raise ValueError(f"action {self.name!r} needs a path that begins with / and a weight of at least 0")
+            raise self._refusal("has a line break in its method, path or headers", "take it out")
+        if not self.path.startswith("/") or " " in self.path or self.weight < 0:
+            raise self._refusal(
+                f"has the path {self.path!r} and the weight {self.weight:g}",
+                "a path begins with / and has no blanks; a weight is 0 or more",
+            )
         if self.kind is Kind.WRITE and "{token}" not in self.path + self.body:
-            raise ValueError(f"write {self.name!r} does not carry {{token}}, so no check could ever find it")
+            raise self._refusal(
+                "does not carry {token}, so no check could find what it wrote", "put {token} into its body"
+            )
+
+    def _refusal(self, problem: str, hint: str) -> SpecError:
+        return SpecError(problem, hint=hint, subject=f"action {self.name!r}")
 
     @property
     def needs_id(self) -> bool:
@@ -49,11 +59,11 @@ class Workload:
 
     name: str
     actions: tuple[Action, ...]
-    list_path: str
-    """JSON list of what the system holds, by page: `{page}` counts from 1, `{per_page}` is the size."""
-    text_field: str
+    list_path: str = ""
+    """JSON list of what the system holds, by page: `{page}` counts from 1, `{per_page}` is the size. Empty for none."""
+    text_field: str = "title"
     """The field of a listed item that carries the token."""
-    sql: str
+    sql: str = ""
     """Query for (id, text) of what was written; its one parameter is a LIKE pattern."""
 
 
@@ -74,8 +84,10 @@ BLOG = Workload(
         ),
     ),
     list_path="/api/posts?page={page}&per_page={per_page}",
-    text_field="title",
     sql="SELECT id::text, title FROM posts WHERE title LIKE %s",
 )
 
-WORKLOADS = {BLOG.name: BLOG}
+
+def reads_of(paths: Sequence[str]) -> Workload:
+    """Plain reads of these paths in equal shares, for applications that are not the blog."""
+    return Workload("paths", tuple(Action(path, Kind.READ, "GET", path) for path in paths))
