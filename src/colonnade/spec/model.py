@@ -6,23 +6,39 @@ Cross-checks between tables (dangling `uses`, cycles, routes) are in `check.py`;
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from colonnade.spec.syntax import (
+    AppString,
+    CommandLine,
+    DatabaseName,
+    Flag,
+    HashBy,
+    Listen,
+    Name,
+    Route,
+    Scalar,
+    UrlPath,
+    Whole,
+)
 from colonnade.spec.units import Bytes, Seconds
 
 Balance = Literal["round-robin", "least-connections", "weighted", "consistent-hash"]
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-"""Fit for a path, a HAProxy section, an environment variable and a host name at once."""
-
 ServiceKind = Literal["auto", "wsgi", "asgi"]
 
 
 class Model(BaseModel):
-    """Frozen, and strict about keys: a misspelt key is an error, never a default."""
+    """Frozen, and strict about keys: a misspelt key is an error, never a default.
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, populate_by_name=True)
+    The file uses the aliases (`client_timeout = "30s"`), Python the names with their unit (`client_timeout_s`).
+    Pydantic's own errors would quote the input, which may hold a password: hidden.
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, validate_default=True, populate_by_name=True, hide_input_in_errors=True
+    )
 
 
 class SystemSpec(Model):
@@ -34,7 +50,7 @@ class SystemSpec(Model):
 
 
 class GatewaySpec(Model):
-    listen: str = "127.0.0.1:8080"
+    listen: Listen = "127.0.0.1:8080"
     """Address and port of the public side, or `[::1]:8080`. Loopback by default: nobody else reaches it."""
     request_body_bytes_max: Bytes = 10_000_000
     """Larger requests are answered 413."""
@@ -46,16 +62,16 @@ class GatewaySpec(Model):
     """The whole request head must arrive within this time (slow-loris)."""
     keep_alive_timeout_s: Seconds = Field(default=60.0, alias="keep_alive_timeout", gt=0)
     """How long an idle keep-alive connection of a client is kept."""
-    connections_max: int = Field(default=4000, ge=10, le=100_000)
+    connections_max: Whole = Field(default=4000, ge=10, le=100_000)
     """Client connections at once; more wait in the kernel."""
 
 
 class ReplicasSpec(Model):
     """`replicas = 3`, or `{ min = 2, max = 8 }`: bounds for `colonnade scale`, starting at `min`."""
 
-    min: int = Field(default=2, ge=0, le=200)
-    max: int = Field(default=2, ge=1, le=200)
-    fixed: bool = Field(default=True, exclude=True)
+    min: Whole = Field(default=2, ge=0, le=200)
+    max: Whole = Field(default=2, ge=1, le=200)
+    fixed: Flag = Field(default=True, exclude=True)
     """True when a plain number was given: then `scale` may go up to `slots_max`."""
 
 
@@ -67,6 +83,8 @@ def parse_replicas(value: object) -> object:
             raise ValueError("expected between 0 and 200 replicas")
         return {"min": value, "max": max(value, 1), "fixed": True}
     if isinstance(value, dict):
+        if "fixed" in value:
+            raise ValueError("expected a number such as 3, or { min = 2, max = 8 }")
         if "min" in value and isinstance(value["min"], int) and "max" not in value:
             value = {**value, "max": value["min"]}
         return {**value, "fixed": False}
@@ -79,33 +97,33 @@ class WeightGroup(Model):
     """Replicas of one size. `weights = [{ replicas = 1, weight = 3 }, { replicas = 1, weight = 1 }]` sends the first
     three times as much as the second. A replica's `env` may carry what makes it larger (threads, cache)."""
 
-    replicas: int = Field(default=1, ge=1, le=200)
-    weight: int = Field(default=1, ge=1, le=100)
+    replicas: Whole = Field(default=1, ge=1, le=200)
+    weight: Whole = Field(default=1, ge=1, le=100)
     env: dict[str, str] = Field(default_factory=dict, repr=False)
 
 
 class HealthSpec(Model):
-    path: str = Field(default="/readyz", pattern=r"^/[^\s]*$")
+    path: UrlPath = "/readyz"
     """Asked on each replica, at its start and by the gateway. Without such a page in the application (404 on it) any
     answer from 200 to 499 counts as ready."""
     interval_s: Seconds = Field(default=0.2, alias="interval", ge=0.05, le=60)
     """Between two checks of the gateway."""
     timeout_s: Seconds = Field(default=0.2, alias="timeout", ge=0.02, le=60)
     """A check that takes longer has failed."""
-    fall: int = Field(default=2, ge=1, le=20)
+    fall: Whole = Field(default=2, ge=1, le=20)
     """Failed checks in a row that take a replica out."""
-    rise: int = Field(default=1, ge=1, le=20)
+    rise: Whole = Field(default=1, ge=1, le=20)
     """Good checks in a row that bring it back."""
     start_timeout_s: Seconds = Field(default=60.0, alias="start_timeout", gt=0)
     """A replica that is not ready by then is killed and tried again."""
 
 
 class ServiceSpec(Model):
-    app: str = ""
+    app: AppString = ""
     """Import string of a WSGI or ASGI application: `module:name` or `module:factory()`. Either this or `command`."""
     kind: ServiceKind = "auto"
     """`wsgi`, `asgi`, or found out from the application itself."""
-    command: str | list[str] = ""
+    command: CommandLine = ""
     """Any server: a command (split as a shell would, but run without one) that listens on 127.0.0.1:$PORT.
     `$PORT` and other variables of the replica's environment are filled in."""
     path: str = "."
@@ -113,35 +131,35 @@ class ServiceSpec(Model):
     env: dict[str, str] = Field(default_factory=dict, repr=False)
     env_file: str = ""
     """KEY=value lines, for secrets that do not belong into a repository; must not be readable by others."""
-    route: str = Field(default="", pattern=r"^(/[A-Za-z0-9._~/-]*)?$")
+    route: Route = ""
     """Path prefix on the gateway; empty: not public. The longest prefix wins; the path is passed on unchanged."""
     replicas: Annotated[ReplicasSpec, BeforeValidator(parse_replicas)] = ReplicasSpec()
     weights: list[WeightGroup] = Field(default_factory=list)
-    """Groups of replicas of different size; instead of `replicas`."""
+    """Groups of replicas of different size; instead of `replicas`, with any `balance`."""
     balance: Balance = "round-robin"
-    hash_by: str = Field(default="path", pattern=r"^(path|header:[A-Za-z0-9-]+|cookie:[A-Za-z0-9_-]+)$")
+    hash_by: HashBy = "path"
     """For consistent-hash: `path`, `header:NAME` or `cookie:NAME`."""
     uses: list[str] = Field(default_factory=list)
     """Services and `database` that this one calls: gives it <SERVICE>_URL, DATABASE_URL, DATABASE_READ_URL."""
     health: HealthSpec = HealthSpec()
-    release: str | list[str] = ""
+    release: CommandLine = ""
     """A command run once before the first replica starts, such as a migration; its failure stops the start."""
     release_timeout_s: Seconds = Field(default=300.0, alias="release_timeout", gt=0)
-    threads: int = Field(default=8, ge=1, le=500)
+    threads: Whole = Field(default=8, ge=1, le=500)
     """Requests that one replica serves at once; the gateway sends no more (HAProxy's maxconn)."""
-    queue_max: int = Field(default=200, ge=1, le=100_000)
+    queue_max: Whole = Field(default=200, ge=1, le=100_000)
     """Requests that may wait in the gateway for a free replica; more are answered 503 with Retry-After."""
     queue_timeout_s: Seconds = Field(default=10.0, alias="queue_timeout", gt=0)
     request_timeout_s: Seconds = Field(default=30.0, alias="request_timeout", gt=0)
     """A reply that does not begin within this time is given up (504)."""
-    streams_max: int = Field(default=100, ge=1, le=10_000)
+    streams_max: Whole = Field(default=100, ge=1, le=10_000)
     """WebSockets and event streams at once per replica; apart from `threads`."""
     stream_timeout_s: Seconds = Field(default=3600.0, alias="stream_timeout", gt=0)
     """A stream on which nothing moves for this long is closed."""
-    retries: int = Field(default=2, ge=0, le=3)
+    retries: Whole = Field(default=2, ge=0, le=3)
     """How often the gateway tries another replica: connection failures for any method, broken replies only where
     repeating is safe."""
-    idempotency_key: bool = False
+    idempotency_key: Flag = False
     """True when the application honours Idempotency-Key: then such writes are repeated as well."""
     stop_timeout_s: Seconds = Field(default=10.0, alias="stop_timeout", ge=0)
     """Between SIGTERM and SIGKILL; draining has the same bound before it."""
@@ -150,22 +168,31 @@ class ServiceSpec(Model):
     memory_bytes_max: Bytes | None = Field(default=None, alias="memory_max")
     """Address-space limit of a replica's processes (RLIMIT_AS); unset: none."""
 
+    @model_validator(mode="after")
+    def _count_replicas_of_groups(self) -> Self:
+        """With `weights`, `replicas` is their sum, so that whoever reads `replicas` is right in both cases."""
+        if self.weights and "replicas" not in self.model_fields_set:
+            count = sum(group.replicas for group in self.weights)
+            # Into __dict__, because the model is frozen and because `replicas` must not count as given by the user.
+            self.__dict__["replicas"] = ReplicasSpec(min=count, max=count)
+        return self
+
 
 class DatabaseSpec(Model):
     url: str = Field(default="", repr=False)
     """A database that exists already (`postgresql://…`): then we run none. `$NAME` is taken from the environment."""
     read_url: str = Field(default="", repr=False)
     """Its read endpoint, if it has one."""
-    standbys: int = Field(default=2, ge=0, le=8)
+    standbys: Whole = Field(default=2, ge=0, le=8)
     durability: Literal["quorum", "async"] = "quorum"
     """`quorum`: a COMMIT is acknowledged when `quorum_size` standbys have it on disk."""
-    quorum_size: int = Field(default=1, ge=1, le=8)
-    name: str = Field(default="app", pattern=r"^[a-z_][a-z0-9_]{0,40}$")
+    quorum_size: Whole = Field(default=1, ge=1, le=8)
+    name: DatabaseName = "app"
     """Database and owning role."""
-    connections_max: int = Field(default=100, ge=20, le=1000)
+    connections_max: Whole = Field(default=100, ge=20, le=1000)
     """PostgreSQL's max_connections; the gateway admits a few less, which the controller keeps for itself."""
     shared_buffers_bytes: Bytes = Field(default=32 * 1024 * 1024, alias="shared_buffers")
-    parameters: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Further PostgreSQL parameters, such as work_mem. Those that durability rests on cannot be set here."""
 
 

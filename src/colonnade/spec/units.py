@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated
 
@@ -18,7 +19,8 @@ def parse_duration_s(value: object) -> object:
         if match is None:
             raise ValueError('expected a duration such as "250ms", "5s" or "2m"')
         return float(match[1]) * _DURATION[match[2]]
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    # TOML knows `inf` and `nan`; neither is a time that anybody can wait for.
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise ValueError('expected a duration such as "250ms", "5s" or "2m"')
     return float(value)
 
@@ -30,7 +32,7 @@ def parse_size_bytes(value: object) -> object:
         if match is None:
             raise ValueError('expected a size such as "512KiB" or "10MB"')
         return int(float(match[1]) * _SIZE[match[2]])
-    if isinstance(value, bool) or not isinstance(value, int):
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
         raise ValueError('expected a size such as "512KiB" or "10MB"')
     return value
 

@@ -1,0 +1,107 @@
+"""What follows from a declaration without being written in it: order, groups, variables, quorum. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from colonnade.core.errors import Bug
+from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
+
+DATABASE = "database"
+"""The name in `uses` that is not a service."""
+
+SYSTEM_NAME_CHARS_MAX = 31
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaGroup:
+    """`count` replicas that share a weight and an addition to their environment."""
+
+    count: int
+    weight: int
+    env: Mapping[str, str] = field(repr=False)
+
+
+def service_url_variable(name: str) -> str:
+    """The environment variable with the address of service `name`: `user-api` → `USER_API_URL`."""
+    return f"{name.upper().replace('-', '_')}_URL"
+
+
+def replica_groups(service: ServiceSpec) -> list[ReplicaGroup]:
+    """The replicas that a service starts with, group by group; replica numbers run through them in this order."""
+    if service.weights:
+        return [ReplicaGroup(group.replicas, group.weight, group.env) for group in service.weights]
+    return [ReplicaGroup(service.replicas.min, 1, {})]
+
+
+def replica_group_of(service: ServiceSpec, number: int) -> ReplicaGroup:
+    """The group of replica `number` (from 1); those added by `colonnade scale` are like the last group."""
+    groups = replica_groups(service)
+    for group in groups:
+        if number <= group.count:
+            return group
+        number -= group.count
+    return groups[-1]
+
+
+def used_services(service: ServiceSpec) -> list[str]:
+    return [name for name in service.uses if name != DATABASE]
+
+
+def url_variables(service: ServiceSpec) -> list[str]:
+    """Every variable that `uses` puts into the environment of this service."""
+    variables = [service_url_variable(name) for name in used_services(service)]
+    return [*variables, "DATABASE_URL", "DATABASE_READ_URL"] if DATABASE in service.uses else variables
+
+
+def synchronous_standbys(database: DatabaseSpec) -> int:
+    """How many standbys must have a COMMIT on disk before it is acknowledged; 0: nobody waits.
+
+    A database without standbys is plain PostgreSQL: there is no other disk to wait for.
+    """
+    return database.quorum_size if database.durability == "quorum" and database.standbys > 0 else 0
+
+
+def find_cycle(spec: Spec) -> list[str] | None:
+    """Services that use each other in a circle, as a path that ends where it began; None when there is no circle."""
+    return _walk(spec)[1]
+
+
+def start_order(spec: Spec) -> list[str]:
+    """Services so that each comes after all that it uses; otherwise in the order of the file."""
+    order, cycle = _walk(spec)
+    if cycle is not None:
+        raise Bug(f"start order asked for a circle of services: {' → '.join(cycle)}")
+    return order
+
+
+def _walk(spec: Spec) -> tuple[list[str], list[str] | None]:
+    """Depth first along `uses`: the services in order, and the first circle met."""
+    order: list[str] = []
+    path: list[str] = []
+
+    def visit(name: str) -> list[str] | None:
+        if name in path:
+            return [*path[path.index(name) :], name]
+        if name in order or name not in spec.services:
+            return None
+        path.append(name)
+        for used in used_services(spec.services[name]):
+            if (cycle := visit(used)) is not None:
+                return cycle
+        path.pop()
+        order.append(name)
+        return None
+
+    for name in spec.services:
+        if (cycle := visit(name)) is not None:
+            return order, cycle
+    return order, None
+
+
+def fit_name(text: str, *, default: str) -> str:
+    """`text` made fit to be a name: "My Blog (2)" → "my-blog-2"."""
+    kept = "".join(char if char.isascii() and char.isalnum() else "-" for char in text.lower())
+    name = "-".join(part for part in kept.split("-") if part)[:SYSTEM_NAME_CHARS_MAX].rstrip("-")
+    return name if name and name[0].isalpha() else default

@@ -1,0 +1,104 @@
+"""What a declaration points at on this machine: directories, env files, variables of the environment.
+
+Reads them, and says what is missing. Never changes anything, never shows a value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from colonnade.spec.check import check_variables
+from colonnade.spec.check_database import check_url, substitute
+from colonnade.spec.envfile import EnvFileError, parse_env
+from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
+from colonnade.spec.problem import Problem, nearest
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What was found. `environments` has, for each service, its env file with its `env` on top."""
+
+    spec: Spec
+    environments: Mapping[str, Mapping[str, str]] = field(repr=False)
+    problems: tuple[Problem, ...]
+
+
+def look_around(spec: Spec, directory: Path, environ: Mapping[str, str]) -> Surroundings:
+    """Read what `spec` points at, relative to `directory`; its database URLs come back filled in from `environ`."""
+    problems: list[Problem] = []
+    environments: dict[str, Mapping[str, str]] = {}
+    for name, service in spec.services.items():
+        problems += _check_directory(name, service, directory)
+        from_file, found = _read_env_file(name, service, directory)
+        problems += found
+        environments[name] = {**from_file, **service.env}
+    if spec.database is not None:
+        database, found = _fill_in(spec.database, environ)
+        spec = spec.model_copy(update={"database": database})
+        problems += found
+    return Surroundings(spec, environments, tuple(problems))
+
+
+def _check_directory(name: str, service: ServiceSpec, directory: Path) -> list[Problem]:
+    key = ("services", name, "path")
+    path = directory / service.path
+    try:
+        if path.is_dir():
+            return []
+        if path.exists():
+            return [Problem(key, f"{path} is not a directory", hint="give the directory that holds the application")]
+        match = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_dir()))
+    except (OSError, ValueError):
+        match = None  # the parent is missing or closed to us as well: then there is nothing to suggest
+    hint = f'did you mean "{Path(service.path).parent / match}"?' if match else f"it is looked for from {directory}"
+    return [Problem(key, f"there is no directory {path}", hint=hint)]
+
+
+def _read_env_file(name: str, service: ServiceSpec, directory: Path) -> tuple[dict[str, str], list[Problem]]:
+    """The variables of the service's env file; none, with the reason, when it cannot be used."""
+    if not service.env_file:
+        return {}, []
+    key = ("services", name, "env_file")
+    path = directory / service.env_file
+    try:
+        mode = path.stat().st_mode
+        if mode & 0o007:
+            return {}, [
+                Problem(
+                    key,
+                    f"{path} can be read or changed by every user",
+                    hint=f"run `chmod 600 {path}`: it holds secrets",
+                )
+            ]
+        values = parse_env(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}, [Problem(key, f"there is no file {path}", hint="write it (KEY=value lines), or take `env_file` out")]
+    except EnvFileError as error:
+        return {}, [Problem(key, f"{path}, {error}", hint="lines are KEY=value, values with blanks in quotes")]
+    except UnicodeDecodeError:
+        return {}, [Problem(key, f"{path} is not UTF-8 text", hint="save it as UTF-8")]
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
+        return {}, [Problem(key, f"{path} cannot be read: {reason.lower()}", hint=f"look at it with `ls -l {path}`")]
+    return values, check_variables(key, values, service)
+
+
+def _fill_in(database: DatabaseSpec, environ: Mapping[str, str]) -> tuple[DatabaseSpec, list[Problem]]:
+    problems: list[Problem] = []
+    filled: dict[str, str] = {}
+    for key, text in (("url", database.url), ("read_url", database.read_url)):
+        filled[key], missing = substitute(text, environ)
+        problems += [
+            Problem(
+                ("database", key),
+                f"the variable {name} is not set in the environment",
+                hint=f"set it where `colonnade up` runs, such as `export {name}=…`; a dollar itself is written $$",
+            )
+            for name in missing
+        ]
+        if text and not missing:
+            problems += check_url(key, filled[key])
+    given = {key: value for key, value in filled.items() if key in database.model_fields_set}
+    return database.model_copy(update=given), problems
