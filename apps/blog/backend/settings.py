@@ -1,0 +1,74 @@
+"""What the backend is told by its environment.
+
+Reads, checks and derives; never connects. Whatever holds a password stays out of `repr`.
+"""
+
+import hashlib
+import hmac
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+
+class SettingsError(Exception):
+    """The environment lacks something, or has it in a form we cannot use. The message says which and what to do."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    primary_url: URL = field(repr=False)
+    """Where writes go: `DATABASE_URL`, as `postgresql://user:password@host:port/name`. Required."""
+
+    standby_url: URL | None = field(repr=False, default=None)
+    """Where reads go: `DATABASE_READ_URL`. None when absent or the primary's own: then that serves reads."""
+
+    pool_size: int = 5
+    """Connections kept per endpoint and process: `DATABASE_POOL_SIZE`. Never exceeded, so that
+    replicas × 2 pools × this many can be checked against PostgreSQL's `max_connections`. Five serve nine threads,
+    because a thread holds a connection for a small part of a request."""
+
+    signing_key: bytes = field(repr=False)
+    """Signs the cookie of `recent_write.py`. From `SECRET_KEY`; else derived from `DATABASE_URL`, which every replica
+    is given alike and nobody outside knows."""
+
+    replica: str = "backend"
+    """The name in `X-Served-By`, say `backend/2`: `COLONNADE_REPLICA`."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        env = os.environ if environ is None else environ
+        primary = _database_url(env, "DATABASE_URL")
+        if primary is None:
+            raise SettingsError("DATABASE_URL is not set; give it as postgresql://user:password@host:port/name")
+        standby = _database_url(env, "DATABASE_READ_URL")
+        secret = env.get("SECRET_KEY") or primary.render_as_string(hide_password=False)
+        return cls(
+            primary_url=primary,
+            standby_url=None if standby == primary else standby,
+            pool_size=_pool_size(env.get("DATABASE_POOL_SIZE", "5")),
+            signing_key=hmac.digest(secret.encode(), b"blog backend signing key", hashlib.sha256),
+            replica=env.get("COLONNADE_REPLICA", "backend"),
+        )
+
+
+def _database_url(env: Mapping[str, str], name: str) -> URL | None:
+    text = env.get(name)
+    if not text:
+        return None
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        # The cause is cut off on purpose: its message would repeat the URL, password and all.
+        raise SettingsError(f"{name} is not a URL; expected postgresql://user:password@host:port/name") from None
+    if url.drivername.partition("+")[0] not in ("postgresql", "postgres"):
+        raise SettingsError(f"{name} starts with {url.drivername!r}; expected postgresql://")
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _pool_size(text: str) -> int:
+    if text.isdecimal() and 1 <= int(text) <= 100:
+        return int(text)
+    raise SettingsError(f"DATABASE_POOL_SIZE is {text!r}; expected a whole number from 1 to 100")
