@@ -48,11 +48,13 @@ class KnownIds:
     def __init__(self, random: Random, ids: Iterable[str] = ()) -> None:
         self._random = random
         self._ids: deque[str] = deque((quote(item_id, safe="") for item_id in ids), maxlen=KNOWN_IDS_MAX)
-        self._settling: deque[tuple[float, str]] = deque(maxlen=KNOWN_IDS_MAX)
+        self._settling: deque[tuple[float, str]] = deque()
 
     def learn(self, item_id: str, now: float) -> None:
         """Remember an item acknowledged now; ids go into paths, so they are quoted."""
-        self._settling.append((now, quote(item_id, safe="")))
+        # When full, the newest is left out: dropping the oldest would let none ever settle at a high rate.
+        if len(self._settling) < KNOWN_IDS_MAX:
+            self._settling.append((now, quote(item_id, safe="")))
 
     def pick(self, now: float) -> str | None:
         """One of the items, or None while there is none."""

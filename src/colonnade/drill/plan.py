@@ -75,7 +75,5 @@ def _action(fields: dict[str, object]) -> Action:
 
 
 def _refusal(name: str, problem: str) -> SpecError:
-    option = "--" + {"rate_per_s": "rate", "duration_s": "duration", "timeout_s": "timeout"}.get(name, name).replace(
-        "_", "-"
-    )
+    option = "--" + name.removesuffix("_s").removesuffix("_per").replace("_", "-")
     return SpecError(f"{name} {problem}", hint=f"give another value with {option}", subject="load plan")
