@@ -1,0 +1,112 @@
+"""What all tests share: a directory that any user can reach, free ports, and a check that nothing is left running.
+
+As root the parts of a system drop to an ordinary user, who cannot enter pytest's own `tmp_path`; use `work_dir`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from colonnade.core.ports import is_free
+from colonnade.core.processes import SYSTEM_MARK, start_ticks_of
+
+# A property that needs long is a slow test, not a flaky one; in CI the same examples run each time.
+settings.register_profile("here", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+
+TEST_PORT_FIRST, TEST_PORT_LAST = 10_000, 14_999
+"""Below the ports that systems take for themselves, so a test's own port is never a replica's."""
+
+
+@pytest.fixture(scope="session")
+def work_root() -> Iterator[Path]:
+    """The session's directory; each `work_dir` is in it. Under /tmp by name: a socket's path has 97 bytes at most."""
+    path = Path(tempfile.mkdtemp(prefix="colonnade-", dir="/tmp"))
+    path.chmod(0o755)
+    yield path
+    left = kill_marked_below(path)
+    shutil.rmtree(path, ignore_errors=True)
+    assert not left, left_running(left)
+
+
+@pytest.fixture(scope="session")
+def make_work_dir(work_root: Path) -> Callable[[], Path]:
+    """Makes further directories that any user can reach, for fixtures that outlive one test."""
+
+    def make() -> Path:
+        path = Path(tempfile.mkdtemp(prefix="", dir=work_root))
+        path.chmod(0o755)
+        return path
+
+    return make
+
+
+@pytest.fixture
+def work_dir(make_work_dir: Callable[[], Path]) -> Iterator[Path]:
+    """A fresh directory that any user can reach, removed after the test."""
+    path = make_work_dir()
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def free_port() -> Callable[[], int]:
+    """Gives loopback ports on which nobody listens, each once in a session."""
+    # Two sessions at once (two clones, two users) start at different places.
+    ports = range(TEST_PORT_FIRST, TEST_PORT_LAST + 1)
+    start = os.getpid() * 61 % len(ports)
+    candidates: Iterator[int] = iter([*ports[start:], *ports[:start]])
+
+    def take() -> int:
+        for port in candidates:
+            if is_free("127.0.0.1", port):
+                return port
+        raise AssertionError(f"no free port left between {TEST_PORT_FIRST} and {TEST_PORT_LAST}")
+
+    return take
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fails a slow test that leaves a process of its system behind, and ends the process."""
+    if request.node.get_closest_marker("slow") is None:
+        yield
+        return
+    place: Path = request.getfixturevalue("work_dir")
+    yield
+    left = kill_marked_below(place)
+    assert not left, left_running(left)
+
+
+def kill_marked_below(place: Path) -> list[str]:
+    """SIGKILL every live process whose system's state is under `place`; one line about each of them."""
+    left = []
+    mark = f"{SYSTEM_MARK}={place}/".encode()
+    for directory in Path("/proc").glob("[0-9]*"):
+        pid = int(directory.name)
+        try:
+            variables = (directory / "environ").read_bytes().split(b"\0")
+            if pid == os.getpid() or not any((variable + b"/").startswith(mark) for variable in variables):
+                continue
+            if start_ticks_of(pid) is None:
+                continue  # a zombie holds nothing
+            left.append(
+                f"{pid} {(directory / 'cmdline').read_bytes().replace(bytes(1), b' ').decode(errors='replace')}"
+            )
+            os.kill(pid, signal.SIGKILL)
+        except OSError:
+            continue  # gone meanwhile, or another user's and so not started by us
+    return left
+
+
+def left_running(left: list[str]) -> str:
+    return "left running (and now killed):\n  " + "\n  ".join(left)
