@@ -1,0 +1,250 @@
+"""The text of the HTTP gateway, from the declaration and the membership. Pure: same input, same text, byte for byte.
+
+Frontends: `gateway.public`, and `<service>.internal` for services that others call. Backends: one per service, and
+`<service>.streams` for WebSockets and event streams, with a limit of its own: four open WebSockets would otherwise
+use up a replica's four places. Names with a dot cannot collide with a service's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from colonnade.core.errors import Bug
+from colonnade.gateway import pages
+from colonnade.gateway.state import Membership, Pool, streams_backend
+from colonnade.gateway.text import (
+    BUFFER_BYTES_MIN,
+    HEADER_RESERVE_BYTES,
+    ProcessText,
+    global_section,
+    milliseconds,
+    quoted,
+    server_lines,
+)
+from colonnade.spec.model import GatewaySpec, ServiceSpec
+
+SLOTS_MIN = 16
+"""Slots of a pool at least, so that scaling within reason never needs a reload; an empty one costs a few kB."""
+
+BACKLOG = 4096
+"""As in the keeper's own listen(): HAProxy calls it again with its own figure."""
+
+CONNECT_TIMEOUT_S = 0.25
+"""On loopback a connection stands at once or the replica's accept queue is full: then another one is better."""
+
+UNSIZED_BODY_BYTES_MAX = 48 * 1024
+"""A body without Content-Length is read up to this much first, because only then is its size known. Three quarters
+of a buffer: the rest is for the headers."""
+
+_BALANCE = {"round-robin": "roundrobin", "weighted": "roundrobin", "least-connections": "leastconn"}
+
+_REQUEST_ID = "^[A-Za-z0-9._:/+=-]{8,128}$"
+"""A client's request id that is fit for logs and headers; any other is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """What the text is made from, apart from the membership. Every pool of it must be a service here."""
+
+    gateway: GatewaySpec
+    services: Mapping[str, ServiceSpec]
+    process: ProcessText
+
+
+def slots_for(service: ServiceSpec) -> int:
+    """How many slots a service's pool gets."""
+    replicas = max(service.replicas.max, sum(group.replicas for group in service.weights))
+    return max(SLOTS_MIN, 2 * replicas)
+
+
+def buffer_bytes_for(gateway: GatewaySpec) -> int:
+    """A buffer that holds the largest head there may be and leaves as much again for a body to be replayed."""
+    return max(BUFFER_BYTES_MIN, 2 * gateway.request_headers_bytes_max + HEADER_RESERVE_BYTES)
+
+
+def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mapping[str, int]) -> str:
+    """The whole text. `fds` has the inherited listeners: `public`, and `service:<name>` per internal one."""
+    lines: list[str] = [*global_section(settings.process), "", *_defaults(settings.gateway)]
+    if "public" in fds:
+        lines += ["", *_public_frontend(settings, membership, fds["public"])]
+    for pool in membership.pools:
+        if (fd := fds.get(f"service:{pool.name}")) is not None:
+            lines += ["", *_internal_frontend(pool.name, fd)]
+    lines += ["", "backend not.found", "    http-request deny deny_status 404"]
+    for pool in membership.pools:
+        service = settings.services.get(pool.name)
+        if service is None:
+            raise Bug("is a pool of the gateway and no service", subject=pool.name)
+        lines += ["", *_backend(pool, service), "", *_streams_backend(pool, service)]
+    return "\n".join(lines) + "\n"
+
+
+def _defaults(gateway: GatewaySpec) -> Iterator[str]:
+    yield "defaults"
+    yield "    mode http"
+    yield f"    backlog {BACKLOG}"
+    yield f"    timeout connect {milliseconds(CONNECT_TIMEOUT_S)}"
+    yield f"    timeout client {milliseconds(gateway.client_timeout_s)}"
+    yield f"    timeout http-request {milliseconds(gateway.header_timeout_s)}"
+    yield f"    timeout http-keep-alive {milliseconds(gateway.keep_alive_timeout_s)}"
+    yield f"    timeout server {milliseconds(gateway.client_timeout_s)}"
+    # A client that has gone is not worth a place in the queue.
+    yield "    option abortonclose"
+    yield "    option http-ignore-probes"
+    # Each retry goes to another server, from the first one on.
+    yield "    option redispatch 1"
+    yield from pages.error_lines()
+
+
+def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int) -> Iterator[str]:
+    gateway = settings.gateway
+    yield "frontend gateway.public"
+    yield f"    bind fd@{fd}"
+    yield f"    maxconn {min(gateway.connections_max, settings.process.connections_max)}"
+    yield from _request_id()
+    # What a client says about where it comes from is hearsay; only the gateway knows.
+    yield "    http-request del-header X-Forwarded- -m beg"
+    yield "    http-request del-header Forwarded"
+    yield "    http-request del-header X-Real-IP"
+    yield "    http-request set-header X-Forwarded-For %[src]"
+    yield "    http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
+    yield "    http-request set-header X-Forwarded-Host %[req.hdr(Host)]"
+    # Some frameworks turn this header into the variable HTTP_PROXY.
+    yield "    http-request del-header Proxy"
+    yield f"    http-request deny deny_status 400 if {{ req.hdrs,length gt {gateway.request_headers_bytes_max} }}"
+    yield f"    http-request deny deny_status 413 if {{ req.body_size gt {gateway.request_body_bytes_max} }}"
+    yield from _unsized_body(gateway)
+    yield from _streams_acl()
+    routed = {
+        pool.name: settings.services[pool.name].route for pool in membership.pools if pool.name in settings.services
+    }
+    for name, route in sorted(routed.items(), key=lambda item: (-len(item[1].rstrip("/")), item[0])):
+        if route:
+            yield from _route(name, route)
+    yield "    default_backend not.found"
+
+
+def _request_id() -> Iterator[str]:
+    yield "    unique-id-format %[uuid()]"
+    yield f"    acl has_request_id req.hdr(X-Request-ID) -m reg {quoted(_REQUEST_ID)}"
+    yield "    acl has_one_request_id req.fhdr_cnt(X-Request-ID) eq 1"
+    yield "    http-request set-header X-Request-ID %[unique-id] unless has_request_id has_one_request_id"
+    yield "    http-request set-var(txn.request_id) req.hdr(X-Request-ID)"
+    yield "    http-after-response set-header X-Request-ID %[var(txn.request_id)] if { var(txn.request_id) -m found }"
+
+
+def _unsized_body(gateway: GatewaySpec) -> Iterator[str]:
+    """HAProxy cannot cut off a body on its way, so one of unknown size must fit into a buffer or is refused."""
+    bytes_max = min(UNSIZED_BODY_BYTES_MAX, gateway.request_body_bytes_max)
+    yield "    acl has_length req.hdr(Content-Length) -m found"
+    yield "    acl has_body_method method POST PUT PATCH DELETE"
+    yield "    acl has_body_method req.hdr(Transfer-Encoding) -m found"
+    yield (
+        f"    http-request wait-for-body time {milliseconds(gateway.header_timeout_s)} at-least {bytes_max + 1}"
+        f" if has_body_method !has_length"
+    )
+    status = 411 if bytes_max == UNSIZED_BODY_BYTES_MAX else 413
+    yield (
+        f"    http-request return status {status} {pages.content(status)}"
+        f" if has_body_method !has_length {{ req.body_size gt {bytes_max} }}"
+    )
+
+
+def _streams_acl() -> Iterator[str]:
+    yield "    acl is_stream req.hdr(Upgrade) -i websocket"
+    yield "    acl is_stream req.hdr(Accept) -i -m sub text/event-stream"
+
+
+def _route(name: str, route: str) -> Iterator[str]:
+    """`/api` takes `/api` and `/api/…`, not `/apis`."""
+    prefix = route.rstrip("/")
+    if prefix:
+        yield f"    acl to.{name} path {prefix}"
+    yield f"    acl to.{name} path_beg {prefix}/"
+    yield f"    use_backend {streams_backend(name)} if to.{name} is_stream"
+    yield f"    use_backend {name} if to.{name}"
+
+
+def _internal_frontend(name: str, fd: int) -> Iterator[str]:
+    """For other services: what they forward about their client is believed."""
+    yield f"frontend {name}.internal"
+    yield f"    bind fd@{fd}"
+    yield from _request_id()
+    yield from _streams_acl()
+    yield f"    use_backend {streams_backend(name)} if is_stream"
+    yield f"    default_backend {name}"
+
+
+def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
+    health = service.health
+    yield f"backend {pool.name}"
+    yield from _balance(service)
+    yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
+    yield f"    timeout server {milliseconds(service.request_timeout_s)}"
+    yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
+    yield from _retries(pool.name, service)
+    yield "    option httpchk"
+    yield (
+        f"    http-check send meth GET uri {quoted(health.path)} ver HTTP/1.1"
+        " hdr Host localhost hdr User-Agent colonnade-gateway hdr Connection close"
+    )
+    yield f"    http-check expect status {pool.check_expect}"
+    yield f"    timeout check {milliseconds(health.timeout_s)}"
+    yield (
+        f"    default-server check inter {milliseconds(health.interval_s)}"
+        f" fastinter {milliseconds(min(health.interval_s, max(0.1, health.interval_s / 2)))}"
+        f" downinter {milliseconds(health.interval_s)} fall {health.fall} rise {health.rise}"
+        # One refused connection takes a server out at once; the next good check brings it back.
+        " observe layer4 error-limit 1 on-error mark-down"
+    )
+    yield f"    default-server maxconn {service.threads}{_slow_start(service)}"
+    yield from server_lines(pool, pool.where()[0])
+
+
+def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
+    name = streams_backend(pool.name)
+    idle = milliseconds(service.stream_timeout_s)
+    yield f"backend {name}"
+    # Streams last: the number open counts, not the number begun. Where a hash decides, it decides here as well.
+    yield from _balance(service) if service.balance == "consistent-hash" else iter(("    balance leastconn",))
+    yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
+    yield f"    timeout server {idle}"
+    yield f"    timeout tunnel {idle}"
+    yield f"    retries {service.retries}"
+    yield f"    http-request deny deny_status 503 if {{ queue({name}) ge {service.queue_max} }}"
+    yield f"    default-server maxconn {service.streams_max}"
+    yield from server_lines(pool, pool.where()[1])
+
+
+def _balance(service: ServiceSpec) -> Iterator[str]:
+    if service.balance != "consistent-hash":
+        yield f"    balance {_BALANCE[service.balance]}"
+        return
+    source, _, name = service.hash_by.partition(":")
+    fetch = {"path": "path", "header": f"req.hdr({name})", "cookie": f"req.cook({name})"}[source]
+    yield f"    balance hash {fetch}"
+    # Without avalanche, keys that differ in their last character only land on neighbours.
+    yield "    hash-type consistent sdbm avalanche"
+
+
+def _slow_start(service: ServiceSpec) -> str:
+    # A weight that grows would move the keys of a consistent hash again and again.
+    if service.slow_start_s <= 0 or service.balance == "consistent-hash":
+        return ""
+    return f" slowstart {milliseconds(service.slow_start_s)}"
+
+
+def _retries(backend: str, service: ServiceSpec) -> Iterator[str]:
+    """A connection that failed carried nothing: any method may try again. A reply that broke off may have done its
+    work: only what is safe to repeat is repeated, and not while the pool is far behind: then replays would be a load of
+    their own. What is replayed at once is bounded anyhow by what was in flight at the replica that broke."""
+    yield f"    retries {service.retries}"
+    if service.retries == 0:
+        return
+    yield "    retry-on conn-failure empty-response junk-response"
+    yield "    acl is_repeatable method GET HEAD OPTIONS PUT DELETE TRACE"
+    if service.idempotency_key:
+        yield "    acl is_repeatable req.hdr(Idempotency-Key) -m found"
+    yield f"    acl is_behind queue({backend}) ge {max(1, service.queue_max // 2)}"
+    yield "    http-request disable-l7-retry if is_behind or !is_repeatable"

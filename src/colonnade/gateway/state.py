@@ -1,0 +1,211 @@
+"""What the gateway should be (`Membership`) and what it is seen to be (`ObservedGateway`, `GatewayView`).
+
+All frozen data. A *pool* is a service, or a role of the database. It has numbered *slots*; a replica has the slot of
+its number, so that a replacement takes over its predecessor's place in a consistent hash. A pool appears in HAProxy at
+one or more *places*: a service as its backend and again as `<service>.streams`, with a server per slot in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+from colonnade.core.errors import Bug
+
+DEAD_ADDRESS = "127.0.0.1:1"
+"""Where an empty slot points: a privileged port nobody uses, so that even a mistake is refused at once."""
+
+WEIGHT_MAX = 256
+"""HAProxy's own bound."""
+
+
+class ServerState(Enum):
+    """HAProxy's administrative states: takes requests, finishes what it has, is out."""
+
+    READY = "ready"
+    DRAIN = "drain"
+    MAINT = "maint"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One slot of a pool as it should be. Without an address it is empty, and its state is MAINT."""
+
+    slot: int
+    address: str | None = None
+    state: ServerState = ServerState.MAINT
+    weight: int = 1
+
+    def __post_init__(self) -> None:
+        if self.address is None and self.state is not ServerState.MAINT:
+            raise Bug(f"slot {self.slot} is {self.state.value} without an address")
+        if self.slot < 1 or not 0 <= self.weight <= WEIGHT_MAX:
+            raise Bug(f"slot {self.slot} with weight {self.weight} is out of bounds")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a pool's slots are in HAProxy: server `<prefix><slot>` of `backend`. One that `follows` takes its health
+    and its state from the first place (`track`): only address and weight are set there."""
+
+    backend: str
+    prefix: str = "r"
+    follows: bool = False
+
+    def server(self, slot: int) -> str:
+        return f"{self.backend}/{self.prefix}{slot}"
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """A pool as it should be. Slots that are not named are empty."""
+
+    name: str
+    slots_max: int
+    servers: tuple[Server, ...] = ()
+    check_expect: str = "200-399"
+    """Statuses of the health path that count as healthy; "200-499" where the application has no such page. A change
+    needs new text, that is a reload; everything else here does not."""
+    check_path: str = "/readyz"
+    """What the controller asks while HAProxy's own checks are switched off."""
+    exclusive: bool = False
+    """True for a role of the database: who leaves is cut off, with its sessions, before who comes is let in."""
+    places: tuple[Place, ...] = ()
+    """Empty: a service, with its backend and its streams backend."""
+
+    def __post_init__(self) -> None:
+        slots = [server.slot for server in self.servers]
+        if len(set(slots)) != len(slots):
+            raise Bug(f"a slot is named twice: {sorted(slots)}", subject=self.name)
+        if slots and max(slots) > self.slots_max:
+            raise Bug(f"slot {max(slots)} is beyond the {self.slots_max} of this pool", subject=self.name)
+
+    def where(self) -> tuple[Place, ...]:
+        """The places of this pool, the leading one first."""
+        return self.places or (Place(self.name), Place(streams_backend(self.name), follows=True))
+
+    def slots(self) -> Iterator[Server]:
+        """Every slot from 1 to `slots_max`, empty ones included."""
+        named = {server.slot: server for server in self.servers}
+        return (named.get(slot, Server(slot)) for slot in range(1, self.slots_max + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """Everything HAProxy may send to. Two that differ in servers only are one text apart from the server lines."""
+
+    pools: tuple[Pool, ...] = ()
+
+    def pool(self, name: str) -> Pool | None:
+        return next((pool for pool in self.pools if pool.name == name), None)
+
+    def without_servers(self) -> Membership:
+        """The same pools, all slots empty: what the Runtime API cannot change."""
+        return Membership(tuple(replace(pool, servers=()) for pool in self.pools))
+
+
+def streams_backend(service: str) -> str:
+    """The name has a dot because no service's name can: it never collides."""
+    return f"{service}.streams"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedServer:
+    """One server line of HAProxy as the Runtime API reports it. Sessions count requests being served."""
+
+    address: str
+    state: ServerState
+    weight: int
+    is_up: bool
+    has_checks: bool = False
+    """The text has checks for it (a server that follows another, or a database node, has none)."""
+    ignores_health: bool = False
+    """Its checks are switched off: the pool is failed open."""
+    status: str = ""
+    check_status: str = ""
+    """HAProxy's word for the last check: L7OK, L7STS, L7TOUT, L4CON, …; empty without checks."""
+    sessions: int = 0
+    queued: int = 0
+    requests_total: int = 0
+    errors_total: int = 0
+    """Failed connections and broken replies."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedBackend:
+    """One backend's own figures. The two averages are HAProxy's, over its last 1,024 requests."""
+
+    queued: int = 0
+    sessions: int = 0
+    requests_total: int = 0
+    server_errors_total: int = 0
+    """Replies with a status from 500."""
+    retries_total: int = 0
+    redispatches_total: int = 0
+    response_ms_mean: float = 0.0
+    queue_ms_mean: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGateway:
+    """One look at a live HAProxy; servers are named `backend/server`."""
+
+    pid: int
+    uptime_s: int
+    servers: Mapping[str, ObservedServer] = field(default_factory=dict)
+    backends: Mapping[str, ObservedBackend] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerView:
+    """A slot that has an address, for the rest of the system. `sessions` and `streams` are in flight now."""
+
+    slot: int
+    address: str
+    status: str
+    """UP, DOWN, DRAIN, MAINT or "no check"; a server on its way is UP or DOWN as HAProxy treats it."""
+    check_status: str
+    sessions: int
+    streams: int
+    queued: int
+    requests_total: int
+    errors_total: int
+    failing_since_s: float | None = None
+    """Monotonic time since when no check has passed, also while failed open, when `status` says UP all the same."""
+
+    @property
+    def is_down(self) -> bool:
+        """In rotation, yet found unhealthy: if its process lives, it hangs."""
+        return self.status == "DOWN"
+
+    @property
+    def in_flight(self) -> int:
+        return self.sessions + self.streams + self.queued
+
+
+@dataclass(frozen=True, slots=True)
+class PoolView:
+    """A pool for the rest of the system; `traffic` is of plain requests, `streams` counts the long-lived ones."""
+
+    servers: Mapping[int, ServerView]
+    traffic: ObservedBackend
+    streams: int = 0
+    is_failed_open: bool = False
+
+    @property
+    def in_flight(self) -> int:
+        return self.traffic.queued + sum(server.sessions for server in self.servers.values())
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """The last look; `pid` is None while HAProxy is not running."""
+
+    pid: int | None = None
+    uptime_s: int = 0
+    observed_at_s: float = 0.0
+    """Monotonic time of the look."""
+    restarts_count: int = 0
+    reloads_count: int = 0
+    pools: Mapping[str, PoolView] = field(default_factory=dict)

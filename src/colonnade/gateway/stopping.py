@@ -1,0 +1,43 @@
+"""The end of a HAProxy process: no new connections, what is in flight may finish, then none is left."""
+
+from __future__ import annotations
+
+import signal
+
+from colonnade.core.clock import Clock
+from colonnade.core.errors import DriverError
+from colonnade.gateway.process import Running
+from colonnade.gateway.runtime_api import RuntimeApi
+from colonnade.gateway.state import ObservedGateway
+
+LOOK_EVERY_S = 0.05
+
+
+async def stop_gracefully(running: Running, api: RuntimeApi, clock: Clock, grace_period_s: float) -> bool:
+    """SIGUSR1, then wait until nothing is in flight: True when that was so in time. Connections that merely idle are
+    not waited for, as HAProxy itself would. The caller kills what is left."""
+    deadline = clock.monotonic() + grace_period_s
+    for process in (running.process, *running.predecessors):
+        process.send(signal.SIGUSR1)
+    while clock.monotonic() < deadline:
+        if all(process.has_exited() for process in (running.process, *running.predecessors)):
+            return True
+        if running.process.has_exited() or (not running.predecessors and await _is_idle(api)):
+            return not running.predecessors
+        await clock.sleep(LOOK_EVERY_S)
+    return False
+
+
+async def _is_idle(api: RuntimeApi) -> bool:
+    try:
+        observed = await api.observe()
+    except DriverError:
+        return False
+    return in_flight(observed) == 0
+
+
+def in_flight(observed: ObservedGateway) -> int:
+    """Requests or connections being served or waiting for a server."""
+    return sum(server.sessions for server in observed.servers.values()) + sum(
+        backend.queued for backend in observed.backends.values()
+    )

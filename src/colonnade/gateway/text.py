@@ -1,0 +1,92 @@
+"""What the texts of both HAProxy processes share: quoting, durations, the `global` section, server lines. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+from colonnade.core.errors import Bug
+from colonnade.core.processes import Credentials
+from colonnade.gateway.state import DEAD_ADDRESS, Place, Pool, Server, ServerState
+
+HEADER_RESERVE_BYTES = 1024
+"""HAProxy keeps this much of a buffer free for headers it adds (tune.maxrewrite's default)."""
+
+BUFFER_BYTES_MIN = 65_536
+"""Only what fits into one buffer can be replayed, and HAProxy's default of 16 kB is less than a form with text."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessText:
+    """What the `global` section needs. `connections_max` bounds client connections of all frontends together."""
+
+    socket: Path
+    connections_max: int
+    credentials: Credentials | None = None
+    threads: int = 2
+    buffer_bytes: int = BUFFER_BYTES_MIN
+    old_process_s: int = 60
+    """After a reload the old process may finish what it has for this long."""
+
+
+def milliseconds(duration_s: float) -> str:
+    """HAProxy's integers: never 0, which would mean for ever."""
+    return f"{max(1, round(duration_s * 1000))}ms"
+
+
+def quoted(text: str) -> str:
+    """One word for HAProxy, whatever is in it; nothing is expanded inside single quotes."""
+    if "'" in text or "\n" in text or "\0" in text:
+        raise Bug("a quote, a line break or a zero byte in a word of HAProxy's text", subject=text[:80])
+    return f"'{text}'"
+
+
+def global_section(process: ProcessText) -> Iterator[str]:
+    yield "global"
+    yield f"    stats socket {quoted(str(process.socket))} mode 600 level admin"
+    if process.credentials is not None:
+        # By number: a name would be looked up by HAProxy, and may be of a directory that is not there.
+        yield f"    uid {process.credentials.user_id}"
+        yield f"    gid {process.credentials.group_id}"
+    yield f"    maxconn {process.connections_max}"
+    yield f"    nbthread {process.threads}"
+    yield f"    tune.bufsize {process.buffer_bytes}"
+    # Without the spread, one or two keep-alive requests in twenty reloads met a connection just being closed.
+    yield "    close-spread-time 2s"
+    yield f"    hard-stop-after {process.old_process_s}s"
+    # All replicas checked in the same millisecond is a burst for nothing.
+    yield "    spread-checks 10"
+
+
+def server_lines(pool: Pool, place: Place, options: str = "") -> Iterator[str]:
+    """Every slot of `pool` at `place`, in slot order: HAProxy numbers servers by their order, and a consistent hash
+    goes by that number."""
+    if place.follows:
+        leader = pool.where()[0]
+        for server in pool.slots():
+            yield server_line(server, place, f"track {leader.server(server.slot)}{options}", is_disabled=False)
+        return
+    for is_empty, run in groupby(pool.slots(), key=lambda server: server.address is None):
+        servers = list(run)
+        yield from _empty_slots(servers, place, options) if is_empty else _named_slots(servers, place, options)
+
+
+def server_line(server: Server, place: Place, options: str, *, is_disabled: bool) -> str:
+    address = server.address or DEAD_ADDRESS
+    state = " disabled" if is_disabled else ""
+    return f"    server {place.prefix}{server.slot} {address} weight {server.weight} {options}".rstrip() + state
+
+
+def _named_slots(run: Sequence[Server], place: Place, options: str) -> Iterator[str]:
+    for server in run:
+        # HAProxy's text knows no draining; after a start there is nothing to finish, so out is the same.
+        yield server_line(server, place, options, is_disabled=server.state is not ServerState.READY)
+
+
+def _empty_slots(run: Sequence[Server], place: Place, options: str) -> Iterator[str]:
+    yield (
+        f"    server-template {place.prefix} {run[0].slot}-{run[-1].slot} {DEAD_ADDRESS} weight 1 {options}".rstrip()
+        + " disabled"
+    )
