@@ -1,0 +1,1 @@
+"""A counter in the database: one table, one page."""
