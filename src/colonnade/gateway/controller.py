@@ -18,7 +18,7 @@ from colonnade.core.decision import Decision
 from colonnade.core.errors import Bug, ColonnadeError, DriverError, DriverUnavailable
 from colonnade.core.events import EventLog
 from colonnade.gateway import process as process_module
-from colonnade.gateway.actions import Action, Reload, Restart, SlotAction, commands_for
+from colonnade.gateway.actions import Action, Reload, Restart, ShutdownSessions, SlotAction, commands_for
 from colonnade.gateway.decide import decide
 from colonnade.gateway.health import HealthWatch
 from colonnade.gateway.process import GatewayPaths, Launcher, Running, structure_of
@@ -240,6 +240,9 @@ class GatewayController:
                     self._view = replace(self._view, reloads_count=self._view.reloads_count + 1)
                 case _:
                     slot_actions.append(action)
+        if any(isinstance(action, ShutdownSessions) for action in slot_actions):
+            # What a predecessor still serves is out of the Runtime API's reach, and must be cut off too.
+            await self._kill_predecessors()
         if slot_actions:
             # The text first: should HAProxy die in between, it comes up as desired.
             await asyncio.to_thread(self._launcher.write_text, self._text())
@@ -289,6 +292,12 @@ class GatewayController:
     def _has_predecessors(self) -> bool:
         self._forget_ended_predecessors()
         return self._running is not None and bool(self._running.predecessors)
+
+    async def _kill_predecessors(self) -> None:
+        self._forget_ended_predecessors()
+        for old in self._running.predecessors if self._running is not None else []:
+            await processes.kill(old)
+        self._forget_ended_predecessors()
 
     def _forget_ended_predecessors(self) -> None:
         if self._running is None:

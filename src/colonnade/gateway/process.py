@@ -188,7 +188,7 @@ class Launcher:
     def last_words(self, process: Process) -> str:
         """What this process last complained about, on one line."""
         lines = [line for line in tail_lines(self._paths.log, 40) if f"({process.pid})" in line]
-        alerts = [line for line in lines if "[ALERT]" in line] or lines
+        alerts = [line for line in lines if "[ALERT]" in line and "no server available" not in line]
         return " / ".join(line.strip() for line in alerts[-3:]) or "it said nothing"
 
 
