@@ -244,9 +244,23 @@ async def kill(process: Process) -> None:
         await asyncio.sleep(0.005)
 
 
-def marked_processes(mark: str) -> list[int]:
-    """Pids of all processes that carry this system's mark, ourselves and our ancestors apart."""
-    ours = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+def relatives_of_ours() -> set[int]:
+    """This process and its ancestors: never among those that we end."""
+    return {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+
+
+def group_of(pid: int) -> int | None:
+    """The process group of `pid`; None when it is gone."""
+    try:
+        return os.getpgid(pid)
+    except ProcessLookupError:
+        return None
+
+
+def marked_processes(mark: str, *, with_variable: str = "") -> list[int]:
+    """Pids of all processes that carry this system's mark, ourselves and our ancestors apart; with `with_variable`,
+    only those that have that environment variable too."""
+    ours = relatives_of_ours()
     wanted = f"{SYSTEM_MARK}={mark}".encode()
     found = []
     for pid in psutil.pids():
@@ -256,6 +270,9 @@ def marked_processes(mark: str) -> list[int]:
             environment = Path(f"/proc/{pid}/environ").read_bytes()
         except OSError:
             continue  # gone meanwhile, or another user's: then it is not ours to stop
-        if wanted in environment.split(b"\0") and start_ticks_of(pid) is not None:
+        entries = environment.split(b"\0")
+        if wanted not in entries or start_ticks_of(pid) is None:
+            continue
+        if not with_variable or any(entry.startswith(f"{with_variable}=".encode()) for entry in entries):
             found.append(pid)
     return found

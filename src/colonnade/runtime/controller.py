@@ -238,8 +238,8 @@ class RuntimeController:
             # A full disk or a missing program may be mended while we wait: same back-off as for a crash.
             self._note_failed_start(replica, error, now)
             return
-        if plan.memory_bytes_max is not None:
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (plan.memory_bytes_max, plan.memory_bytes_max))
+        if plan.spec.memory_bytes_max is not None:
+            resource.prlimit(process.pid, resource.RLIMIT_AS, (plan.spec.memory_bytes_max, plan.spec.memory_bytes_max))
         observed = ObservedReplica(replica, ReplicaState.STARTING, now, process.pid, port, now, history=history)
         self._replicas[replica] = _Replica(observed, process)
         self._save()
@@ -312,7 +312,7 @@ class RuntimeController:
         if port is None:
             return
         while True:
-            result = await probe(port, plan.health_path)
+            result = await probe(port, plan.spec.health.path)
             record.observed = replace(record.observed, is_probe_ok=result.is_ok, probe_message=result.message)
             if result.is_ok:
                 self._wake.set()
@@ -323,13 +323,13 @@ class RuntimeController:
         record = self._replicas[replica]
         plan = self._plans[replica.service]
         if record.process is not None:
-            graceful = await processes.stop(record.process, grace_period_s=plan.stop_timeout_s)
+            graceful = await processes.stop(record.process, grace_period_s=plan.spec.stop_timeout_s)
             if not graceful:
                 self._events.emit(
                     "replica_killed",
                     str(replica),
                     reason="stop_timeout",
-                    message=f"{replica} did not end within {plan.stop_timeout_s:.0f} s of SIGTERM",
+                    message=f"{replica} did not end within {plan.spec.stop_timeout_s:.0f} s of SIGTERM",
                 )
         record.observed = replace(record.observed, has_stopped=True)
         self._wake.set()
@@ -382,7 +382,7 @@ class RuntimeController:
             self._cancel(record)
         await asyncio.gather(
             *(
-                processes.stop(record.process, grace_period_s=self._plans[key.service].stop_timeout_s)
+                processes.stop(record.process, grace_period_s=self._plans[key.service].spec.stop_timeout_s)
                 for key, record in self._replicas.items()
                 if record.process is not None and key.service in self._plans
             )

@@ -6,7 +6,6 @@ its output goes to a file, SIGTERM stops it.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from typing import Literal
 
 from colonnade.core.processes import SYSTEM_MARK, Command, Credentials
 from colonnade.runtime.state import ReplicaId, ReplicaPolicy
+from colonnade.spec.derive import replica_group_of
+from colonnade.spec.model import ServiceSpec
 
 REPLICA_MARK = "COLONNADE_REPLICA"
 """`backend/3`: an application may show it, and a controller finds by it what its predecessor had just started."""
@@ -31,58 +32,34 @@ class Application:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplicaGroup:
-    """Replicas of one size; most services have one group."""
-
-    count: int
-    weight: int = 1
-    env: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-
-@dataclass(frozen=True, slots=True)
 class ServicePlan:
     """Everything needed to start any replica of one service. `env` is complete but for what differs per replica."""
 
     name: str
+    spec: ServiceSpec
     run: Application | Sequence[str]
     """An application for Granian, or an argv with $PORT in it."""
     directory: Path
     env: Mapping[str, str] = field(repr=False)
-    threads: int
-    groups: tuple[ReplicaGroup, ...]
-    health_path: str
-    policy: ReplicaPolicy
-    stop_timeout_s: float
-    memory_bytes_max: int | None
     credentials: Credentials | None
     log_directory: Path
-    python: str = sys.executable
 
-    def group_of(self, number: int) -> ReplicaGroup:
-        """The group that replica `number` belongs to; numbers beyond the groups belong to the last."""
-        for group in self.groups:
-            if number <= group.count:
-                return group
-            number -= group.count
-        return self.groups[-1]
-
-
-def split_command(command: str | Sequence[str]) -> list[str]:
-    """A command line as a shell would split it; nothing is expanded and no shell ever runs it."""
-    return shlex.split(command) if isinstance(command, str) else list(command)
+    @property
+    def policy(self) -> ReplicaPolicy:
+        return ReplicaPolicy(start_timeout_s=self.spec.health.start_timeout_s, drain_timeout_s=self.spec.stop_timeout_s)
 
 
 def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command:
     """How to start `replica` on `port`."""
     env = {
         **plan.env,
-        **plan.group_of(replica.number).env,
+        **replica_group_of(plan.spec, replica.number).env,
         "PORT": str(port),
         REPLICA_MARK: str(replica),
         "PYTHONUNBUFFERED": "1",
     }
     if isinstance(plan.run, Application):
-        argv = granian_argv(plan.python, plan.run, port, plan.threads)
+        argv = granian_argv(plan.run, port, plan.spec.threads)
     else:
         argv = [Template(part).safe_substitute(env) for part in plan.run]
     return Command(
@@ -94,9 +71,9 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
     )
 
 
-def granian_argv(python: str, app: Application, port: int, threads: int) -> list[str]:
+def granian_argv(app: Application, port: int, threads: int) -> list[str]:
     """Granian with one worker. No respawn and no backpressure of its own: the gateway limits and we replace."""
-    argv = [python, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
+    argv = [sys.executable, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
     if app.kind == "wsgi":
         # One more than the gateway ever sends, so that a health check never waits behind work.
@@ -112,7 +89,7 @@ def log_path(directory: Path, replica: ReplicaId) -> Path:
 
 def base_environment(inherited: Mapping[str, str], mark: str, credentials: Credentials | None) -> dict[str, str]:
     """The environment every child gets: the caller's, less what would mislead it, with the system's mark."""
-    env = {key: value for key, value in inherited.items() if not key.startswith(("GRANIAN_", "COLONNADE_"))}
+    env = {key: value for key, value in inherited.items() if not key.startswith("GRANIAN_") and key != REPLICA_MARK}
     env[SYSTEM_MARK] = mark
     if credentials is not None:
         env.update(HOME=credentials.home, USER=credentials.user_name, LOGNAME=credentials.user_name)

@@ -39,7 +39,7 @@ async def probe_application(
         sys.executable,
         str(PROBE_SCRIPT),
         import_string,
-        *([] if kind == "auto" else ["--kind", kind]),
+        kind,
         cwd=directory,
         env=dict(env),
         stdin=asyncio.subprocess.DEVNULL,

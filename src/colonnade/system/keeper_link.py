@@ -21,6 +21,9 @@ from colonnade.system.paths import StatePaths
 ANSWER_TIMEOUT_S = 5.0
 """The keeper answers within a millisecond; one that does not is stopped or swapped out."""
 
+KEEPER_RESTART_DELAY_S = 0.2
+"""Before a keeper that we started ourselves is replaced again. Nothing waits for it meanwhile."""
+
 
 class KeeperLink:
     """Holds our copies of all listening sockets, by name, under the numbers they have everywhere."""
@@ -95,13 +98,17 @@ class KeeperLink:
         self._link.close()
         self._link = ours
         self._link.settimeout(ANSWER_TIMEOUT_S)
-        self._keeper.on_exit(lambda: asyncio.get_running_loop().call_later(0.2, self._replace_keeper))
+        self._keeper.on_exit(self._replace_keeper_later)
         self._events.emit(
             "keeper_replaced",
             "keeper",
             reason="keeper_exited",
             message=f"keeper {old_pid} ended; pid {self._keeper.pid} holds our {len(self.descriptors)} sockets now",
         )
+
+    def _replace_keeper_later(self) -> None:
+        # A keeper that ends at once (a full disk, say) must not be started in a tight loop.
+        asyncio.get_running_loop().call_later(KEEPER_RESTART_DELAY_S, self._replace_keeper)
 
     def _ask(self, message: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         try:

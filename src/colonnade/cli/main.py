@@ -1,0 +1,173 @@
+"""The commands. Each is a few lines: options in, one call, output or an error with its hint and exit code."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from colonnade import __version__
+from colonnade.cli import database, doctor, follow
+from colonnade.cli.init import write_declaration
+from colonnade.cli.messages import err, out, print_error, print_json
+from colonnade.cli.screens import system_screen
+from colonnade.cli.up import up as run_up
+from colonnade.core.errors import ColonnadeError, SpecError
+from colonnade.system.client import ControlClient, NotRunning
+from colonnade.system.launch import Target, end_by_force, find_target, stop
+
+app = typer.Typer(
+    help="Run a web application as a scalable, fault-tolerant system.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(database.app, name="db")
+
+FileOption = Annotated[
+    Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state-dir", help="Where the system keeps its state. Default: .colonnade beside the file"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+
+
+@app.command()
+def init(
+    directory: Annotated[Path, typer.Argument(help="Where the application is")] = Path(),
+) -> None:
+    """Find the application here and write a colonnade.toml for it."""
+    path, found = write_declaration(directory)
+    out.print(f"wrote [bold]{path}[/] for {found}; start it with `colonnade up`")
+
+
+@app.command()
+def up(
+    application: Annotated[str, typer.Argument(metavar="[MODULE:APP]", help="Run this app without any file")] = "",
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once it serves")] = False,
+) -> None:
+    """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
+    run_up(find_target(file, application, state_dir), detach=detach)
+
+
+@app.command()
+def down(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    force: Annotated[bool, typer.Option("--force", help="Kill whatever is left of it, running or not")] = False,
+) -> None:
+    """End the system: the gateway first, then replicas, then the database."""
+    target = find_target(file, "", state_dir)
+    if force:
+        count = end_by_force(target.paths)
+        out.print(f"killed {count} processes" if count else "nothing was left")
+        return
+    try:
+        with out.status("taking it down …"):
+            stop(target.paths, lambda _: None)
+    except NotRunning:
+        out.print("nothing is running here")
+        return
+    out.print("[bold]down[/]")
+
+
+@app.command()
+def status(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """Show services, replicas and database nodes."""
+    with _client(file, state_dir) as client:
+        value = client.status()
+    if json:
+        print_json(value)
+        return
+    for part in system_screen(value):
+        out.print(part)
+
+
+@app.command()
+def scale(
+    changes: Annotated[list[str], typer.Argument(metavar="SERVICE=N …", help="For example backend=5")],
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Change how many replicas a service has, while it runs. Nothing is lost."""
+    wanted = [_parse_scale(change) for change in changes]
+    with _client(file, state_dir) as client:
+        for service, replicas in wanted:
+            client.scale(service, replicas)
+            out.print(f"{service} → {replicas}")
+
+
+@app.command()
+def events(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+    is_following: Annotated[bool, typer.Option("--follow", "-F", help="Go on as they happen")] = False,
+    count: Annotated[int, typer.Option("--last", "-n", help="How many", min=1)] = 50,
+) -> None:
+    """What happened, and why. Reads the disk when nothing runs."""
+    follow.events(find_target(file, "", state_dir), count=count, is_following=is_following, as_json=json)
+
+
+@app.command()
+def logs(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE | SERVICE/N | gateway | …]")] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    is_following: Annotated[bool, typer.Option("--follow", "-F", help="Go on as they come")] = False,
+    count: Annotated[int, typer.Option("--last", "-n", help="Lines per log", min=1)] = 20,
+) -> None:
+    """Output of replicas and parts, each line with its origin."""
+    follow.logs(find_target(file, "", state_dir), names or [], count=count, is_following=is_following)
+
+
+@app.command(name="doctor")
+def run_doctor(json: JsonOption = False) -> None:
+    """What this machine has and lacks for Colonnade, and how to get it."""
+    raise typer.Exit(doctor.run(as_json=json))
+
+
+@app.command()
+def version() -> None:
+    """Versions of Colonnade and of the engines it runs."""
+    out.print(f"colonnade {__version__}")
+    for line in doctor.engine_versions():
+        out.print(line)
+
+
+def _client(file: Path | None, state_dir: Path | None) -> ControlClient:
+    return ControlClient(_target(file, state_dir).paths)
+
+
+def _target(file: Path | None, state_dir: Path | None) -> Target:
+    return find_target(file, "", state_dir)
+
+
+def _parse_scale(change: str) -> tuple[str, int]:
+    service, separator, number = change.partition("=")
+    if not separator or not service or not number.isdecimal():
+        raise SpecError(f"expected SERVICE=N, got {change!r}", hint="for example `colonnade scale backend=5`")
+    return service, int(number)
+
+
+def main() -> None:
+    """Entry point of the `colonnade` command."""
+    try:
+        app()
+    except ColonnadeError as error:
+        print_error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        err.print("interrupted")
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""`colonnade up`: start the system or find it running, and show it.
+
+The viewer holds nothing: killing it stops nothing, Ctrl-C in it means `down`.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from colonnade.cli.messages import event_line, out, print_warning
+from colonnade.cli.screens import system_screen
+from colonnade.core.errors import DriverUnavailable
+from colonnade.system.client import ControlClient, NotRunning, is_running
+from colonnade.system.launch import Target, launch, stop, wait_until_running
+
+REFRESH_S = 0.5
+EVENTS_SHOWN = 8
+
+
+def up(target: Target, *, detach: bool) -> None:
+    """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
+    status = is_running(target.paths)
+    if status is not None:
+        out.print(
+            f"[bold]{status['name']}[/] is {status['phase']} already: [bold]{status['url']}[/] "
+            f"(controller {status['controller_pid']}); `colonnade status` shows it, `colonnade down` ends it"
+        )
+        return
+    started = launch(target)
+    for warning in started.loaded.warnings:
+        print_warning(warning)
+    verb = "takes over" if started.is_takeover else "starts"
+    out.print(f"[bold]{started.loaded.spec.system.name}[/] {verb} …")
+    with _interruptible():
+        try:
+            status = wait_until_running(target.paths, started.keeper, _print_event)
+        except KeyboardInterrupt:
+            out.print("interrupted: taking down what was started …")
+            _stop_if_running(target)
+            raise
+        out.print(f"[bold green]ready[/] in {status['start_duration_s']:.1f} s: [bold]{status['url']}[/]")
+        if detach:
+            return
+        try:
+            _view(target)
+        except KeyboardInterrupt:
+            out.print("Ctrl-C: taking the system down …")
+            _stop_if_running(target)
+
+
+def _stop_if_running(target: Target) -> None:
+    try:
+        stop(target.paths, _print_event)
+    except NotRunning:
+        return
+    out.print("[bold]down[/]")
+
+
+def _view(target: Target) -> None:
+    """The live screen in a terminal, event lines elsewhere; ends when the system does."""
+    with ControlClient(target.paths) as client:
+        seen = max((event["seq"] for event in client.events()), default=0)
+        if not out.is_terminal:
+            out.print("events follow; Ctrl-C takes the system down")
+            _follow(client, seen)
+            return
+        recent = client.events()[-EVENTS_SHOWN:]
+        with Live(console=out, auto_refresh=False, screen=False, transient=True) as live:
+            while True:
+                try:
+                    status = client.status()
+                    recent = (recent + client.events(after_seq=seen))[-EVENTS_SHOWN:]
+                except DriverUnavailable:
+                    time.sleep(REFRESH_S)
+                    continue
+                except NotRunning:
+                    if _is_gone(target):
+                        return
+                    continue
+                seen = max([seen, *(event["seq"] for event in recent)])
+                lines = [Text.from_markup(event_line(event), overflow="ellipsis") for event in recent]
+                live.update(Group(*system_screen(status), "", *lines, Text("Ctrl-C: down", style="dim")), refresh=True)
+                time.sleep(REFRESH_S)
+
+
+def _is_gone(target: Target) -> bool:
+    """A controller that restarts is away for a second; a system that is down stays away."""
+    for _ in range(20):
+        time.sleep(REFRESH_S)
+        if is_running(target.paths) is not None:
+            return False
+    return True
+
+
+def _follow(client: ControlClient, seen: int) -> None:
+    away_since = 0
+    while away_since < 20:
+        try:
+            for event in client.events(after_seq=seen, wait_s=10):
+                seen = event["seq"]
+                _print_event(event)
+            away_since = 0
+        except (NotRunning, DriverUnavailable):
+            away_since += 1
+            time.sleep(REFRESH_S)
+
+
+def _print_event(event: dict[str, Any]) -> None:
+    out.print(event_line(event), soft_wrap=True)
+    sys.stdout.flush()
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT means down also where the shell started us in the background (which ignores it)."""
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)

@@ -1,0 +1,77 @@
+"""The declaration a system runs by: a private copy taken at `up`, so that a controller that restarts in the middle of
+somebody's edit goes on with what was accepted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colonnade.core.errors import HostError
+from colonnade.core.files import read_json, write_durably, write_json_durably
+from colonnade.runtime.launch import Application
+from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
+from colonnade.system.paths import StatePaths
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """What `up` took: a file's text, or the import string of `up module:app`; and what is already known of it."""
+
+    directory: Path
+    source: str
+    """Path of the file, for messages; empty for an import string."""
+    app: str = ""
+    listen: str = ""
+    """Overrides [gateway] listen (`up --listen`)."""
+    applications: dict[str, Application] | None = None
+    """What the probe found at the start, so that an adoption does not import the user's code again."""
+    was_running: bool = False
+    """The system was up once: a controller that starts now adopts, and its failure does not end the system."""
+
+
+def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> None:
+    """`text` is the file's content, None to leave the copy as it is."""
+    if text is not None:
+        write_durably(paths.accepted, text, mode=0o600)
+    write_json_durably(
+        paths.accepted_about,
+        {
+            "directory": str(accepted.directory),
+            "source": accepted.source,
+            "app": accepted.app,
+            "listen": accepted.listen,
+            "was_running": accepted.was_running,
+            "applications": {
+                name: {"kind": app.kind, "target": app.target, "is_factory": app.is_factory}
+                for name, app in (accepted.applications or {}).items()
+            },
+        },
+        mode=0o600,
+    )
+
+
+def read_accepted(paths: StatePaths) -> Accepted | None:
+    value: dict[str, Any] | None = read_json(paths.accepted_about)
+    if value is None:
+        return None
+    try:
+        return Accepted(
+            Path(value["directory"]),
+            value["source"],
+            value["app"],
+            value["listen"],
+            {name: Application(**app) for name, app in value["applications"].items()},
+            value["was_running"],
+        )
+    except (KeyError, TypeError) as error:
+        raise HostError(
+            f"is not a record of ours ({error})", subject=str(paths.accepted_about), hint="remove it, then `up` again"
+        ) from error
+
+
+def load_accepted(paths: StatePaths, accepted: Accepted) -> LoadedSpec:
+    """The declaration again, checked as at `up`."""
+    if accepted.app:
+        return spec_for_app(accepted.app, directory=accepted.directory)
+    return load_spec(paths.accepted, directory=accepted.directory)

@@ -1,0 +1,159 @@
+"""The control API: what is so, what happened, and the few things one may ask for. On a unix socket that only the
+owner can open, which is its whole access control.
+
+GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from colonnade.core.errors import ColonnadeError, SpecError
+from colonnade.core.events import Event, EventLog
+
+WAIT_MAX_S = 20.0
+"""Of a long poll: shorter than what any client gives up after."""
+
+BODY_BYTES_MAX = 64 * 1024
+
+
+class Controlled(Protocol):
+    """What the API may ask of the controller."""
+
+    events: EventLog
+
+    def status(self) -> dict[str, Any]: ...
+
+    def scale(self, service: str, replicas: int) -> None: ...
+
+    def request_down(self) -> None: ...
+
+
+def build_api(system: Controlled) -> Starlette:
+    async def status(_: Request) -> Response:
+        return _json(system.status())
+
+    async def events(request: Request) -> Response:
+        after = _number(request, "after_seq", 0)
+        wait_s = min(WAIT_MAX_S, float(_number(request, "wait_s", 0)))
+        return _json({"events": [asdict(event) for event in await _events_after(system.events, after, wait_s)]})
+
+    async def scale(request: Request) -> Response:
+        body = await _body(request)
+        system.scale(str(body.get("service", "")), _replicas(body.get("replicas")))
+        return _json({"ok": True})
+
+    async def down(_: Request) -> Response:
+        system.request_down()
+        return _json({"ok": True})
+
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/events", events),
+            Route("/scale", scale, methods=["POST"]),
+            Route("/down", down, methods=["POST"]),
+        ],
+        exception_handlers={ColonnadeError: _refused},
+    )
+
+
+async def _events_after(log: EventLog, after_seq: int, wait_s: float) -> list[Event]:
+    """Events after `after_seq`; when there are none, wait for the next one."""
+    found = log.recent(after_seq=after_seq)
+    if found or wait_s <= 0:
+        return found
+    arrived = asyncio.Event()
+    unsubscribe = log.subscribe(lambda _: arrived.set())
+    try:
+        await asyncio.wait_for(arrived.wait(), wait_s)
+    except TimeoutError:
+        return []
+    finally:
+        unsubscribe()
+    return log.recent(after_seq=after_seq)
+
+
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, ColonnadeError)  # noqa: S101 — Starlette dispatches by class
+    answer = {"error": error.message, "hint": error.hint, "subject": error.subject, "exit_code": error.exit_code}
+    return JSONResponse(answer, status_code=400)
+
+
+def _number(request: Request, key: str, default: int) -> int:
+    text = request.query_params.get(key, str(default))
+    if not text.isdecimal():
+        raise SpecError(f"expected a number, got {text!r}", subject=key, hint=f"for example ?{key}=0")
+    return int(text)
+
+
+def _replicas(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise SpecError(f"expected a number, got {value!r}", subject="replicas", hint="for example 5")
+    return value
+
+
+async def _body(request: Request) -> dict[str, Any]:
+    raw = await request.body()
+    if len(raw) > BODY_BYTES_MAX:
+        raise SpecError("the request is too large", subject="body", hint=f"at most {BODY_BYTES_MAX} bytes")
+    try:
+        value = json.loads(raw or b"{}")
+    except ValueError as error:
+        raise SpecError(f"is not JSON ({error})", subject="body", hint='send {"service": "backend", …}') from error
+    if not isinstance(value, dict):
+        raise SpecError("is not a JSON object", subject="body", hint='send {"service": "backend", …}')
+    return value
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(json.dumps(value, default=str), media_type="application/json")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn inside a process that has its own ideas about signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def open_socket(path: Path) -> socket.socket:
+    """A unix socket that only its owner can open, from the first moment on."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    old_umask = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(old_umask)
+    return listener
+
+
+@asynccontextmanager
+async def serve(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
+    """Answer on `listener` while the context lasts."""
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="off", ws="none", loop="asyncio", timeout_graceful_shutdown=1
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,218 @@
+"""The composition root: from an accepted declaration to subsystems that are wired to each other. Starts nothing but
+the loops that `begin_loops` names; `startup.py` has the order in which the parts come up."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+from colonnade.core import processes
+from colonnade.core.clock import Clock
+from colonnade.core.errors import HostError, SpecError
+from colonnade.core.events import EventLog
+from colonnade.core.files import make_directory
+from colonnade.core.ports import PortAllocator
+from colonnade.core.processes import Credentials
+from colonnade.gateway.config import GatewaySettings, render_gateway, slots_for
+from colonnade.gateway.controller import GatewayController
+from colonnade.gateway.controller import Surroundings as GatewaySurroundings
+from colonnade.gateway.process import GatewayPaths, process_text
+from colonnade.gateway.state import Membership
+from colonnade.runtime.controller import RuntimeController
+from colonnade.runtime.launch import REPLICA_MARK, base_environment
+from colonnade.runtime.registry import Registry, read_registry
+from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.spec.load import LoadedSpec
+from colonnade.spec.model import ServiceSpec
+from colonnade.spec.syntax import parse_listen
+from colonnade.system import paths as state_paths
+from colonnade.system.accepted import Accepted, load_accepted
+from colonnade.system.credentials import choose_credentials
+from colonnade.system.database_part import DatabasePart, assemble_database
+from colonnade.system.keeper_link import KeeperLink, PortTaken
+from colonnade.system.mapping import service_membership
+from colonnade.system.paths import StatePaths
+from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener
+
+PORT_ATTEMPTS_MAX = 20
+"""For an internal listener: somebody may take a port between our look and the keeper's bind."""
+
+
+@dataclass(slots=True)
+class System:
+    """All parts of one system, for the controller's one life."""
+
+    loaded: LoadedSpec
+    accepted: Accepted
+    paths: StatePaths
+    credentials: Credentials | None
+    events: EventLog
+    clock: Clock
+    runtime: RuntimeController
+    gateway: GatewayController
+    database: DatabasePart | None
+    registry: Registry
+    surroundings: Surroundings
+    url: str
+    changed: asyncio.Event
+    """Set whenever replicas changed and the gateway has yet to hear of it."""
+    crashed: asyncio.Future[None]
+    """Gets the exception of the first loop that ended: then this life of the controller is over."""
+    loops: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def services(self) -> Mapping[str, ServiceSpec]:
+        return self.loaded.spec.services
+
+    def membership(self) -> Membership:
+        return service_membership(self.services, self.runtime.view())
+
+    async def apply_membership(self) -> None:
+        await self.gateway.apply(self.membership())
+
+    def state_of(self, replica: ReplicaId) -> ReplicaState | None:
+        return next((seen.state for seen in self.runtime.view().replicas if seen.id == replica), None)
+
+    def internal_url(self, service: str) -> str:
+        address = self.surroundings.addresses.services.get(service)
+        return f"http://{address[0]}:{address[1]}" if address else ""
+
+    def scale(self, service: str, replicas: int) -> None:
+        """Raises SpecError for a service that is not there or a number that is out of its bounds."""
+        spec = self.services.get(service)
+        if spec is None:
+            raise SpecError(
+                f"there is no service {service!r}", subject="scale", hint=f"services: {', '.join(self.services)}"
+            )
+        lowest, highest = (1, slots_for(spec)) if spec.replicas.fixed else (spec.replicas.min, spec.replicas.max)
+        if not lowest <= replicas <= highest:
+            raise SpecError(
+                f"{replicas} replicas: expected {lowest} to {highest}",
+                subject=f"services.{service}",
+                hint=f"change services.{service}.replicas in colonnade.toml for more",
+            )
+        self.runtime.scale(service, replicas)
+
+    def say(self, kind: str, subject: str, reason: str, message: str) -> None:
+        self.events.emit(kind, subject, reason=reason, message=message)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a loop for the rest of this life."""
+        task = asyncio.create_task(work, name=name)
+        self.loops.append(task)
+        task.add_done_callback(self._loop_ended)
+
+    def _loop_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and not self.crashed.done():
+            error = task.exception() or RuntimeError(f"the loop {task.get_name()} ended")
+            self.crashed.set_exception(error)
+
+    async def end_loops(self) -> None:
+        for task in self.loops:
+            task.cancel()
+        await asyncio.gather(*self.loops, return_exceptions=True)
+        self.loops.clear()
+
+
+async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, events: EventLog, clock: Clock) -> System:
+    """Read what was accepted, open the listeners, build the parts, adopt the replicas that run."""
+    loaded = load_accepted(paths, accepted)
+    credentials = choose_credentials(loaded.spec.system.user, accepted.directory)
+    state_paths.prepare(paths, credentials)
+    registry = read_registry(paths.registry)
+    ports = PortAllocator(str(paths.root), registry.port_cursor)
+    keeper.fetch_all()
+    public = parse_listen(loaded.spec.gateway.listen)
+    keeper.listen(PUBLIC, public.host, public.port)
+    base_env = base_environment(os.environ, paths.mark, credentials)
+    changed = asyncio.Event()
+    runtime = RuntimeController(paths.registry, ports, events, clock, Random(), changed.set)  # noqa: S311 — jitter of restarts
+    database = assemble_database(loaded, paths, credentials, base_env, ports, keeper, events, clock)
+    internal = {
+        name: listen_somewhere(keeper, service_listener(name), ports) for name in sorted(used_by_others(loaded))
+    }
+    system = System(
+        loaded=loaded,
+        accepted=accepted,
+        paths=paths,
+        credentials=credentials,
+        events=events,
+        clock=clock,
+        runtime=runtime,
+        gateway=_gateway(loaded, paths, credentials, keeper, base_env, events, clock),
+        database=database,
+        registry=registry,
+        surroundings=Surroundings(
+            directory=loaded.directory,
+            base_env=base_env,
+            credentials=credentials,
+            log_directory=paths.logs,
+            addresses=Addresses(
+                internal,
+                database_url=database.url if database else "",
+                database_read_url=database.read_url if database else "",
+            ),
+        ),
+        url=f"http://{public}",
+        changed=changed,
+        crashed=asyncio.get_running_loop().create_future(),
+    )
+    runtime.adopt(registry)
+    await _end_unknown_replicas(system)
+    return system
+
+
+def used_by_others(loaded: LoadedSpec) -> set[str]:
+    """Services that another one calls: only those need an internal listener."""
+    return {name for service in loaded.spec.services.values() for name in service.uses if name in loaded.spec.services}
+
+
+def listen_somewhere(keeper: KeeperLink, name: str, ports: PortAllocator) -> tuple[str, int]:
+    """An internal listener on any free loopback port; the one it has already, if it is open."""
+    for _ in range(PORT_ATTEMPTS_MAX):
+        try:
+            return keeper.listen(name, "127.0.0.1", ports.take())
+        except PortTaken:
+            continue
+    raise HostError(f"no port for {name} after {PORT_ATTEMPTS_MAX} attempts", hint="see who holds them: `ss -ltnp`")
+
+
+def _gateway(
+    loaded: LoadedSpec,
+    paths: StatePaths,
+    credentials: Credentials | None,
+    keeper: KeeperLink,
+    base_env: Mapping[str, str],
+    events: EventLog,
+    clock: Clock,
+) -> GatewayController:
+    spec = loaded.spec
+    place = GatewayPaths(paths.root / "gateway", paths.logs / "gateway.log", paths.sockets / "gateway.sock")
+    make_directory(place.root, mode=0o700)
+    # Internal calls come through the same process: for each request from outside there may be one more.
+    text = process_text(place, 2 * spec.gateway.connections_max, credentials)
+    settings = GatewaySettings(spec.gateway, spec.services, text)
+    listeners = {name: fd for name, fd in keeper.descriptors.items() if not name.startswith("db:")}
+    return GatewayController(
+        "gateway", partial(render_gateway, settings), listeners, GatewaySurroundings(place, base_env, events, clock)
+    )
+
+
+async def _end_unknown_replicas(system: System) -> None:
+    """Replicas that a predecessor started and had no time to write down: nobody knows their port, so they end."""
+    known = {replica.pid for replica in system.runtime.view().replicas}
+    for pid in processes.marked_processes(system.paths.mark, with_variable=REPLICA_MARK):
+        ticks = processes.start_ticks_of(pid)
+        group = processes.group_of(pid)
+        if ticks is None or pid in known or group in known:
+            continue
+        system.say("replica_unknown", str(pid), "not_registered", f"pid {pid} is no replica we know: it ends")
+        process = processes.adopt(processes.ProcessId(pid, ticks))
+        if process is not None:
+            await processes.kill(process)
+            process.close()

@@ -1,0 +1,84 @@
+"""Asking a running system through its control socket. Synchronous: for the command line and for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable, HostError
+from colonnade.system.paths import StatePaths
+
+ANSWER_TIMEOUT_S = 10.0
+
+
+class NotRunning(HostError):
+    """Nobody answers for this state directory."""
+
+
+class ControlClient:
+    """One connection to one system. Raises NotRunning when there is none, and the controller's own errors."""
+
+    def __init__(self, paths: StatePaths) -> None:
+        self._paths = paths
+        self._http = httpx.Client(
+            transport=httpx.HTTPTransport(uds=str(paths.control_socket)),
+            base_url="http://colonnade",
+            timeout=ANSWER_TIMEOUT_S,
+            trust_env=False,
+        )
+
+    def __enter__(self) -> ControlClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.close()
+
+    def status(self) -> dict[str, Any]:
+        return self._ask("GET", "/status")
+
+    def events(self, *, after_seq: int = 0, wait_s: int = 0) -> list[dict[str, Any]]:
+        answer = self._ask("GET", f"/events?after_seq={after_seq}&wait_s={wait_s}", timeout_s=wait_s + ANSWER_TIMEOUT_S)
+        events: list[dict[str, Any]] = answer["events"]
+        return events
+
+    def scale(self, service: str, replicas: int) -> None:
+        self._ask("POST", "/scale", body={"service": service, "replicas": replicas})
+
+    def down(self) -> None:
+        self._ask("POST", "/down")
+
+    def _ask(
+        self, method: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float = ANSWER_TIMEOUT_S
+    ) -> dict[str, Any]:
+        try:
+            answer = self._http.request(method, path, json=body, timeout=timeout_s)
+            value: dict[str, Any] = answer.json()
+        except httpx.ConnectError as error:
+            raise NotRunning(
+                "nothing is running here", subject=str(self._paths.root.parent), hint="start it with `colonnade up`"
+            ) from error
+        except (httpx.TransportError, ValueError) as error:
+            raise DriverUnavailable(
+                f"the controller did not answer ({error})",
+                subject=str(self._paths.control_socket),
+                hint="it restarts by itself: try again in a second",
+            ) from error
+        if answer.status_code >= 400:
+            raise _error_from(value)
+        return value
+
+
+def _error_from(value: dict[str, Any]) -> ColonnadeError:
+    error = DriverError(value.get("error", "refused"), hint=value.get("hint", ""), subject=value.get("subject", ""))
+    error.exit_code = int(value.get("exit_code", 1))
+    return error
+
+
+def is_running(paths: StatePaths) -> dict[str, Any] | None:
+    """The status of the system that answers here; None when there is none."""
+    with ControlClient(paths) as client:
+        try:
+            return client.status()
+        except (NotRunning, DriverUnavailable):
+            return None

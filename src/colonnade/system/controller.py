@@ -1,0 +1,205 @@
+"""The controller process: brings the system up (or adopts it), runs every subsystem's loop, answers on the control
+socket, and takes everything down when asked.
+
+    python -m colonnade.system.controller --state DIR --link FD --keeper-pid PID     (started by the keeper)
+
+Crash-only: an error nobody expected ends the process, the keeper starts the next one, which adopts what runs.
+A failure of the user's making during the first start ends the system instead, and is told to `up`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+from colonnade import __version__
+from colonnade.core.clock import SystemClock
+from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, SpecError
+from colonnade.core.events import EventLog
+from colonnade.core.files import write_json_durably
+from colonnade.system.accepted import Accepted, read_accepted
+from colonnade.system.api import build_api, open_socket, serve
+from colonnade.system.assemble import System, assemble
+from colonnade.system.keeper_link import KeeperLink
+from colonnade.system.paths import StatePaths
+from colonnade.system.phase import EDGES, Phase
+from colonnade.system.startup import bring_up
+from colonnade.system.status import describe
+from colonnade.system.teardown import take_down
+from colonnade.system.upkeep import begin_loops
+
+EXIT_CRASHED = 70
+
+
+class SystemController:
+    """One life of the controller. Everything that lasts longer is in the state directory or in other processes."""
+
+    def __init__(self, paths: StatePaths, accepted: Accepted, link: socket.socket, keeper_pid: int) -> None:
+        self.paths = paths
+        self.clock = SystemClock()
+        self.events = EventLog(self.clock, paths.events)
+        self.keeper = KeeperLink(link, keeper_pid, paths, self.events)
+        self.accepted = accepted
+        self.phase = Phase.ADOPTING if accepted.was_running else Phase.STARTING
+        self.started_at_s = self.clock.wall()
+        self.system: System | None = None
+        self._down_asked = asyncio.Event()
+        self._failure: ColonnadeError | None = None
+        self._began_at_s = self.clock.monotonic()
+        self.start_duration_s = 0.0
+
+    # What the control API asks
+
+    def status(self) -> dict[str, Any]:
+        return describe(self)
+
+    def scale(self, service: str, replicas: int) -> None:
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject=service, hint="try again when it runs")
+        self.system.scale(service, replicas)
+
+    def request_down(self) -> None:
+        self._down_asked.set()
+
+    # The process's life
+
+    async def run(self) -> None:
+        self.events.emit(
+            "controller_started",
+            "controller",
+            reason=self.phase.value,
+            message=f"controller {os.getpid()} (version {__version__}) is {self.phase.value} {self.paths.root.parent}",
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.request_down)
+        async with serve(build_api(self), open_socket(self.paths.control_socket)):
+            self.keeper.watch()
+            await self._until_down()
+            self._enter(Phase.STOPPING)
+            await take_down(self.system, self.paths, self.keeper.keeper_pid, self.events)
+            if self._failure is not None:
+                self._tell_failure(self._failure)
+            self.keeper.finish()
+
+    async def _until_down(self) -> None:
+        """Bring up and run until `down` is asked for, the start fails, or a loop crashes (which raises)."""
+        down = asyncio.create_task(self._down_asked.wait())
+        start = asyncio.create_task(self._start())
+        try:
+            await first_done(down, start)
+            if not start.done():
+                start.cancel()
+                await asyncio.gather(start, return_exceptions=True)
+                return
+            try:
+                start.result()
+            except ColonnadeError as error:
+                if self.phase is Phase.ADOPTING or isinstance(error, Bug):
+                    raise
+                self._failure = error
+                self.events.emit("start_failed", error.subject, reason=type(error).__name__, message=str(error))
+                return
+            self.start_duration_s = self.clock.monotonic() - self._began_at_s
+            self._enter(Phase.RUNNING)
+            if self.system is None:
+                raise Bug("running without a system")
+            await first_done(down, self.system.crashed)
+            if self.system.crashed.done():
+                self.system.crashed.result()
+        finally:
+            down.cancel()
+
+    async def _start(self) -> None:
+        """Assemble and bring up. A loop that crashes meanwhile ends the start with its error."""
+        self.system = await assemble(self.paths, self.accepted, self.keeper, self.events, self.clock)
+        begin_loops(self.system)
+        up = asyncio.create_task(bring_up(self.system, is_adopting=self.phase is Phase.ADOPTING))
+        try:
+            await first_done(up, self.system.crashed)
+            if self.system.crashed.done():
+                self.system.crashed.result()
+            self.accepted = await up
+        except ExceptionGroup as group:
+            raise first_of(group) from group
+        finally:
+            up.cancel()
+            await asyncio.gather(up, return_exceptions=True)
+
+    def _enter(self, phase: Phase) -> None:
+        if (self.phase, phase) not in EDGES:
+            raise Bug(f"no way from {self.phase.value} to {phase.value}", subject="system")
+        message = EDGES[self.phase, phase]
+        self.phase = phase
+        self.events.emit(f"system_{phase.value}", "system", reason="phase_changed", message=message)
+
+    def _tell_failure(self, error: ColonnadeError) -> None:
+        with contextlib.suppress(ColonnadeError):  # a full disk: the event said it, and `up` says that it ended
+            write_json_durably(
+                self.paths.failure,
+                {
+                    "message": error.message,
+                    "hint": error.hint,
+                    "subject": error.subject,
+                    "detail": error.detail if isinstance(error, AppError) else "",
+                    "exit_code": error.exit_code,
+                },
+                mode=0o600,
+            )
+
+
+async def first_done(*waits: asyncio.Future[Any]) -> None:
+    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+
+
+def first_of(group: ExceptionGroup[Exception]) -> Exception:
+    """Of several services that failed to start at once, the first one's error is the one to tell."""
+    error: Exception = group
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def hold_lock(paths: StatePaths) -> None:
+    """One controller per state directory. Raises HostError when another lives."""
+    descriptor = os.open(paths.root / "controller.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise HostError(
+            "another controller runs for this directory", subject=str(paths.root), hint="see `colonnade status`"
+        ) from error
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="colonnade-controller")
+    parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--link", type=int, required=True)
+    parser.add_argument("--keeper-pid", type=int, required=True)
+    options = parser.parse_args()
+    os.set_inheritable(options.link, False)
+    link = socket.socket(fileno=options.link)
+    paths = StatePaths(options.state)
+    try:
+        hold_lock(paths)
+        accepted = read_accepted(paths)
+        if accepted is None:
+            raise SpecError("nothing was accepted here", subject=str(paths.root), hint="start with `colonnade up`")
+        asyncio.run(SystemController(paths, accepted, link, options.keeper_pid).run())
+    except Exception:  # noqa: BLE001 — the outermost loop: say it in the log, let the keeper start the next one
+        traceback.print_exc()
+        return EXIT_CRASHED
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,182 @@
+"""What `colonnade up` does before there is anybody to ask: check, prepare, start the keeper, wait, tell the failure.
+
+Also its opposite when nobody answers any more: `end_by_force` finds every process by its mark and kills it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from colonnade.core import processes
+from colonnade.core.clock import SystemClock
+from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.files import read_json
+from colonnade.core.processes import Command, Process
+from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
+from colonnade.system import paths as state_paths
+from colonnade.system.accepted import Accepted, read_accepted, write_accepted
+from colonnade.system.client import ControlClient, NotRunning
+from colonnade.system.credentials import choose_credentials
+from colonnade.system.keeper_link import keeper_environment
+from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
+
+POLL_S = 0.02
+DOWN_TIMEOUT_S = 90.0
+"""Longer than any grace period we give by default: replicas 2 × 10 s, PostgreSQL's last checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a command is about: the declaration's file or import string, and the state directory that goes with it."""
+
+    directory: Path
+    file: Path | None
+    app: str
+    paths: StatePaths
+
+
+def find_target(file: Path | None, app: str, state_directory: Path | None) -> Target:
+    """From the options every command has. Looks at no file's content."""
+    path = file if file is not None else Path.cwd()
+    if path.is_dir():
+        path = path / FILE_NAME
+    directory = Path.cwd() if app else path.absolute().parent
+    root = state_directory.absolute() if state_directory else directory / STATE_DIRECTORY_NAME
+    return Target(directory, None if app else path.absolute(), app, StatePaths(root))
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A keeper on its way."""
+
+    keeper: Process
+    loaded: LoadedSpec
+    is_takeover: bool
+
+
+def launch(target: Target) -> Launch:
+    """Check the declaration, make the directories, start the keeper. Raises before anything is started."""
+    if target.app:
+        loaded, text = spec_for_app(target.app, directory=target.directory), ""
+    else:
+        file = target.file or target.directory / FILE_NAME
+        loaded = load_spec(file)
+        text = file.read_text(encoding="utf-8")
+    paths = target.paths
+    credentials = choose_credentials(loaded.spec.system.user, target.directory)
+    state_paths.prepare(paths, credentials)
+    paths.failure.unlink(missing_ok=True)
+    alive = processes.marked_processes(paths.mark)
+    earlier = read_accepted(paths)
+    is_takeover = bool(alive) and earlier is not None and earlier.was_running
+    if is_takeover and earlier is not None:
+        write_accepted(paths, earlier, None)
+    else:
+        end_by_force(paths)
+        state_paths.prepare(paths, credentials)
+        about = Accepted(target.directory, str(target.file or ""), app=target.app)
+        write_accepted(paths, about, text)
+    return Launch(_start_keeper(paths), loaded, is_takeover)
+
+
+def _start_keeper(paths: StatePaths) -> Process:
+    return processes.start(
+        Command(
+            argv=[sys.executable, "-m", "colonnade.system.keeper", "--state", str(paths.root)],
+            cwd=Path("/"),
+            env=keeper_environment(os.environ, paths),
+            log_path=paths.logs / "keeper.log",
+        )
+    )
+
+
+def wait_until_running(
+    paths: StatePaths, keeper: Process, on_event: Callable[[dict[str, Any]], None], after_seq: int = 0
+) -> dict[str, Any]:
+    """Follow the start; returns the status once it runs. Raises what ended the start."""
+    seen = after_seq
+    with ControlClient(paths) as client:
+        while True:
+            try:
+                for event in client.events(after_seq=seen, wait_s=1):
+                    seen = event["seq"]
+                    on_event(event)
+                status = client.status()
+                if status["phase"] == "running":
+                    return status
+            except (NotRunning, DriverUnavailable):
+                if keeper.has_exited():
+                    raise failure_of(paths) from None
+                time.sleep(POLL_S)
+
+
+def failure_of(paths: StatePaths) -> ColonnadeError:
+    """Why the keeper ended before the system ran."""
+    told = read_json(paths.failure)
+    if told is None:
+        return HostError(
+            "the start ended without a word", subject=str(paths.root), hint=f"see {paths.logs / 'keeper.log'}"
+        )
+    error = AppError(told["message"], hint=told["hint"], subject=told["subject"], detail=told["detail"])
+    error.exit_code = int(told["exit_code"])
+    return error
+
+
+def stop(paths: StatePaths, on_event: Callable[[dict[str, Any]], None]) -> None:
+    """Ask a running system to end and wait until nothing of it is left. Raises NotRunning when there is none."""
+    seen = 0
+    with ControlClient(paths) as client:
+        seen = max((event["seq"] for event in client.events()), default=0)
+        client.down()
+        clock = SystemClock()
+        deadline = clock.monotonic() + DOWN_TIMEOUT_S
+        while clock.monotonic() < deadline:
+            try:
+                for event in client.events(after_seq=seen, wait_s=1):
+                    seen = event["seq"]
+                    on_event(event)
+            except (NotRunning, DriverUnavailable):
+                if not processes.marked_processes(paths.mark):
+                    return
+                time.sleep(POLL_S)
+    raise HostError(
+        f"is not down after {DOWN_TIMEOUT_S:.0f} s", subject=str(paths.root), hint="run `colonnade down --force`"
+    )
+
+
+def end_by_force(paths: StatePaths) -> int:
+    """Kill whatever carries this system's mark, keeper and controller first; returns how many processes that were."""
+    count = 0
+    for _ in range(50):
+        pids = processes.marked_processes(paths.mark)
+        if not pids:
+            break
+        count = max(count, len(pids))
+        # Stopped first, so that none of them starts another while we go through the list.
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in pids:
+                try:
+                    os.kill(pid, number)
+                except ProcessLookupError:
+                    continue
+        time.sleep(POLL_S)
+    remove_leftovers(paths)
+    return count
+
+
+def remove_leftovers(paths: StatePaths) -> None:
+    """Sockets and records of processes that no longer run."""
+    shutil.rmtree(paths.sockets, ignore_errors=True)
+    earlier = read_accepted(paths) if paths.root.is_dir() else None
+    if earlier is not None and earlier.was_running:
+        write_accepted(paths, replace(earlier, was_running=False, applications=None), None)
+    for name in ("listeners.json", "replicas.json", "gateway/process.json", "dbgate/process.json"):
+        (paths.root / name).unlink(missing_ok=True)

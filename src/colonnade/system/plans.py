@@ -1,0 +1,76 @@
+"""From the declaration to what subsystems need: environments, addresses, plans for replicas. Pure but for env files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from colonnade.core.processes import Credentials
+from colonnade.runtime.launch import Application, ServicePlan
+from colonnade.spec.derive import DATABASE, service_url_variable, used_services
+from colonnade.spec.model import ServiceSpec
+from colonnade.spec.syntax import command_words
+
+DATABASE_PRIMARY = "db:primary"
+DATABASE_STANDBYS = "db:standbys"
+PUBLIC = "public"
+
+
+def service_listener(service: str) -> str:
+    """Name of the keeper's socket on which other services reach this one."""
+    return f"service:{service}"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where services and database are reached from inside. URLs with passwords never appear in a repr."""
+
+    services: Mapping[str, tuple[str, int]]
+    database_url: str = field(default="", repr=False)
+    database_read_url: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is the same for every service of a system."""
+
+    directory: Path
+    base_env: Mapping[str, str] = field(repr=False)
+    credentials: Credentials | None
+    log_directory: Path
+    addresses: Addresses
+
+
+def service_environment(
+    service: ServiceSpec, env_file: Mapping[str, str], surroundings: Surroundings
+) -> dict[str, str]:
+    """A replica's environment but for PORT and its name. Later wins: caller's, env_file, env, addresses."""
+    env = {**surroundings.base_env, **env_file, **service.env}
+    for used in used_services(service):
+        host, port = surroundings.addresses.services[used]
+        env[service_url_variable(used)] = f"http://{host}:{port}"
+    if DATABASE in service.uses:
+        env["DATABASE_URL"] = surroundings.addresses.database_url
+        read_url = surroundings.addresses.database_read_url or surroundings.addresses.database_url
+        env["DATABASE_READ_URL"] = read_url
+    return env
+
+
+def service_plan(
+    name: str,
+    service: ServiceSpec,
+    run: Application | Sequence[str] | None,
+    env_file: Mapping[str, str],
+    surroundings: Surroundings,
+) -> ServicePlan:
+    """The plan for a service; `run` is what the probe found, None for a service by `command`."""
+    return ServicePlan(
+        name=name,
+        spec=service,
+        run=run if run is not None else command_words(service.command),
+        directory=(surroundings.directory / service.path).resolve(),
+        env=service_environment(service, env_file, surroundings),
+        credentials=surroundings.credentials,
+        log_directory=surroundings.log_directory,
+    )

@@ -1,0 +1,151 @@
+"""The order in which a system comes up, and what ends its start.
+
+Gateway first (it answers 503 meanwhile), database and the look at the applications side by side, then each service
+as soon as all that it uses is ready: its release command, its replicas. An adoption takes the same way, but runs no
+release and imports nobody's code again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from colonnade.core.errors import AppError
+from colonnade.core.events import Event
+from colonnade.core.files import tail_lines
+from colonnade.runtime.decide import wanted_numbers
+from colonnade.runtime.launch import Application, ServicePlan, log_path
+from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.spec.derive import DATABASE, replica_groups
+from colonnade.spec.syntax import command_words
+from colonnade.system.accepted import Accepted, write_accepted
+from colonnade.system.application import probe_application, run_release
+from colonnade.system.assemble import System
+from colonnade.system.plans import service_plan
+
+LOG_TAIL_LINES = 30
+
+
+async def bring_up(system: System, *, is_adopting: bool) -> Accepted:
+    """Everything up, or the first error that ends the start. Returns the declaration with what was found out."""
+    await system.gateway.start(system.membership())
+    system.spawn(system.gateway.run(), "gateway")
+    applications, _ = await asyncio.gather(_applications(system), _start_database(system))
+    ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name in system.services}
+    async with asyncio.TaskGroup() as starts:
+        for name in system.services:
+            starts.create_task(_start_service(system, name, applications.get(name), ready, is_adopting=is_adopting))
+    await system.apply_membership()
+    accepted = replace(system.accepted, applications=applications, was_running=True)
+    write_accepted(system.paths, accepted, None)
+    return accepted
+
+
+async def _start_database(system: System) -> None:
+    if system.database is not None:
+        system.say("database_starting", "database", "declared", "the database comes up")
+        await system.database.start(system.spawn)
+
+
+async def _applications(system: System) -> dict[str, Application]:
+    """What stands behind each import string; known already when adopting."""
+    known = dict(system.accepted.applications or {})
+    names = [name for name, service in system.services.items() if service.app and name not in known]
+    found = await asyncio.gather(*(_probe(system, name) for name in names))
+    return known | dict(zip(names, found, strict=True))
+
+
+async def _probe(system: System, name: str) -> Application:
+    service = system.services[name]
+    plan = _plan(system, name, None)
+    return await probe_application(name, service.app, service.kind, plan.directory, plan.env, system.credentials)
+
+
+async def _start_service(
+    system: System,
+    name: str,
+    application: Application | None,
+    ready: Mapping[str, asyncio.Event],
+    *,
+    is_adopting: bool,
+) -> None:
+    service = system.services[name]
+    for used in service.uses:
+        if used != DATABASE:
+            await ready[used].wait()
+    plan = _plan(system, name, application)
+    if service.release and not is_adopting:
+        await _release(system, plan)
+    count = system.registry.desired.get(name) if is_adopting else None
+    declared = sum(group.count for group in replica_groups(service))
+    system.runtime.add_service(plan, count if count is not None else declared)
+    await _until_ready(system, plan, is_adopting=is_adopting)
+    ready[name].set()
+
+
+def _plan(system: System, name: str, application: Application | None) -> ServicePlan:
+    service = system.services[name]
+    return service_plan(name, service, application, system.loaded.environments.get(name, {}), system.surroundings)
+
+
+async def _release(system: System, plan: ServicePlan) -> None:
+    argv = command_words(plan.spec.release)
+    system.say("release_started", plan.name, "declared", f"{plan.name}: {' '.join(argv)}")
+    await run_release(
+        plan.name,
+        argv,
+        plan.directory,
+        plan.env,
+        plan.credentials,
+        _release_log(system, plan.name),
+        plan.spec.release_timeout_s,
+    )
+    system.say("release_finished", plan.name, "exit_code_zero", f"{plan.name}: the release command is done")
+
+
+def _release_log(system: System, service: str) -> Path:
+    return system.paths.logs / f"{service}-release.log"
+
+
+async def _until_ready(system: System, plan: ServicePlan, *, is_adopting: bool) -> None:
+    """Wait until every wanted replica is ready. Raises AppError when one cannot get there; an adoption only waits,
+    because what it finds broken is healed, not given up."""
+    failures: list[Event] = []
+    changed = asyncio.Event()
+
+    def look(event: Event) -> None:
+        is_ours = event.subject.rpartition("/")[0] == plan.name
+        if is_ours and (event.kind == "replica_crash_looping" or event.reason in ("start_timeout", "host_refused")):
+            failures.append(event)
+        changed.set()
+
+    unsubscribe = system.events.subscribe(look)
+    try:
+        while not _all_ready(system, plan.name):
+            if failures and not is_adopting:
+                raise _start_error(system, plan, failures[0])
+            await changed.wait()
+            changed.clear()
+    finally:
+        unsubscribe()
+
+
+def _all_ready(system: System, service: str) -> bool:
+    view = system.runtime.view()
+    states = {replica.id: replica.state for replica in view.replicas}
+    wanted = [ReplicaId(service, number) for number in wanted_numbers(view.desired[service])]
+    return all(states.get(replica) is ReplicaState.READY for replica in wanted)
+
+
+def _start_error(system: System, plan: ServicePlan, event: Event) -> AppError:
+    service, _, number = event.subject.rpartition("/")
+    log = log_path(plan.log_directory, ReplicaId(service, int(number)))
+    if event.reason == "start_timeout":
+        hint = f"does it listen on 127.0.0.1:$PORT and answer {plan.spec.health.path}? Its log is {log}"
+    else:
+        hint = f"see what it says: its log is {log}"
+    return AppError(
+        event.message, subject=f"services.{service}", hint=hint, detail="\n".join(tail_lines(log, LOG_TAIL_LINES))
+    )

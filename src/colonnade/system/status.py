@@ -1,0 +1,106 @@
+"""The system's state as one JSON-able value: what `status`, the viewer and tests read. Its keys are a promise."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from colonnade import __version__
+from colonnade.gateway.state import GatewayView, ServerView
+from colonnade.runtime.restart import is_crash_loop
+from colonnade.runtime.state import ObservedReplica, ReplicaState
+
+if TYPE_CHECKING:
+    from colonnade.system.assemble import System
+    from colonnade.system.controller import SystemController
+
+
+def describe(controller: SystemController) -> dict[str, Any]:
+    """Everything worth showing; works in every phase, also before anything is assembled."""
+    system = controller.system
+    return {
+        "version": __version__,
+        "name": system.loaded.spec.system.name if system else controller.paths.root.parent.name,
+        "phase": controller.phase.value,
+        "url": system.url if system else "",
+        "state_directory": str(controller.paths.root),
+        "keeper_pid": controller.keeper.keeper_pid,
+        "controller_pid": os.getpid(),
+        "started_at_s": controller.started_at_s,
+        "start_duration_s": controller.start_duration_s,
+        "gateway": _gateway(system.gateway.view()) if system else {"pid": None},
+        "dbgate": _gateway(system.database.gateway.view()) if system and system.database else {"pid": None},
+        "services": [_service(system, name) for name in system.services] if system else [],
+        "database": _database(system) if system else None,
+        "problems": _problems(system) if system else [],
+        "events_dropped": controller.events.dropped_count,
+    }
+
+
+def _gateway(view: GatewayView) -> dict[str, Any]:
+    return {
+        "pid": view.pid,
+        "uptime_s": view.uptime_s,
+        "restarts": view.restarts_count,
+        "reloads": view.reloads_count,
+    }
+
+
+def _service(system: System, name: str) -> dict[str, Any]:
+    spec = system.services[name]
+    runtime = system.runtime.view()
+    pool = system.gateway.view().pools.get(name)
+    servers = pool.servers if pool else {}
+    return {
+        "name": name,
+        "route": spec.route,
+        "balance": spec.balance,
+        "desired": runtime.desired.get(name, 0),
+        "internal_url": system.internal_url(name),
+        "queued": pool.traffic.queued if pool else 0,
+        "requests": pool.traffic.requests_total if pool else 0,
+        "errors": pool.traffic.server_errors_total if pool else 0,
+        "replicas": [
+            _replica(replica, servers.get(replica.id.number))
+            for replica in runtime.replicas
+            if replica.id.service == name
+        ],
+    }
+
+
+def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, Any]:
+    return {
+        "id": str(replica.id),
+        "state": replica.state.value,
+        "pid": replica.pid,
+        "port": replica.port,
+        "restarts": replica.history.total_restarts,
+        "is_crash_loop": is_crash_loop(replica.history),
+        "in_flight": server.in_flight if server else None,
+        "requests": server.requests_total if server else 0,
+        "gateway": server.status if server else "—",
+    }
+
+
+def _database(system: System) -> dict[str, Any] | None:
+    spec = system.loaded.spec.database
+    if spec is None:
+        return None
+    if system.database is None:
+        return {"external": True, "summary": "external, by url", "writable": None, "nodes": []}
+    return {"external": False, **system.database.describe()}
+
+
+def _problems(system: System) -> list[str]:
+    """What is not as declared, one sentence each; empty when all is well."""
+    found = []
+    runtime = system.runtime.view()
+    for name, desired in runtime.desired.items():
+        replicas = [replica for replica in runtime.replicas if replica.id.service == name]
+        ready = sum(1 for replica in replicas if replica.state is ReplicaState.READY)
+        if ready < desired:
+            found.append(f"{name}: {ready} of {desired} replicas are ready")
+        looping = [str(replica.id) for replica in replicas if is_crash_loop(replica.history)]
+        if looping:
+            found.append(f"{', '.join(looping)}: crash loop; see `colonnade logs {name}`")
+    return found + (system.database.problems() if system.database else [])

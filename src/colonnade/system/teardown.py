@@ -1,0 +1,61 @@
+"""The order in which a system goes down, so that nothing is lost that could be finished: no new requests, those in
+flight end, replicas stop, then the database's clients and the database. Nothing is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import signal
+from collections.abc import Awaitable
+from dataclasses import replace
+
+from colonnade.core import processes
+from colonnade.core.errors import ColonnadeError
+from colonnade.core.events import EventLog
+from colonnade.system.accepted import read_accepted, write_accepted
+from colonnade.system.assemble import System
+from colonnade.system.paths import StatePaths
+
+
+async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, events: EventLog) -> None:
+    """Stop everything that runs. A part that resists is told and does not keep the others from stopping."""
+    if system is not None:
+        await system.end_loops()
+        # The public side stops taking requests and finishes what it has; services still reach each other.
+        await _quietly(system.gateway.stop(), "gateway", events)
+        await _quietly(system.runtime.stop(), "services", events)
+        if system.database is not None:
+            await _quietly(system.database.stop(), "database", events)
+    await _end_stragglers(paths, keeper_pid, events)
+    accepted = read_accepted(paths)
+    if accepted is not None:
+        write_accepted(paths, replace(accepted, was_running=False, applications=None), None)
+    for name in ("listeners.json", "replicas.json"):
+        (paths.root / name).unlink(missing_ok=True)
+    for child in paths.sockets.glob("*"):
+        if child != paths.control_socket:
+            shutil.rmtree(child, ignore_errors=True) if child.is_dir() else child.unlink(missing_ok=True)
+
+
+async def _quietly(work: Awaitable[None], subject: str, events: EventLog) -> None:
+    try:
+        await work
+    except ColonnadeError as error:
+        events.emit("stop_failed", subject, reason=type(error).__name__, message=str(error), data={"hint": error.hint})
+
+
+async def _end_stragglers(paths: StatePaths, keeper_pid: int, events: EventLog) -> None:
+    """Kill what carries our mark and should be gone; finding any is a fault worth an event."""
+    left = [pid for pid in processes.marked_processes(paths.mark) if pid != keeper_pid]
+    if not left:
+        return
+    events.emit(
+        "stragglers_killed", "system", reason="still_running", message=f"killed {len(left)} left processes: {left}"
+    )
+    for pid in left:
+        ticks = processes.start_ticks_of(pid)
+        process = processes.adopt(processes.ProcessId(pid, ticks)) if ticks is not None else None
+        if process is not None:
+            process.send(signal.SIGKILL)
+            process.close()
+    await asyncio.sleep(0.05)

@@ -1,0 +1,76 @@
+"""The few things that go on as long as the system does and belong to no subsystem: telling one what the other saw."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from colonnade.core.errors import ColonnadeError, DriverError
+from colonnade.core.files import rotate_log
+from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.system.assemble import System
+from colonnade.system.mapping import traffic_of
+
+TRAFFIC_INTERVAL_S = 0.5
+LOG_ROTATION_INTERVAL_S = 20.0
+MEMBERSHIP_RETRY_S = 0.2
+
+
+async def keep_membership(system: System) -> None:
+    """Whenever a replica changes, tell the gateway; whenever one drains, watch it until nothing is in flight."""
+    draining: dict[ReplicaId, asyncio.Task[None]] = {}
+    while True:
+        await system.changed.wait()
+        system.changed.clear()
+        try:
+            await system.apply_membership()
+        except DriverError as error:
+            # The gateway restarts itself with the membership it has; ours goes in as soon as it answers.
+            system.say("membership_refused", "gateway", "driver_error", f"{error}; trying again")
+            await asyncio.sleep(MEMBERSHIP_RETRY_S)
+            system.changed.set()
+            continue
+        for replica in system.runtime.view().replicas:
+            if replica.state is ReplicaState.DRAINING and replica.id not in draining:
+                task = asyncio.create_task(_watch_drain(system, replica.id))
+                draining[replica.id] = task
+                task.add_done_callback(partial(_forget_drain, draining, replica.id))
+
+
+def _forget_drain(draining: dict[ReplicaId, asyncio.Task[None]], replica: ReplicaId, _: asyncio.Task[None]) -> None:
+    draining.pop(replica, None)
+
+
+async def _watch_drain(system: System, replica: ReplicaId) -> None:
+    service = system.services[replica.service]
+    is_drained = await system.gateway.wait_drained(replica.service, replica.number, service.stop_timeout_s)
+    if is_drained:
+        system.runtime.observe_traffic(replica, in_flight=0, is_unhealthy=False)
+
+
+async def observe_traffic(system: System) -> None:
+    """Tell the runtime what the gateway sees of each replica."""
+    while True:
+        for replica, (in_flight, is_down) in traffic_of(system.gateway.view()).items():
+            if system.state_of(replica) is ReplicaState.READY:
+                system.runtime.observe_traffic(replica, in_flight=in_flight, is_unhealthy=is_down)
+        await asyncio.sleep(TRAFFIC_INTERVAL_S)
+
+
+async def rotate_logs(system: System) -> None:
+    """Keep every log within its bound."""
+    while True:
+        for path in sorted(system.paths.logs.glob("*.log")):
+            try:
+                rotate_log(path)
+            except ColonnadeError as error:
+                system.say("log_not_rotated", path.name, "host_refused", str(error))
+        await asyncio.sleep(LOG_ROTATION_INTERVAL_S)
+
+
+def begin_loops(system: System) -> None:
+    """Start them all, and the runtime's own: replicas must be looked after from the first one on."""
+    system.spawn(system.runtime.run(), "runtime")
+    system.spawn(keep_membership(system), "membership")
+    system.spawn(observe_traffic(system), "traffic")
+    system.spawn(rotate_logs(system), "logs")
