@@ -18,10 +18,16 @@ LOAD = {
     "drill/connection.py": "notes when the bytes went and came, for the load generator",
 }
 ONE_SHOT = {
+    "database/binaries.py": "asks a program for its version",
+    "database/tools.py": "runs PostgreSQL's own tools to their end, with a deadline",
     "system/application.py": "asks a question of a child and waits for the answer on its pipe",
     "drill/apart.py": "the load comes back on the child's pipe, and a caller that dies must end its load",
 }
 CLOCK = {"core/clock.py": "the home of clocks"}
+COMMAND = {
+    "cli/": "a command is a process of its own, and no event loop stands still while it waits",
+    "system/launch.py": "runs in the command's process, before there is a controller",
+}
 CLIENT = {"client/": "runs inside applications and stands alone"}
 
 
@@ -64,7 +70,7 @@ BANS = (
     Ban(
         names=("time.sleep",),
         instead="await Clock.sleep(…): a blocked event loop watches nobody",
-        homes=KEEPER | CLIENT,
+        homes=KEEPER | COMMAND | CLIENT,
         caught=("import time\ntime.sleep(1)",),
         passed=("await_me = clock.sleep(1)", "import asyncio\nasyncio.sleep(1)"),
     ),
