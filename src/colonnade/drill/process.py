@@ -7,7 +7,8 @@ import asyncio
 import gc
 import importlib
 import resource
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 Result = TypeVar("Result")
@@ -19,11 +20,30 @@ FILES_SPARE = 256
 def run_generator(main: Coroutine[Any, Any, Result], *, in_flight_max: int) -> Result:
     """Run `main` as the whole purpose of this process, on uvloop when it is installed."""
     _allow_open_files(in_flight_max + FILES_SPARE)
-    # What is loaded by now stays; leaving it out of every collection keeps the pauses short.
+    with _without_long_collections(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main)
+
+
+@contextmanager
+def _without_long_collections() -> Iterator[None]:
+    """Keep the garbage collector from going through the whole ledger again and again.
+
+    What survives a collection of the middle generation stays, most likely, and is set aside for good. Without this a
+    full collection stopped the generator for 63 ms at 60,000 operations, and for longer the longer it ran. The
+    price: cyclic garbage among what was set aside is freed only when the process ends.
+    """
+
+    def set_survivors_aside(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] >= 1:
+            gc.freeze()
+
     gc.collect()
     gc.freeze()
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-        return runner.run(main)
+    gc.callbacks.append(set_survivors_aside)
+    try:
+        yield
+    finally:
+        gc.callbacks.remove(set_survivors_aside)
 
 
 def _allow_open_files(wanted: int) -> None:
