@@ -11,7 +11,7 @@ from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
 DATABASE = "database"
 """The name in `uses` that is not a service."""
 
-SYSTEM_NAME_CHARS_MAX = 31
+NAME_CHARS_MAX = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +101,7 @@ def _walk(spec: Spec) -> tuple[list[str], list[str] | None]:
 
 
 def fit_name(text: str, *, default: str) -> str:
-    """`text` made fit to be a name: "My Blog (2)" → "my-blog-2"."""
-    kept = "".join(char if char.isascii() and char.isalnum() else "-" for char in text.lower())
-    name = "-".join(part for part in kept.split("-") if part)[:SYSTEM_NAME_CHARS_MAX].rstrip("-")
-    return name if name and name[0].isalpha() else default
+    """`text` made fit to be a name: "My Blog (2)" → "my-blog-2", "01-hello" → "hello"; `default` if nothing is left."""
+    kept = "".join(char if char.isascii() and char.isalnum() else "-" for char in text.lower()).lstrip("0123456789-")
+    name = "-".join(part for part in kept.split("-") if part)
+    return name[:NAME_CHARS_MAX].rstrip("-") or default
