@@ -98,3 +98,12 @@ def _table(*columns: str) -> Table:
 
 def _state(state: str) -> str:
     return f"[{STATE_STYLES.get(state, 'default')}]{state}[/]"
+
+
+def failover_lines(database: Mapping[str, Any]) -> list[str]:
+    """How the last failover went, phase by phase; empty when there was none."""
+    last = database.get("last_failover")
+    if not last:
+        return []
+    phases = " · ".join(f"{name} {duration_s * 1000:.0f} ms" for name, duration_s in last["phases"].items())
+    return [f"[dim]last failover[/] {escape(str(last['summary']))}", f"  {phases}"]

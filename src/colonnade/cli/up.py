@@ -42,7 +42,7 @@ def up(target: Target, *, detach: bool) -> None:
     out.print(f"[bold]{started.loaded.spec.system.name}[/] {verb} …")
     with _interruptible():
         try:
-            status = wait_until_running(target.paths, started.keeper, _print_event)
+            status = wait_until_running(target.paths, started, _print_event)
         except KeyboardInterrupt:
             out.print("interrupted: taking down what was started …")
             _stop_if_running(target)

@@ -276,3 +276,22 @@ def marked_processes(mark: str, *, with_variable: str = "") -> list[int]:
         if not with_variable or any(entry.startswith(f"{with_variable}=".encode()) for entry in entries):
             found.append(pid)
     return found
+
+
+PROGRAM_TIMEOUT_S = 10.0
+
+
+def program_version(program: str) -> str:
+    """The first line of what `program` says about its version. Raises HostError when it cannot be run."""
+    for option in ("--version", "-v"):
+        try:
+            done = subprocess.run(
+                [program, option], capture_output=True, text=True, timeout=PROGRAM_TIMEOUT_S, check=False
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise HostError(
+                f"cannot be run ({error})", subject=program, hint="install it again, or run `colonnade doctor`"
+            ) from error
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout.strip().splitlines()[0]
+    raise HostError("does not tell its version", subject=program, hint="install it again, or run `colonnade doctor`")

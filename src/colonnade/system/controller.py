@@ -30,7 +30,7 @@ from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
 from colonnade.system.keeper_link import KeeperLink
-from colonnade.system.paths import StatePaths
+from colonnade.system.paths import StatePaths, remove_sockets
 from colonnade.system.phase import EDGES, Phase
 from colonnade.system.startup import bring_up
 from colonnade.system.status import describe
@@ -90,6 +90,7 @@ class SystemController:
             if self._failure is not None:
                 self._tell_failure(self._failure)
             self.keeper.finish()
+        remove_sockets(self.paths)
 
     async def _until_down(self) -> None:
         """Bring up and run until `down` is asked for, the start fails, or a loop crashes (which raises)."""

@@ -6,7 +6,6 @@ Also its opposite when nobody answers any more: `end_by_force` finds every proce
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import sys
 import time
@@ -18,6 +17,7 @@ from typing import Any
 from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.events import read_events
 from colonnade.core.files import read_json
 from colonnade.core.processes import Command, Process
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
@@ -58,6 +58,8 @@ class Launch:
     """A keeper on its way."""
 
     keeper: Process
+    last_seq: int
+    """Of the events that were there before."""
     loaded: LoadedSpec
     is_takeover: bool
 
@@ -84,7 +86,8 @@ def launch(target: Target) -> Launch:
         state_paths.prepare(paths, credentials)
         about = Accepted(target.directory, str(target.file or ""), app=target.app)
         write_accepted(paths, about, text)
-    return Launch(_start_keeper(paths), loaded, is_takeover)
+    last_seq = max((event.seq for event in read_events(paths.events)), default=0)
+    return Launch(_start_keeper(paths), last_seq, loaded, is_takeover)
 
 
 def _start_keeper(paths: StatePaths) -> Process:
@@ -99,10 +102,10 @@ def _start_keeper(paths: StatePaths) -> Process:
 
 
 def wait_until_running(
-    paths: StatePaths, keeper: Process, on_event: Callable[[dict[str, Any]], None], after_seq: int = 0
+    paths: StatePaths, started: Launch, on_event: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
     """Follow the start; returns the status once it runs. Raises what ended the start."""
-    seen = after_seq
+    seen = started.last_seq
     with ControlClient(paths) as client:
         while True:
             try:
@@ -113,7 +116,7 @@ def wait_until_running(
                 if status["phase"] == "running":
                     return status
             except (NotRunning, DriverUnavailable):
-                if keeper.has_exited():
+                if started.keeper.has_exited():
                     raise failure_of(paths) from None
                 time.sleep(POLL_S)
 
@@ -174,7 +177,7 @@ def end_by_force(paths: StatePaths) -> int:
 
 def remove_leftovers(paths: StatePaths) -> None:
     """Sockets and records of processes that no longer run."""
-    shutil.rmtree(paths.sockets, ignore_errors=True)
+    state_paths.remove_sockets(paths)
     earlier = read_accepted(paths) if paths.root.is_dir() else None
     if earlier is not None and earlier.was_running:
         write_accepted(paths, replace(earlier, was_running=False, applications=None), None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +90,13 @@ def prepare(paths: StatePaths, credentials: Credentials | None) -> None:
         make_directory(directory, mode=0o700)
     _make_private(runtime_root(), mode)
     _make_private(paths.sockets, mode)
+
+
+def remove_sockets(paths: StatePaths) -> None:
+    """Remove the directory of sockets, and the one above it when no other system uses it."""
+    shutil.rmtree(paths.sockets, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        runtime_root().rmdir()
 
 
 def _check_owner(root: Path) -> None:

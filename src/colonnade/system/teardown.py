@@ -4,7 +4,6 @@ flight end, replicas stop, then the database's clients and the database. Nothing
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 from collections.abc import Awaitable
 from dataclasses import replace
@@ -32,9 +31,6 @@ async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, e
         write_accepted(paths, replace(accepted, was_running=False, applications=None), None)
     for name in ("listeners.json", "replicas.json"):
         (paths.root / name).unlink(missing_ok=True)
-    for child in paths.sockets.glob("*"):
-        if child != paths.control_socket:
-            shutil.rmtree(child, ignore_errors=True) if child.is_dir() else child.unlink(missing_ok=True)
 
 
 async def _quietly(work: Awaitable[None], subject: str, events: EventLog) -> None:

@@ -1,0 +1,70 @@
+"""`colonnade db …`: the database's state, and a way in."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from colonnade.cli.messages import out, print_json
+from colonnade.cli.screens import database_headline, database_table, failover_lines
+from colonnade.core.errors import HostError
+from colonnade.database.binaries import find_binaries
+from colonnade.database.secrets import load_or_make_secrets
+from colonnade.system.client import ControlClient
+from colonnade.system.launch import Target, find_target
+
+app = typer.Typer(help="The replicated PostgreSQL.", no_args_is_help=True)
+
+FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
+StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
+
+
+@app.command()
+def status(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+) -> None:
+    """Nodes, roles, lag, and how the last failover went."""
+    database = _database(find_target(file, "", state_dir))
+    if json:
+        print_json(database)
+        return
+    out.print(database_headline(database))
+    if not database["external"]:
+        out.print(database_table(database))
+        for line in failover_lines(database):
+            out.print(line)
+
+
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def psql(
+    context: typer.Context,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    is_standby: Annotated[bool, typer.Option("--standby", help="Read from a standby instead of the primary")] = False,
+) -> None:
+    """Open psql as the application's role. Further arguments are psql's own: `db psql -- -c "SELECT 1"`."""
+    target = find_target(file, "", state_dir)
+    database = _database(target)
+    if database["external"]:
+        raise HostError("the database is not ours", subject="database", hint="use psql with its own address")
+    host, _, port = database["standbys_endpoint" if is_standby else "primary_endpoint"].rpartition(":")
+    program = str(asyncio.run(find_binaries(target.paths.root / "database", None)).directory / "psql")
+    name = database["database_name"]
+    # In the environment, which only this user can read; an argv is everybody's.
+    env = {**os.environ, "PGPASSWORD": load_or_make_secrets(target.paths.root / "database", None).application}
+    argv = [program, "--host", host, "--port", port, "--username", name, "--dbname", name, *context.args]
+    os.execve(program, argv, env)  # noqa: S606 — psql takes over the terminal
+
+
+def _database(target: Target) -> dict[str, Any]:
+    with ControlClient(target.paths) as client:
+        database: dict[str, Any] | None = client.status()["database"]
+    if database is None:
+        raise HostError("no database is declared here", subject="database", hint="add [database] to colonnade.toml")
+    return database
