@@ -9,6 +9,7 @@ import random
 import time
 from dataclasses import dataclass
 from datetime import datetime
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
@@ -75,8 +76,10 @@ class PostPage:
 class BackendClient:
     """The API of posts, as functions. Safe to share between threads."""
 
-    def __init__(self, url: str, transport: httpx.BaseTransport | None = None) -> None:
-        self._http = httpx.Client(base_url=url, timeout=TIMEOUT, limits=LIMITS, transport=transport, trust_env=False)
+    def __init__(self, url: str) -> None:
+        self._http = httpx.Client(base_url=url, timeout=TIMEOUT, limits=LIMITS, trust_env=False)
+        # All visitors share this client: a cookie that it kept for one would go out with another's call.
+        self._http.cookies.jar.set_policy(DefaultCookiePolicy(allowed_domains=[]))
 
     def close(self) -> None:
         self._http.close()
@@ -101,15 +104,12 @@ class BackendClient:
     def _call(self, method: str, path: str, headers: dict[str, str] | None = None, **more: Any) -> Any:
         """The JSON of a good answer; raises one of this module's errors for any other."""
         token = readable_token(request)
-        # As a header of this request: the client's own cookie jar would mix up visitors.
         cookies = {} if token is None else {"Cookie": f"{COOKIE}={token}"}
         try:
             response = self._send_twice_at_most(method, path, headers={**(headers or {}), **cookies}, **more)
         except httpx.TransportError as error:
             log.warning("backend unreachable: %s %s: %r", method, path, error)
             raise BackendUnavailable from error
-        finally:
-            self._http.cookies.clear()
         g.backend_replica = response.headers.get("X-Served-By")
         g.recent_write = response.cookies.get(COOKIE)
         return _content(response)

@@ -19,7 +19,11 @@ ALLOWED_SCHEMES = {"http", "https", "mailto"}
 EXCERPT_LENGTH = 240
 """Characters; about three lines."""
 
-_parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).disable("image")
+_parser = (
+    MarkdownIt("commonmark", {"html": False, "typographer": True})
+    .enable(["table", "strikethrough", "replacements", "smartquotes"])
+    .disable("image")
+)
 
 
 @lru_cache(maxsize=128)  # a few pages of posts; parsing takes milliseconds, and posts are read more than written
