@@ -1,0 +1,195 @@
+"""What the controller can do to the nodes, the record and the endpoints, as values.
+
+Each action on a node has a goal: the state it leads to (`transitions.py` says which goals are reachable from where).
+Each is safe to repeat.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from colonnade.database.state import NodeName, NodeState, Position, Routing
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCluster:
+    """Make the data directories of a new, empty cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class PrepareDatabase:
+    """Make roles and the database on the primary, or find them made."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class StartPrimary:
+    """Start in place: allowed only for the node that the record names."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class StartStandby:
+    """Start as a standby of `upstream`; None: of nobody, so that its position can be compared first."""
+
+    node: NodeName
+    upstream: NodeName | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fence:
+    """Prove every process of the node dead and mark its directory."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Quiesce:
+    """Make the nodes follow nobody, at once and side by side."""
+
+    nodes: tuple[NodeName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Make a running standby follow `upstream`."""
+
+    node: NodeName
+    upstream: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class IntendPromotion:
+    """Record who shall be primary, before anything is done about it."""
+
+    node: NodeName
+    replaces: NodeName
+    positions: tuple[tuple[NodeName, Position], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Promote:
+    """End the node's client sessions and promote it."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class KeepHistory:
+    """Copy the node's timeline histories to where every node looks for them."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFor:
+    """Record that this run of the primary may have clients; confirms an open promotion."""
+
+    node: NodeName
+    process_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Publish:
+    """Make the endpoints lead to these nodes."""
+
+    routing: Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Disqualify:
+    """Record that the node is past a fork: no vote until it has been rewound or cloned."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Rejoin:
+    """Rewind a fenced node onto the primary's history."""
+
+    node: NodeName
+    upstream: NodeName
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """Copy the primary into a new directory for the node; what it had is thrown away once the copy is complete."""
+
+    node: NodeName
+    upstream: NodeName
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Admit:
+    """Record that the node votes (again): always before it is started under its name."""
+
+    node: NodeName
+
+
+Action = (
+    CreateCluster
+    | PrepareDatabase
+    | StartPrimary
+    | StartStandby
+    | Fence
+    | Quiesce
+    | Follow
+    | IntendPromotion
+    | Promote
+    | KeepHistory
+    | OpenFor
+    | Publish
+    | Disqualify
+    | Rejoin
+    | Clone
+    | Admit
+)
+
+GOALS: dict[type, NodeState] = {
+    StartPrimary: NodeState.PRIMARY,
+    StartStandby: NodeState.STANDBY,
+    Fence: NodeState.FENCED,
+    Follow: NodeState.STANDBY,
+    IntendPromotion: NodeState.PROMOTING,
+    Promote: NodeState.PRIMARY,
+    Rejoin: NodeState.REJOINING,
+    Clone: NodeState.CLONING,
+}
+"""Actions that are not here change no node's state."""
+
+
+def goals_of(action: Action) -> tuple[tuple[NodeName, NodeState], ...]:
+    """Which nodes the action takes where."""
+    match action:
+        case Quiesce(nodes):
+            return tuple((node, NodeState.QUIESCED) for node in nodes)
+        case StartStandby(node, None):
+            return ((node, NodeState.QUIESCED),)
+        case StartPrimary() | StartStandby() | Fence() | Follow() | IntendPromotion() | Promote() | Rejoin() | Clone():
+            return ((action.node, GOALS[type(action)]),)
+        case _:
+            return ()
+
+EVENT_KINDS: dict[type, str] = {
+    CreateCluster: "cluster_created",
+    PrepareDatabase: "database_prepared",
+    StartPrimary: "node_started",
+    StartStandby: "node_started",
+    Fence: "node_fenced",
+    Quiesce: "standbys_quiesced",
+    Follow: "upstream_changed",
+    IntendPromotion: "promotion_intended",
+    Promote: "node_promoted",
+    KeepHistory: "history_kept",
+    OpenFor: "endpoint_opened",
+    Publish: "routes_published",
+    Disqualify: "node_disqualified",
+    Rejoin: "rewind_started",
+    Clone: "clone_started",
+    Admit: "node_admitted",
+}
+"""What is told once the action is done, in the past tense."""

@@ -1,0 +1,155 @@
+"""Making data directories: of a new cluster, by copying a primary, by rewinding onto it.
+
+None of these starts a server. Each leaves either a complete directory or one that is recognised as unfinished: new
+ones are made beside their place and renamed, and a rewind is marked while it lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from colonnade.core.errors import DriverError, HostError
+from colonnade.core.files import disk_error, make_directory, sync_directory, write_durably
+from colonnade.core.processes import Credentials
+from colonnade.database.config import replication_conninfo
+from colonnade.database.fence import STANDBY_SIGNAL, mark_as_standby
+from colonnade.database.secrets import SUPERUSER, Secrets
+from colonnade.database.state import Address, NodeName
+from colonnade.database.tools import Toolbox
+
+INITDB_S_MAX = 60.0
+CLONE_S_MAX = 6 * 3600.0
+"""A base backup of a large database takes long; it is given up only when it is certainly stuck."""
+REWIND_S_MAX = 3600.0
+
+
+async def create_directories(directories: Sequence[Path], secrets: Secrets, tools: Toolbox) -> None:
+    """A new cluster in the first directory and equal copies of it in the others.
+
+    A directory that was never started is a perfect base backup of itself, so no server has to run for it.
+    Not yet synced: `sync_filesystem` does that once, while the servers start."""
+    first = directories[0]
+    owner = _owner(tools.credentials)
+    for directory in directories:
+        _remove(directory)
+    make_directory(first, mode=0o700, owner=owner)
+    password_file = first.with_name(".initdb.password")
+    write_durably(password_file, secrets.superuser + "\n", mode=0o600, owner=owner)
+    try:
+        arguments = [f"--pgdata={first}", f"--username={SUPERUSER}", f"--pwfile={password_file}"]
+        # The built-in locale is the same on every machine and needs none installed.
+        arguments += ["--auth=scram-sha-256", "--encoding=UTF8", *_locale(tools), "--data-checksums"]
+        arguments += ["--no-sync", "--no-instructions"]
+        await tools.run("initdb", arguments, cwd=first, deadline_s=INITDB_S_MAX)
+    finally:
+        password_file.unlink(missing_ok=True)
+    await asyncio.gather(*(asyncio.to_thread(_copy, first, other, owner) for other in directories[1:]))
+
+
+def system_identifier(directory: Path) -> str:
+    """What tells clusters apart: the first eight bytes of the control file (ControlFileData, pg_control.h)."""
+    control = (directory / "global" / "pg_control").read_bytes()
+    return str(int.from_bytes(control[:8], sys.byteorder))
+
+
+def sync_filesystem(directory: Path) -> None:
+    """Everything written to the file system of `directory` so far is on disk when this returns (syncfs(2))."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.syncfs(descriptor) != 0:
+            error = ctypes.get_errno()
+            raise disk_error(OSError(error, os.strerror(error)), directory)
+    finally:
+        os.close(descriptor)
+
+
+async def clone_directory(
+    name: NodeName, target: Path, upstream: Address, passfile: Path, tools: Toolbox
+) -> None:
+    """A base backup of `upstream` in `target`. It connects as `clone-NAME`: under the member's own name the
+    backup's WAL stream would count in the quorum and release commits that no standby keeps."""
+    _remove(target)
+    make_directory(target, mode=0o700, owner=_owner(tools.credentials))
+    source = replication_conninfo(f"clone-{name}", upstream, passfile)
+    arguments = [f"--pgdata={target}", f"--dbname={source}", "--wal-method=stream", "--checkpoint=fast"]
+    arguments += ["--no-manifest", "--no-password"]
+    await tools.run("pg_basebackup", arguments, cwd=target, deadline_s=CLONE_S_MAX)
+    mark_as_standby(target)
+
+
+def put_in_place(unfinished: Path, directory: Path) -> None:
+    """Replace `directory` by the finished clone. Between the two steps there is no directory, which means: clone."""
+    _remove(directory)
+    unfinished.rename(directory)
+    sync_directory(directory.parent)
+    rewind_mark(directory).unlink(missing_ok=True)
+
+
+async def rewind_directory(directory: Path, sockets: Path, source_port: int, tools: Toolbox) -> None:
+    """Take the directory back to where its history left that of the source, and copy what changed since.
+
+    Raises DriverError when that cannot be done; then the directory must be cloned. The server must be proved dead.
+    pg_rewind first lets it recover from its crash, which a standby's mark would prevent: so the mark is taken away
+    meanwhile. Its configuration is the source's afterwards and must be written anew."""
+    mark = rewind_mark(directory)
+    if mark.exists():
+        raise DriverError(
+            "an earlier rewind was interrupted", subject=str(directory), hint="nothing to do: it is cloned instead"
+        )
+    write_durably(mark, "")
+    for name in (STANDBY_SIGNAL, "recovery.signal", "backup_label.old"):
+        (directory / name).unlink(missing_ok=True)
+    source = f"host='{sockets}' port={source_port} user={SUPERUSER} dbname=postgres"
+    arguments = [f"--target-pgdata={directory}", f"--source-server={source}"]
+    await tools.run("pg_rewind", arguments, cwd=directory, deadline_s=REWIND_S_MAX)
+    mark_as_standby(directory)
+    mark.unlink()
+    sync_directory(mark.parent)
+
+
+def rewind_mark(directory: Path) -> Path:
+    """Exists while a rewind is under way; beside the directory, for a rewind removes what the source has not."""
+    return directory.with_name(f"{directory.name}.rewinding")
+
+
+def _locale(tools: Toolbox) -> list[str]:
+    if tools.major >= 17:
+        return ["--locale-provider=builtin", "--locale=C.UTF-8"]
+    return ["--locale=C"]
+
+
+def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
+    try:
+        shutil.copytree(source, target, symlinks=True)
+        target.chmod(0o700)
+        if owner is not None:
+            for directory, _, files in os.walk(target):
+                os.chown(directory, *owner)
+                for file in files:
+                    os.chown(os.path.join(directory, file), *owner)
+    except OSError as error:
+        raise disk_error(error, target) from error
+
+
+def _remove(directory: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            shutil.rmtree(directory)
+        except OSError as error:
+            if isinstance(error, FileNotFoundError):
+                raise
+            raise HostError(
+                f"cannot be removed: {error.strerror or error}", subject=str(directory), hint="remove it by hand"
+            ) from error
+
+
+def _owner(credentials: Credentials | None) -> tuple[int, int] | None:
+    return (credentials.user_id, credentials.group_id) if credentials else None

