@@ -68,6 +68,13 @@ def test_links_between_documents_resolve() -> None:
     assert not found, "\n".join(found)
 
 
+def test_files_named_in_the_architecture_exist() -> None:
+    named = re.findall(r"`([\w/.-]+/[\w.-]+\.\w+)`", (ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 20
+    places = (ROOT, ROOT / "src" / "colonnade")
+    assert [name for name in named if not any((place / name).exists() for place in places)] == []
+
+
 def test_documents_do_not_cite_line_numbers() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {match[0]!r} will be wrong tomorrow: name the function or class"
