@@ -19,9 +19,6 @@ RESERVED_NAMES = frozenset(
 )
 """Names of Colonnade's own parts, and those whose <NAME>_URL is the database's."""
 
-REPLICAS_MAX = 200
-"""As for a plain `replicas = N`: more server slots than this make the gateway's state slow to read."""
-
 
 def check_spec(spec: Spec) -> list[Problem]:
     """All that is wrong between the tables, in the order of the file. Empty: the declaration is good."""
@@ -128,9 +125,6 @@ def _weights_fit(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Proble
             'is "weighted", but there are no `weights`',
             hint="add weights = [{ replicas = 1, weight = 3 }, { replicas = 1, weight = 1 }]",
         )
-    count = sum(group.replicas for group in service.weights)
-    if count > REPLICAS_MAX:
-        yield Problem(("services", name, "weights"), f"expected at most {REPLICAS_MAX} replicas in all, got {count}")
 
 
 def _bounds_in_order(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Problem]:

@@ -64,6 +64,8 @@ def _problem(finding: Mapping[str, Any], root: type[BaseModel]) -> Problem:
         words, limit = _LIMITS[kind]
         return Problem(key, f"expected {words} {context[limit]:g}{got}")
     if kind == "value_error":
+        # Our own validators; those of lists and tables have said in their words what they got.
+        got = "" if isinstance(finding["input"], list | Mapping) else got
         return Problem(key, str(finding["msg"]).removeprefix("Value error, ") + got)
     if kind in _TYPES:
         return Problem(key, f"expected {_TYPES[kind]}{got}")

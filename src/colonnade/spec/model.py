@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from colonnade.spec.syntax import (
     AppString,
@@ -27,6 +27,10 @@ from colonnade.spec.units import Bytes, Seconds
 
 Balance = Literal["round-robin", "least-connections", "weighted", "consistent-hash"]
 ServiceKind = Literal["auto", "wsgi", "asgi"]
+
+REPLICAS_MAX = 200
+"""Per service. Chosen by feel: one machine runs fewer, and each is a line in what the gateway is asked for twice a
+second."""
 
 
 class Model(BaseModel):
@@ -69,8 +73,8 @@ class GatewaySpec(Model):
 class ReplicasSpec(Model):
     """`replicas = 3`, or `{ min = 2, max = 8 }`: bounds for `colonnade scale`, starting at `min`."""
 
-    min: Whole = Field(default=2, ge=0, le=200)
-    max: Whole = Field(default=2, ge=1, le=200)
+    min: Whole = Field(default=2, ge=0, le=REPLICAS_MAX)
+    max: Whole = Field(default=2, ge=1, le=REPLICAS_MAX)
     fixed: Flag = Field(default=True, exclude=True)
     """True when a plain number was given: then `scale` may go up to `slots_max`."""
 
@@ -79,8 +83,8 @@ def parse_replicas(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("expected a number such as 3, or { min = 2, max = 8 }")
     if isinstance(value, int):
-        if not 0 <= value <= 200:
-            raise ValueError("expected between 0 and 200 replicas")
+        if not 0 <= value <= REPLICAS_MAX:
+            raise ValueError(f"expected between 0 and {REPLICAS_MAX} replicas")
         return {"min": value, "max": max(value, 1), "fixed": True}
     if isinstance(value, dict):
         if "fixed" in value:
@@ -97,9 +101,16 @@ class WeightGroup(Model):
     """Replicas of one size. `weights = [{ replicas = 1, weight = 3 }, { replicas = 1, weight = 1 }]` sends the first
     three times as much as the second. A replica's `env` may carry what makes it larger (threads, cache)."""
 
-    replicas: Whole = Field(default=1, ge=1, le=200)
+    replicas: Whole = Field(default=1, ge=1, le=REPLICAS_MAX)
     weight: Whole = Field(default=1, ge=1, le=100)
     env: dict[str, str] = Field(default_factory=dict, repr=False)
+
+
+def check_groups(groups: list[WeightGroup]) -> list[WeightGroup]:
+    count = sum(group.replicas for group in groups)
+    if count > REPLICAS_MAX:
+        raise ValueError(f"expected at most {REPLICAS_MAX} replicas in all groups together, got {count}")
+    return groups
 
 
 class HealthSpec(Model):
@@ -134,7 +145,7 @@ class ServiceSpec(Model):
     route: Route = ""
     """Path prefix on the gateway; empty: not public. The longest prefix wins; the path is passed on unchanged."""
     replicas: Annotated[ReplicasSpec, BeforeValidator(parse_replicas)] = ReplicasSpec()
-    weights: list[WeightGroup] = Field(default_factory=list)
+    weights: Annotated[list[WeightGroup], AfterValidator(check_groups)] = Field(default_factory=list)
     """Groups of replicas of different size; instead of `replicas`, with any `balance`."""
     balance: Balance = "round-robin"
     hash_by: HashBy = "path"

@@ -107,7 +107,8 @@ def kind_of(app: Any) -> str | None:
     """`wsgi` or `asgi`, by how it is to be called; None when that cannot be told."""
     if not callable(app):
         return None
-    call = app if inspect.isroutine(app) or inspect.isclass(app) else app.__call__
+    is_itself_called = inspect.isroutine(app) or inspect.isclass(app) or isinstance(app, functools.partial)
+    call = app if is_itself_called else app.__call__
     plain = call
     while isinstance(plain, functools.partial):
         plain = plain.func

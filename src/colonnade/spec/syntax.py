@@ -124,7 +124,7 @@ def parse_listen(text: str) -> ListenAddress:
     port = int(match[3])
     if not 1 <= port <= 65_535:
         raise ValueError("expected a port between 1 and 65535")
-    if host == "localhost":
+    if text.startswith("localhost:"):
         return ListenAddress("127.0.0.1", port)
     try:
         address = ipaddress.ip_address(host)
