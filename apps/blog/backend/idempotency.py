@@ -82,8 +82,9 @@ def claim(session: Session, key: str, request_hash: bytes) -> Answer | None:
 
 def _replay(session: Session, key: str, request_hash: bytes) -> Answer:
     # An update, not a select, though nobody needs the time: the row may be visible here and nowhere else yet (its
-    # COMMIT was interrupted while waiting for the standbys). Our own COMMIT waits for everything before it as well,
-    # so what we repeat as done is as durable as if it had been acknowledged at first.
+    # COMMIT was interrupted while waiting for the standbys). The COMMIT of a transaction that writes waits for
+    # everything before it as well, so what we repeat as done is as durable as if it had been acknowledged at first.
+    # (The lock that the refused insert took on the row has the same effect today; that is not a promise to build on.)
     row = session.execute(
         update(IdempotencyKey)
         .where(IdempotencyKey.key == key)

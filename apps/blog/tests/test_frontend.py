@@ -248,9 +248,7 @@ class Hangs:
         self.thread.start()
 
     def _serve(self) -> None:
-        body = (
-            b'{"id":7,"title":"t","content":"c","created_at":"2026-01-02T03:04:05","updated_at":"2026-01-02T03:04:05"}'
-        )
+        body = json.dumps(POST).encode()
         while True:
             try:
                 connection, _ = self.listener.accept()
