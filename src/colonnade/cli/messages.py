@@ -13,8 +13,11 @@ from rich.markup import escape
 
 from colonnade.core.errors import AppError, ColonnadeError
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+PIPE_WIDTH = 200
+"""Where output goes to a file or a pipe there is no window to fit into: nothing is cut."""
+
+out = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+err = Console(stderr=True, highlight=False, soft_wrap=True, width=None if sys.stderr.isatty() else PIPE_WIDTH)
 
 EVENT_STYLES: Mapping[str, str] = {
     "ready": "green",

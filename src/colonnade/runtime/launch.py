@@ -6,6 +6,7 @@ its output goes to a file, SIGTERM stops it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -91,6 +92,8 @@ def base_environment(inherited: Mapping[str, str], mark: str, credentials: Crede
     """The environment every child gets: the caller's, less what would mislead it, with the system's mark."""
     env = {key: value for key, value in inherited.items() if not key.startswith("GRANIAN_") and key != REPLICA_MARK}
     env[SYSTEM_MARK] = mark
+    # As in an activated virtual environment: `python` in a command or a release step is the one that runs us.
+    env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env.get("PATH", os.defpath)])
     if credentials is not None:
         env.update(HOME=credentials.home, USER=credentials.user_name, LOGNAME=credentials.user_name)
         # Paths of the caller's own session; the dropped user can neither read nor write them.

@@ -13,7 +13,7 @@ from typing import Any
 
 from colonnade.core import processes
 from colonnade.core.clock import Clock
-from colonnade.core.errors import HostError, SpecError
+from colonnade.core.errors import SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory
 from colonnade.core.ports import PortAllocator
@@ -28,19 +28,16 @@ from colonnade.runtime.launch import REPLICA_MARK, base_environment
 from colonnade.runtime.registry import Registry, read_registry
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.spec.load import LoadedSpec
-from colonnade.spec.model import ServiceSpec
+from colonnade.spec.model import DatabaseSpec, ServiceSpec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, load_accepted
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
-from colonnade.system.keeper_link import KeeperLink, PortTaken
+from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
 from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener
-
-PORT_ATTEMPTS_MAX = 20
-"""For an internal listener: somebody may take a port between our look and the keeper's bind."""
 
 
 @dataclass(slots=True)
@@ -132,7 +129,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     base_env = base_environment(os.environ, paths.mark, credentials)
     changed = asyncio.Event()
     runtime = RuntimeController(paths.registry, ports, events, clock, Random(), changed.set)  # noqa: S311 — jitter of restarts
-    database = assemble_database(loaded, paths, credentials, base_env, ports, keeper, events, clock)
+    database = assemble_database(loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock)
     internal = {
         name: listen_somewhere(keeper, service_listener(name), ports) for name in sorted(used_by_others(loaded))
     }
@@ -152,11 +149,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
             base_env=base_env,
             credentials=credentials,
             log_directory=paths.logs,
-            addresses=Addresses(
-                internal,
-                database_url=database.url if database else "",
-                database_read_url=database.read_url if database else "",
-            ),
+            addresses=Addresses(internal, *database_urls(loaded.spec.database, database)),
         ),
         url=f"http://{public}",
         changed=changed,
@@ -167,19 +160,16 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     return system
 
 
+def database_urls(spec: DatabaseSpec | None, part: DatabasePart | None) -> tuple[str, str]:
+    """DATABASE_URL and DATABASE_READ_URL: ours, or those of a database that exists already; empty without any."""
+    if part is not None:
+        return part.url, part.read_url
+    return (spec.url, spec.read_url) if spec is not None else ("", "")
+
+
 def used_by_others(loaded: LoadedSpec) -> set[str]:
     """Services that another one calls: only those need an internal listener."""
     return {name for service in loaded.spec.services.values() for name in service.uses if name in loaded.spec.services}
-
-
-def listen_somewhere(keeper: KeeperLink, name: str, ports: PortAllocator) -> tuple[str, int]:
-    """An internal listener on any free loopback port; the one it has already, if it is open."""
-    for _ in range(PORT_ATTEMPTS_MAX):
-        try:
-            return keeper.listen(name, "127.0.0.1", ports.take())
-        except PortTaken:
-            continue
-    raise HostError(f"no port for {name} after {PORT_ATTEMPTS_MAX} attempts", hint="see who holds them: `ss -ltnp`")
 
 
 def _gateway(

@@ -6,6 +6,7 @@ the controller says that the system is finished. When the keeper itself is kille
 with its own copies: `--inherit`, `--controller-pid` and `--link` are for that.
 
     python -m colonnade.system.keeper --state DIR [--inherit NAME=FD …] [--controller-pid PID --link FD]
+                                      [--user UID:GID --needs DIRECTORY …]     (as root; see reach.py)
 
 Messages on the link (SOCK_SEQPACKET, JSON), controller → keeper: {"listen": {name, host, port}} answered by
 {"ok": true, "fd": N} with the descriptor or {"error": text, "errno": n}; {"list": true} answered by all names with
@@ -28,7 +29,7 @@ import sys
 import time
 from typing import Any
 
-from colonnade.system import sockets
+from colonnade.system import reach, sockets
 
 PR_SET_CHILD_SUBREAPER = 36
 RESTART_DELAY_MAX_S = 5.0
@@ -220,15 +221,42 @@ def hold_lock(state_directory: str) -> int | None:
     return None
 
 
+def open_way(needed: list[str], user: str, state_directory: str) -> bool:
+    """As root: let the parts' user reach what it needs. False, told in failure.json, when that cannot be."""
+    user_id, group_id = (int(number) for number in user.split(":"))
+    try:
+        openings = reach.plan_openings(needed, user_id, group_id)
+        if openings:
+            reach.open_the_way(openings)
+            log(f"opened for user {user_id}, seen by this system only: {', '.join(openings)}")
+    except OSError as error:
+        place = error.filename or error.strerror
+        told = {
+            "message": f"the parts run as user {user_id}, who cannot get to what they need ({place or error})",
+            "hint": "move the project to where every user can read it, or set [system] user to its owner",
+            "subject": str(error.args[0]) if isinstance(error, PermissionError) and not error.errno else "system.user",
+            "detail": "",
+            "exit_code": 3,
+        }
+        with open(os.path.join(state_directory, "failure.json"), "w", encoding="utf-8") as file:
+            json.dump(told, file)
+        return False
+    return True
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="colonnade-keeper")
     parser.add_argument("--state", required=True)
     parser.add_argument("--inherit", action="append", default=[], metavar="NAME=FD")
     parser.add_argument("--controller-pid", type=int)
     parser.add_argument("--link", type=int)
+    parser.add_argument("--user", metavar="UID:GID")
+    parser.add_argument("--needs", action="append", default=[], metavar="DIRECTORY")
     options = parser.parse_args()
     if hold_lock(options.state) is None:
         log("another keeper runs for this directory")
+        return 1
+    if options.user and not open_way(options.needs, options.user, options.state):
         return 1
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     ours, theirs = socket.socketpair()

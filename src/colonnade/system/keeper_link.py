@@ -14,6 +14,7 @@ from typing import Any
 from colonnade.core import processes
 from colonnade.core.errors import DriverUnavailable, HostError
 from colonnade.core.events import EventLog
+from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Command, Process
 from colonnade.system import sockets
 from colonnade.system.paths import StatePaths
@@ -23,6 +24,9 @@ ANSWER_TIMEOUT_S = 5.0
 
 KEEPER_RESTART_DELAY_S = 0.2
 """Before a keeper that we started ourselves is replaced again. Nothing waits for it meanwhile."""
+
+PORT_ATTEMPTS_MAX = 20
+"""For an internal listener: somebody may take a port between our look and the keeper's bind."""
 
 
 class KeeperLink:
@@ -147,6 +151,16 @@ def listen_error(text: str, number: int, name: str, host: str, port: int) -> Hos
             f"{host} is not an address of this machine", subject=where, hint="see `ip address`; 127.0.0.1 always is"
         )
     return HostError(f"cannot be listened on: {text}", subject=f"{name} at {where}", hint="see `ss -ltnp`")
+
+
+def listen_somewhere(keeper: KeeperLink, name: str, ports: PortAllocator) -> tuple[str, int]:
+    """An internal listener on any free loopback port; the one it has already, if it is open."""
+    for _ in range(PORT_ATTEMPTS_MAX):
+        try:
+            return keeper.listen(name, "127.0.0.1", ports.take())
+        except PortTaken:
+            continue
+    raise HostError(f"no port for {name} after {PORT_ATTEMPTS_MAX} attempts", hint="see who holds them: `ss -ltnp`")
 
 
 class PortTaken(HostError):

@@ -14,12 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import colonnade
 from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import read_events
 from colonnade.core.files import read_json
-from colonnade.core.processes import Command, Process
+from colonnade.core.processes import Command, Credentials, Process
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, read_accepted, write_accepted
@@ -87,13 +88,25 @@ def launch(target: Target) -> Launch:
         about = Accepted(target.directory, str(target.file or ""), app=target.app)
         write_accepted(paths, about, text)
     last_seq = max((event.seq for event in read_events(paths.events)), default=0)
-    return Launch(_start_keeper(paths), last_seq, loaded, is_takeover)
+    return Launch(_start_keeper(paths, needed_access(loaded, paths), credentials), last_seq, loaded, is_takeover)
 
 
-def _start_keeper(paths: StatePaths) -> Process:
+def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
+    """Directories that the parts must reach: interpreter, libraries, this package, the applications, the state."""
+    package = Path(colonnade.__file__).parent.parent
+    services = [loaded.directory_of(name) for name in loaded.spec.services]
+    return [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services]
+
+
+def _start_keeper(paths: StatePaths, needed: list[Path], credentials: Credentials | None) -> Process:
+    argv = [sys.executable, "-m", "colonnade.system.keeper", "--state", str(paths.root)]
+    if credentials is not None:
+        argv += ["--user", f"{credentials.user_id}:{credentials.group_id}"]
+        for directory in needed:
+            argv += ["--needs", str(directory)]
     return processes.start(
         Command(
-            argv=[sys.executable, "-m", "colonnade.system.keeper", "--state", str(paths.root)],
+            argv=argv,
             cwd=Path("/"),
             env=keeper_environment(os.environ, paths),
             log_path=paths.logs / "keeper.log",

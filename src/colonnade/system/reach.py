@@ -1,31 +1,79 @@
-"""Can the user that the parts run as get to a path? As root this is the question behind most failed starts.
+"""As root: what the parts must reach although they dropped their privileges, and how they get there.
 
-Root passes every door; the parts, which dropped their privileges, do not: a directory closed to others anywhere above
-the interpreter, the application or the data keeps them out.
+Root passes every door; the parts do not. A directory closed to others anywhere above the interpreter, the
+application or the data (a home of mode 0700, a directory made by mktemp) would keep them out. So the keeper gets a
+mount namespace of its own, in which such a directory is an empty one that all may enter, holding only what the parts
+need, at its usual path. Nobody outside sees a difference, and nothing on disk is changed.
+
+Standard library only: the keeper uses it.
 """
 
 from __future__ import annotations
 
+import ctypes
 import os
 import stat
-from pathlib import Path
+from collections.abc import Iterable
 
-from colonnade.core.processes import Credentials
-
-
-def unreachable_part(path: Path, credentials: Credentials) -> Path | None:
-    """The first directory above `path` (links followed) that this user cannot enter; None when there is none."""
-    for start in (path, Path(os.path.realpath(path))):
-        for directory in reversed(start.absolute().parents):
-            if not _can_enter(directory, credentials):
-                return directory
-    return None
+CLONE_NEWNS = 0x00020000
+MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 
 
-def _can_enter(directory: Path, credentials: Credentials) -> bool:
-    about = directory.stat()
-    if about.st_uid == credentials.user_id:
+def closed_directory(path: str, user_id: int, group_id: int) -> str | None:
+    """The first directory on the way to `path`, itself included, that this user cannot enter; None: the way is free."""
+    way = [path]
+    while (parent := os.path.dirname(way[-1])) != way[-1]:
+        way.append(parent)
+    return next((place for place in reversed(way) if not _can_enter(place, user_id, group_id)), None)
+
+
+def _can_enter(path: str, user_id: int, group_id: int) -> bool:
+    about = os.stat(path)
+    if about.st_uid == user_id:
         return bool(about.st_mode & stat.S_IXUSR)
-    if about.st_gid == credentials.group_id:
+    if about.st_gid == group_id:
         return bool(about.st_mode & stat.S_IXGRP)
     return bool(about.st_mode & stat.S_IXOTH)
+
+
+def plan_openings(needed: Iterable[str], user_id: int, group_id: int) -> dict[str, list[str]]:
+    """Closed directories that must be replaced, each with the needed ones below it. Empty when all can be reached.
+
+    Raises PermissionError naming a needed directory that is itself closed: what is in it is not meant for others.
+    """
+    openings: dict[str, list[str]] = {}
+    for path in sorted({os.path.realpath(path) for path in needed}):
+        closed = closed_directory(path, user_id, group_id)
+        if closed is None:
+            continue
+        if closed == path:
+            raise PermissionError(path)
+        openings.setdefault(closed, []).append(path)
+    return openings
+
+
+def open_the_way(openings: dict[str, list[str]]) -> None:
+    """In a mount namespace of this process's own, put an open directory over each closed one, with what is needed
+    in it. Raises OSError where the kernel does not allow that (a container without CAP_SYS_ADMIN)."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    _check(libc.unshare(CLONE_NEWNS), "unshare")
+    # What others mount later still shows here; what we mount shows to nobody.
+    _mount(libc, "none", "/", None, MS_REC | MS_SLAVE)
+    for closed, needed in openings.items():
+        handles = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in needed]
+        _mount(libc, "tmpfs", closed, "tmpfs", 0, "mode=755,size=1m")
+        for path, handle in handles:
+            os.makedirs(path, mode=0o755, exist_ok=True)
+            _mount(libc, f"/proc/self/fd/{handle}", path, None, MS_BIND | MS_REC)
+            os.close(handle)
+
+
+def _mount(libc: ctypes.CDLL, source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
+    words = [None if word is None else os.fsencode(word) for word in (source, target, kind, data)]
+    _check(libc.mount(words[0], words[1], words[2], flags, words[3]), f"mount {target}")
+
+
+def _check(result: int, what: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")

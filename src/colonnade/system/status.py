@@ -88,7 +88,7 @@ def _database(system: System) -> dict[str, Any] | None:
         return None
     if system.database is None:
         return {"external": True, "summary": "external, by url", "writable": None, "nodes": []}
-    return {"external": False, **system.database.describe()}
+    return system.database.describe()
 
 
 def _problems(system: System) -> list[str]:

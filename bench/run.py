@@ -1,0 +1,65 @@
+"""Measures Colonnade on this machine and writes what it measured: `make bench`, or `python bench/run.py NAME …`.
+
+Each measurement is a function that returns figures; all are printed and written to .bench/<date>.json. Nothing here
+passes or fails: tests do that, with wide margins.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import faults
+import idle
+import spread
+import starting
+
+BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "start": starting.measure,
+    "idle": idle.measure,
+    "faults": faults.measure_each_fault,
+    "primary": faults.measure_primary_kills,
+    "scale": faults.measure_scaling,
+    "spread": spread.measure,
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; default all")
+    parser.add_argument("-n", type=int, default=0, help="repetitions, where they make sense (default: each its own)")
+    options = parser.parse_args(arguments)
+    results: dict[str, Any] = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": f"{platform.platform()}, {len(_cpus())} cpus",
+    }
+    for name in options.names or BENCHES:
+        began = time.monotonic()
+        sys.stdout.write(f"== {name}\n")
+        sys.stdout.flush()
+        results[name] = BENCHES[name](options.n)
+        results[name]["took_s"] = round(time.monotonic() - began, 1)
+        sys.stdout.write(json.dumps(results[name], indent=1, default=str) + "\n")
+        sys.stdout.flush()
+    directory = Path(__file__).parent.parent / ".bench"
+    directory.mkdir(exist_ok=True)
+    path = directory / f"{datetime.now(UTC):%Y%m%d-%H%M%S}.json"
+    path.write_text(json.dumps(results, indent=1, default=str) + "\n", encoding="utf-8")
+    sys.stdout.write(f"written to {path}\n")
+    return 0
+
+
+def _cpus() -> set[int]:
+    return os.sched_getaffinity(0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
