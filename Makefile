@@ -9,7 +9,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 # As root in a directory that is closed to others: go to an open copy of it (see scripts/place).
 IN_OPEN_PLACE = place=$$(sh scripts/place $@) && cd "$$place"
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
-CHECK = .venv/bin/ruff format --check --quiet . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
+CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
 
 help:  ## explain these targets
 	@echo "Colonnade: run a Python web application as a scalable, fault-tolerant system."

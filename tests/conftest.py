@@ -33,7 +33,7 @@ def work_root() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="colonnade-", dir="/tmp"))
     path.chmod(0o755)
     yield path
-    left = kill_marked_below(path)
+    left = kill_all_below(path)
     shutil.rmtree(path, ignore_errors=True)
     assert not left, left_running(left)
 
@@ -83,29 +83,34 @@ def _nothing_left_running(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     place: Path = request.getfixturevalue("work_dir")
     yield
-    left = kill_marked_below(place)
+    left = kill_all_below(place)
     assert not left, left_running(left)
 
 
-def kill_marked_below(place: Path) -> list[str]:
-    """SIGKILL every live process whose system's state is under `place`; one line about each of them."""
+def kill_all_below(place: Path) -> list[str]:
+    """SIGKILL every live process whose system is, or which works, under `place`; one line about each of them."""
     left = []
-    mark = f"{SYSTEM_MARK}={place}/".encode()
     for directory in Path("/proc").glob("[0-9]*"):
         pid = int(directory.name)
         try:
-            variables = (directory / "environ").read_bytes().split(b"\0")
-            if pid == os.getpid() or not any((variable + b"/").startswith(mark) for variable in variables):
+            # A zombie holds nothing and works nowhere.
+            if pid == os.getpid() or start_ticks_of(pid) is None or not belongs_below(directory, place):
                 continue
-            if start_ticks_of(pid) is None:
-                continue  # a zombie holds nothing
-            left.append(
-                f"{pid} {(directory / 'cmdline').read_bytes().replace(bytes(1), b' ').decode(errors='replace')}"
-            )
+            command = (directory / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
             os.kill(pid, signal.SIGKILL)
+            left.append(f"{pid} {command}")
         except OSError:
             continue  # gone meanwhile, or another user's and so not started by us
     return left
+
+
+def belongs_below(process: Path, place: Path) -> bool:
+    """Whether a directory of /proc is that of a part of a system whose state is under `place`."""
+    mark = f"{SYSTEM_MARK}={place}/".encode()
+    if any((variable + b"/").startswith(mark) for variable in (process / "environ").read_bytes().split(b"\0")):
+        return True
+    # PostgreSQL's children write their titles over their environment; they work in their data directory.
+    return (process / "cwd").readlink().is_relative_to(place)
 
 
 def left_running(left: list[str]) -> str:
