@@ -174,6 +174,7 @@ def goals_of(action: Action) -> tuple[tuple[NodeName, NodeState], ...]:
         case _:
             return ()
 
+
 EVENT_KINDS: dict[type, str] = {
     CreateCluster: "cluster_created",
     PrepareDatabase: "database_prepared",

@@ -25,6 +25,9 @@ from colonnade.database.state import Address, NodeName
 from colonnade.database.tools import Toolbox
 
 INITDB_S_MAX = 60.0
+WAL_SEGMENT_MB = 4
+"""A promotion copies the segment it forks in, and a standby that follows a new primary receives its segment from the
+start, twice: with PostgreSQL's 16 MB a failover took 0.25 s and with 4 MB 0.14 s (1 MB: 0.12 s, and 16 times the files)."""
 CLONE_S_MAX = 6 * 3600.0
 """A base backup of a large database takes long; it is given up only when it is certainly stuck."""
 REWIND_S_MAX = 3600.0
@@ -46,7 +49,7 @@ async def create_directories(directories: Sequence[Path], secrets: Secrets, tool
         arguments = [f"--pgdata={first}", f"--username={SUPERUSER}", f"--pwfile={password_file}"]
         # The built-in locale is the same on every machine and needs none installed.
         arguments += ["--auth=scram-sha-256", "--encoding=UTF8", *_locale(tools), "--data-checksums"]
-        arguments += ["--no-sync", "--no-instructions"]
+        arguments += ["--no-sync", "--no-instructions", f"--wal-segsize={WAL_SEGMENT_MB}"]
         await tools.run("initdb", arguments, cwd=first, deadline_s=INITDB_S_MAX)
     finally:
         password_file.unlink(missing_ok=True)
@@ -71,9 +74,7 @@ def sync_filesystem(directory: Path) -> None:
         os.close(descriptor)
 
 
-async def clone_directory(
-    name: NodeName, target: Path, upstream: Address, passfile: Path, tools: Toolbox
-) -> None:
+async def clone_directory(name: NodeName, target: Path, upstream: Address, passfile: Path, tools: Toolbox) -> None:
     """A base backup of `upstream` in `target`. It connects as `clone-NAME`: under the member's own name the
     backup's WAL stream would count in the quorum and release commits that no standby keeps."""
     _remove(target)

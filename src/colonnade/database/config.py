@@ -38,7 +38,7 @@ OURS = frozenset(
     synchronous_commit synchronous_standby_names sync_replication_slots unix_socket_directories unix_socket_group
     unix_socket_permissions wal_keep_size wal_level wal_log_hints wal_receiver_create_temp_slot
     wal_receiver_status_interval wal_receiver_timeout wal_retrieve_retry_interval wal_sender_timeout zero_damaged_pages
-    """.split()
+    """.split()  # noqa: SIM905 - a block of names reads better than a list
 )
 """Parameters that durability, fencing or the controller rest on, or that have a key of their own."""
 

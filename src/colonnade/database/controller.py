@@ -29,6 +29,7 @@ from colonnade.database.state import (
     DatabaseView,
     NodeName,
     NodeState,
+    ObservedNode,
     Promotion,
     PromotionPhase,
     Routes,
@@ -76,7 +77,7 @@ class DatabaseController:
         self._store = store
         self._record = _new_record(spec)
         self._published: Routing | None = None
-        self._cluster: Cluster | None = None
+        self._cluster = Cluster(self._record, {name: ObservedNode(name) for name in self._record.members})
         self._decision: Decision[Action] = Decision((), "not_started", "the database was not started yet")
         self._woken = asyncio.Event()
         self._woken_at_s: float | None = None
@@ -118,7 +119,7 @@ class DatabaseController:
 
     async def stop(self) -> None:
         """Stop all servers, the primary first so that the standbys get its last WAL. Bounded; nothing is left."""
-        with contextlib.suppress(DriverUnavailable):
+        with contextlib.suppress(ColonnadeError):  # the gateway may be stopped already
             await self._publish(Routing(None, ()))
         await self._driver.stop(self._record.primary, grace_period_s=STOP_GRACE_S)
         others = [name for name in self._record.members if name != self._record.primary]
@@ -130,10 +131,8 @@ class DatabaseController:
         """Let go of everything and leave the servers running, for a successor to adopt."""
         await self._driver.close()
 
-    def view(self) -> DatabaseView | None:
-        """The last look, for `status`; None before the first one."""
-        if self._cluster is None:
-            return None
+    def view(self) -> DatabaseView:
+        """The last look, for `status`; before the first one, nodes of which nothing is known."""
         cluster = replace(self._cluster, record=self._record, published=self._published)
         return view_of(cluster, self._decision, self._stopwatch.report() if self._stopwatch else None)
 
@@ -217,8 +216,7 @@ class DatabaseController:
             self._emit("endpoints_unavailable", "database", "gateway_does_not_answer", str(error))
 
     async def _publish(self, routing: Routing) -> None:
-        nodes = dict(self._cluster.nodes) if self._cluster else {}
-        addresses = {name: node.address for name, node in nodes.items() if node.address is not None}
+        addresses = {name: node.address for name, node in self._cluster.nodes.items() if node.address is not None}
         routes = Routes(
             primary=addresses.get(routing.primary) if routing.primary else None,
             standbys=tuple((name, addresses[name]) for name in routing.standbys if name in addresses),
@@ -255,7 +253,6 @@ class DatabaseController:
             )
 
     def _give_up_if_hopeless(self, decision: Decision[Action], deadline: float) -> None:
-        assert self._cluster is not None
         primary = self._cluster.primary
         if primary.failures >= START_FAILURES_MAX and not primary.is_running:
             raise DriverError(

@@ -218,24 +218,26 @@ def _resume_promotion(cluster: Cluster, now: float) -> Decision[Action]:
     """The node meant to be primary has died. No client could write to it, so it may be started again, and if that
     fails another one may be elected from the positions that were written down."""
     node, promotion = cluster.primary, cluster.record.promotion
-    assert promotion is not None
+    written_down = promotion.positions if promotion is not None else {}
     if not node.is_proved_dead:
         message = f"{node.name} died while it was being promoted"
-        return Decision((Fence(node.name), *_lead_to(cluster, _without_primary(cluster))), "candidate_died", message, 0.0)
+        closing = _lead_to(cluster, _without_primary(cluster))
+        return Decision((Fence(node.name), *closing), "candidate_died", message, 0.0)
     if node.exists and node.failures < START_FAILURES_MAX:
         start = (StartStandby(node.name, None),) if now >= node.retry_at_s else ()
         return Decision(start, "candidate_restarts", f"{node.name} is started again to be promoted", START_STEP_S)
     preparation = _fence_and_quiesce(cluster)
     if preparation:
-        return Decision(preparation, "candidate_lost", f"{node.name} cannot be started: another one is looked for", STEP_S)
+        message = f"{node.name} cannot be started: another one is looked for"
+        return Decision(preparation, "candidate_lost", message, STEP_S)
     quiet = _quiet_positions(cluster)
     # The lost candidate voted too: its position counts, itself it cannot be chosen.
     voters = cluster.record.voters | {node.name}
     rules = [replace(rule, voters=voters) for rule in cluster.rules]
-    result = elect({**promotion.positions, **quiet}, quiet.keys(), rules)
+    result = elect({**written_down, **quiet}, quiet.keys(), rules)
     if isinstance(result, NotElected):
         return Decision(tuple(_start_members(cluster, now)), result.reason, result.message, POLL_S)
-    return _intend(cluster, result, {**promotion.positions, **quiet})
+    return _intend(cluster, result, {**written_down, **quiet})
 
 
 # The primary is there, or will be.
@@ -308,16 +310,17 @@ def _lead_standbys(cluster: Cluster, now: float) -> Iterator[Action]:
             if state is NodeState.STANDBY:
                 yield Quiesce((node.name,))
             elif node.is_quiet and primary.position is not None:
-                yield from _follow_or_fence(primary, node, node.position)
+                yield from _follow_or_fence(primary, primary.position, node)
         elif node.upstream != primary.name:
             yield Follow(node.name, primary.name)
 
 
-def _follow_or_fence(primary: ObservedNode, node: ObservedNode, position: Position) -> Iterator[Action]:
-    # What was received beyond the last whole record is not history: it is received again.
-    replayed = replace(position, lsn=node.replay_lsn if node.replay_lsn is not None else position.lsn)
-    assert primary.position is not None
-    if primary.position.contains(replayed):
+def _follow_or_fence(primary: ObservedNode, reached: Position, node: ObservedNode) -> Iterator[Action]:
+    position = node.position
+    if position is not None and node.replay_lsn is not None:
+        # What was received beyond the last whole record is not history: it is received again.
+        position = replace(position, lsn=node.replay_lsn)
+    if position is not None and reached.contains(position):
         yield Admit(node.name)
         yield Follow(node.name, primary.name)
     else:
@@ -418,7 +421,8 @@ def _steady(cluster: Cluster, actions: tuple[Action, ...], now: float) -> Decisi
     if len(streaming) < wanted:
         message = f"{cluster.primary.name} is primary, {len(streaming)} of {wanted} standbys stream ({listed})"
         return Decision(actions, "member_rejoining", message, recheck_s)
-    return Decision(actions, "all_well", f"{cluster.primary.name} is primary, standbys that stream: {listed}", recheck_s)
+    message = f"{cluster.primary.name} is primary, standbys that stream: {listed}"
+    return Decision(actions, "all_well", message, recheck_s)
 
 
 def _patience_s(cluster: Cluster, now: float) -> float:

@@ -44,9 +44,7 @@ def elect(
             f"needs {rule.seen_min}",
         )
     votes = {name: at for name, at in positions.items() if any(name in rule.voters for rule in rules)}
-    complete = [
-        name for name in candidates if name in votes and all(votes[name].contains(at) for at in votes.values())
-    ]
+    complete = [name for name in candidates if name in votes and all(votes[name].contains(at) for at in votes.values())]
     if complete:
         # All complete candidates are equal; the name makes the choice the same whenever it is repeated.
         winner = min(complete)

@@ -45,9 +45,7 @@ def read_forks(timeline: int, *places: Path) -> tuple[Fork, ...] | None:
 def newest_timeline(pg_wal: Path) -> int | None:
     """The timeline that a standby last wrote WAL of: the highest among its segments."""
     with contextlib.suppress(OSError):
-        return max(
-            (int(file.name[:8], 16) for file in pg_wal.iterdir() if _SEGMENT.fullmatch(file.name)), default=None
-        )
+        return max((int(file.name[:8], 16) for file in pg_wal.iterdir() if _SEGMENT.fullmatch(file.name)), default=None)
     return None
 
 

@@ -101,8 +101,7 @@ class Monitor:
 
     async def _ask(self) -> Look:
         cursor = await (await self._connected()).execute(LOOK)
-        row = await cursor.fetchone()
-        assert row is not None, "a query without FROM has one row"
+        (row,) = await cursor.fetchall()
         return look_from_row(row)
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from colonnade.core.clock import Clock
-from colonnade.core.errors import ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
@@ -62,6 +62,7 @@ class PostgresDriver:
         self._nodes = {name: Node(name, host.paths, host.clock) for name in members}
         self._wake: Callable[[], None] = lambda: None
         self._tasks: dict[NodeName, asyncio.Task[None]] = {}
+        self._syncing: asyncio.Task[None] | None = None
         self._binaries: Binaries | None = None
         self._secrets: Secrets | None = None
 
@@ -73,17 +74,20 @@ class PostgresDriver:
     async def open(self) -> None:
         paths, credentials = self._paths, self._host.credentials
         owner = (credentials.user_id, credentials.group_id) if credentials else None
-        make_directory(paths.root, mode=0o711)
-        make_directory(paths.root / "nodes", mode=0o711, owner=owner)
+        # The servers' user passes through to its nodes and reads histories; it need not list what else is here.
+        passage = 0o711 if credentials else 0o700
+        make_directory(paths.root, mode=passage)
+        make_directory(paths.root / "nodes", mode=passage, owner=owner)
         make_directory(paths.history, mode=0o755)
         make_directory(paths.logs, mode=0o755)
         make_directory(paths.sockets, mode=0o700, owner=owner)
-        if credentials is not None and not is_reachable(paths.root, credentials):
-            raise HostError(
-                f"cannot be reached by the user {credentials.user_name}, whom the database runs as",
-                subject=str(paths.root),
-                hint=f"let others pass through its parents (`namei -l {paths.root}`), or choose another --state-dir",
-            )
+        for place in (paths.root, paths.sockets) if credentials else ():
+            if credentials is not None and not is_reachable(place, credentials):
+                raise HostError(
+                    f"cannot be reached by the user {credentials.user_name}, whom the database runs as",
+                    subject=str(place),
+                    hint=f"let others pass through its parents (`namei -l {place}`), or choose another --state-dir",
+                )
         self._binaries = await find_binaries(paths.binaries_cache, credentials)
         self._secrets = load_or_make_secrets(paths.root, credentials)
         ports = read_json(paths.root / "ports.json") or {}
@@ -133,14 +137,16 @@ class PostgresDriver:
             remove_shared_memory(node.directory)
         directories = [node.directory for node in nodes]
         await cloning.create_directories(directories, self._known_secrets, self._toolbox)
+        # The disk works while the servers start; nothing counts as made before it is done (`prepare`).
+        self._syncing = asyncio.create_task(asyncio.to_thread(cloning.sync_filesystem, self._paths.root))
         return cloning.system_identifier(directories[0])
 
     async def prepare(self, node: NodeName) -> None:
-        synced = asyncio.to_thread(cloning.sync_filesystem, self._paths.root)
         handle = self._nodes[node]
-        await asyncio.gather(
-            synced, prepare_database(self._paths.sockets, handle.port, self._spec.name, self._known_secrets)
-        )
+        await prepare_database(self._paths.sockets, handle.port, self._spec.name, self._known_secrets)
+        # A successor does not know whether it was synced, so it does it.
+        await (self._syncing or asyncio.to_thread(cloning.sync_filesystem, self._paths.root))
+        self._syncing = None
         handle.memory.opening_lsn = None  # what was just written has to be on the standbys as well
 
     async def start_primary(self, node: NodeName) -> None:
@@ -252,7 +258,8 @@ class PostgresDriver:
             raise HostError(
                 f"has histories that are not ours: {', '.join(foreign)}", subject=node.name, hint="it is cloned instead"
             )
-        assert source.monitor is not None, "only a primary that answers is a source"
+        if source.monitor is None:
+            raise DriverUnavailable("the primary does not run", subject=source.name, hint="it is looked at again")
         # The source's control file names its timeline only after a checkpoint.
         await source.monitor.execute("CHECKPOINT")
         self._write_config(node)
@@ -351,12 +358,14 @@ class PostgresDriver:
 
     @property
     def _known_binaries(self) -> Binaries:
-        assert self._binaries is not None, "open() comes first"
+        if self._binaries is None:
+            raise Bug("the driver was used before it was opened", subject="database")
         return self._binaries
 
     @property
     def _known_secrets(self) -> Secrets:
-        assert self._secrets is not None, "open() comes first"
+        if self._secrets is None:
+            raise Bug("the driver was used before it was opened", subject="database")
         return self._secrets
 
     @property
@@ -375,4 +384,3 @@ class PostgresDriver:
 
     def _monitor(self, node: Node) -> Monitor:
         return Monitor(self._paths.sockets, node.port, self._known_secrets.superuser)
-

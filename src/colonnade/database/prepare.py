@@ -6,6 +6,7 @@ None of it waits for standbys: the endpoint opens only when enough of them have 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 from psycopg import sql
@@ -41,14 +42,11 @@ async def prepare_database(sockets: Path, port: int, name: str, secrets: Secrets
 
 
 async def _make_role(
-    connection: psycopg.AsyncConnection[tuple[object, ...]], role: str, password: str, attributes: str
+    connection: psycopg.AsyncConnection[tuple[object, ...]], role: str, password: str, attributes: LiteralString
 ) -> None:
     known = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
-    verb = "CREATE" if await known.fetchone() is None else "ALTER"
+    verb: LiteralString = "CREATE" if await known.fetchone() is None else "ALTER"
     # The password travels as a SCRAM verifier, so it is in no server log even when statements are logged.
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
-    await connection.execute(
-        sql.SQL("{verb} ROLE {role} {attributes} PASSWORD {password}").format(
-            verb=sql.SQL(verb), role=sql.Identifier(role), attributes=sql.SQL(attributes), password=sql.Literal(verifier)
-        )
-    )
+    statement = sql.SQL(f"{verb} ROLE {{}} {attributes} PASSWORD {{}}")
+    await connection.execute(statement.format(sql.Identifier(role), sql.Literal(verifier)))

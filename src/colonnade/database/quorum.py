@@ -11,6 +11,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from itertools import combinations
 
+from colonnade.core.errors import Bug
 from colonnade.database.state import NodeName
 
 
@@ -39,8 +40,9 @@ class QuorumRule:
         if self.acknowledgements == 0:
             return
         for acknowledging in combinations(sorted(self.voters), self.acknowledgements):
-            for electing in combinations(sorted(self.voters), min(self.seen_min, len(self.voters))):
-                assert set(acknowledging) & set(electing), f"{acknowledging} and {electing} do not overlap"
+            for electing in combinations(sorted(self.voters), self.seen_min):
+                if not set(acknowledging) & set(electing):
+                    raise Bug(f"{acknowledging} can acknowledge what {electing} do not have", subject="quorum")
 
 
 def missing(rules: Iterable[QuorumRule], seen: Set[NodeName]) -> QuorumRule | None:

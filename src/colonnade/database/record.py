@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from colonnade.core.errors import HostError
+from colonnade.core.errors import Bug, HostError
 from colonnade.core.files import read_json, write_json_durably
 from colonnade.database.state import (
     ClusterRecord,
@@ -52,7 +52,7 @@ class RecordFile:
         try:
             record = record_from_json(value)
             record.check()
-        except (KeyError, ValueError, TypeError, AssertionError) as error:
+        except (KeyError, ValueError, TypeError, Bug) as error:
             raise HostError(
                 f"does not hold a consistent record ({error!r})",
                 subject=str(self._path),

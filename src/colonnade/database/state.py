@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
+from colonnade.core.errors import Bug
+
 NodeName = str
 """`a`, `b`, `c`, …: also the node's application_name towards its primary, and so its name in the quorum."""
 
@@ -227,12 +229,14 @@ class ClusterRecord:
     """`process_key` of the primary that clients were let in to."""
 
     def check(self) -> None:
-        assert self.primary in self.members, "the primary is a member"
-        assert set(self.standing) == set(self.members), "every member has a standing"
-        assert self.standing[self.primary] is Standing.VOTER, "the primary is in good standing"
+        """Raises Bug when an invariant is broken; called before every write and after every read."""
+        _require(self.primary in self.members, "the primary is a member")
+        _require(set(self.standing) == set(self.members), "every member has a standing")
+        _require(self.standing[self.primary] is Standing.VOTER, "the primary is in good standing")
         if (promotion := self.promotion) is not None and promotion.phase is PromotionPhase.INTENDED:
-            assert promotion.node == self.primary != promotion.replaces, "an intended promotion names the next primary"
-            assert self.standing[promotion.replaces] is Standing.FENCED, "whom it replaces is fenced"
+            _require(promotion.node == self.primary, "an intended promotion names the next primary")
+            _require(promotion.node != promotion.replaces, "nobody replaces himself")
+            _require(self.standing[promotion.replaces] is Standing.FENCED, "whom it replaces is fenced")
 
     @property
     def is_promotion_open(self) -> bool:
@@ -311,6 +315,11 @@ class DatabaseView:
     durability: str
     generation: int
     last_failover: FailoverReport | None
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise Bug(f"the record contradicts itself: {what}", subject="database")
 
 
 def format_lsn(lsn: int | None) -> str:

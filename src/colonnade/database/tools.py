@@ -66,9 +66,8 @@ class Toolbox:
             await child.wait()
             if isinstance(error, asyncio.CancelledError):
                 raise
-            raise DriverError(
-                f"took longer than {deadline_s:g} s", subject=program, hint=f"read {log_path}; is the disk slow or full?"
-            ) from error
+            hint = f"read {log_path}; is the disk slow or full?"
+            raise DriverError(f"took longer than {deadline_s:g} s", subject=program, hint=hint) from error
         if exit_code != 0:
             words = " / ".join(line.strip() for line in tail_lines(log_path, 3))
             raise DriverError(f"failed ({exit_code}): {words}", subject=program, hint=f"read {log_path}")

@@ -51,7 +51,7 @@ TRANSITIONS: Mapping[tuple[S, S], Transition] = {
     (S.STRAY, S.FENCED): _edge(Phase.FAILOVER, "a second primary: what it accepts would be lost, so it is killed"),
     (S.PROMOTING, S.FENCED): _edge(Phase.FAILOVER, "a promotion that timed out may still happen: kill it first"),
     (S.FENCED, S.FENCED): _edge(Phase.FAILOVER, "fencing again changes nothing"),
-    (S.STANDBY, S.QUIESCED): _edge(Phase.FAILOVER, "stop receiving, replay what is there, stand still for the election"),
+    (S.STANDBY, S.QUIESCED): _edge(Phase.FAILOVER, "stop receiving, replay what is there, stand still to be compared"),
     (S.QUIESCED, S.QUIESCED): _edge(Phase.FAILOVER, "quiescing again changes nothing"),
     (S.QUIESCED, S.PROMOTING): _edge(Phase.FAILOVER, "elected: the intention is on disk before anything else"),
     (S.PROMOTING, S.PRIMARY): _edge(Phase.FAILOVER, "end its readers' sessions and leave recovery on a new timeline"),
