@@ -112,7 +112,11 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int)
     yield "    http-request set-header X-Forwarded-Host %[req.hdr(Host)]"
     # Some frameworks turn this header into the variable HTTP_PROXY.
     yield "    http-request del-header Proxy"
-    yield f"    http-request deny deny_status 400 if {{ req.hdrs,length gt {gateway.request_headers_bytes_max} }}"
+    yield "    http-request set-var(txn.url_bytes) url_len"
+    yield (
+        "    http-request deny deny_status 400"
+        f" if {{ req.hdrs,length,add(txn.url_bytes) gt {gateway.request_headers_bytes_max} }}"
+    )
     yield f"    http-request deny deny_status 413 if {{ req.body_size gt {gateway.request_body_bytes_max} }}"
     yield from _unsized_body(gateway)
     yield from _streams_acl()

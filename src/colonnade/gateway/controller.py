@@ -38,6 +38,9 @@ DRAIN_LOOK_EVERY_S = 0.05
 QUICK_DEATH_S = 5.0
 """A process that ended sooner probably ends again: the next start waits."""
 
+QUICK_DEATHS_FREE = 5
+"""As many in a row are answered at once: somebody may be testing us, and a start costs 30 ms."""
+
 RESTART_DELAY_S = 0.1
 RESTART_DELAY_S_MAX = 5.0
 
@@ -337,7 +340,7 @@ class GatewayController:
 
 
 def restart_delay_s(quick_deaths: int) -> float:
-    """Nothing before the first restart, then doubling: a process that keeps dying must not keep a core busy."""
-    if quick_deaths < 2:
+    """Nothing at first, then doubling: a process that keeps dying must not keep a core busy."""
+    if quick_deaths <= QUICK_DEATHS_FREE:
         return 0.0
-    return min(RESTART_DELAY_S_MAX, RESTART_DELAY_S * 2.0 ** (quick_deaths - 2))
+    return min(RESTART_DELAY_S_MAX, RESTART_DELAY_S * 2.0 ** (quick_deaths - QUICK_DEATHS_FREE - 1))
