@@ -112,7 +112,7 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int)
     yield "    http-request set-header X-Forwarded-Host %[req.hdr(Host)]"
     # Some frameworks turn this header into the variable HTTP_PROXY.
     yield "    http-request del-header Proxy"
-    yield "    http-request set-var(txn.url_bytes) url_len"
+    yield "    http-request set-var(txn.url_bytes) url,length"
     yield (
         "    http-request deny deny_status 400"
         f" if {{ req.hdrs,length,add(txn.url_bytes) gt {gateway.request_headers_bytes_max} }}"
