@@ -280,10 +280,8 @@ def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Actio
     actions += _start_members(cluster, now)
     if not primary.is_history_kept or not have_flushed(flushed, opening_lsn, cluster.record.acknowledgements):
         actions += _bring_back(cluster, now)
-        message = (
-            f"{sum(lsn >= opening_lsn for _, lsn in flushed)} of the {cluster.record.acknowledgements} standbys needed have "
-            f"{primary.name}'s WAL up to {format_lsn(opening_lsn)}"
-        )
+        ready, needed = sum(lsn >= opening_lsn for _, lsn in flushed), cluster.record.acknowledgements
+        message = f"{ready} of the {needed} standbys needed have {primary.name}'s WAL up to {format_lsn(opening_lsn)}"
         reason = "primary_promoted" if cluster.record.is_promotion_open else "primary_waits_for_standbys"
         return Decision(tuple(actions), reason, message, STEP_S)
     opened = replace(cluster, record=replace(cluster.record, opened_for=primary.process_key))
