@@ -1,7 +1,7 @@
 """Time as something that is passed in.
 
 `SystemClock` is the only place that reads the machine's clocks; pure code takes `now: float` and never a clock.
-`SimulatedClock` jumps: whoever sleeps on it moves time forward at once, so tests never wait.
+`SimulatedClock` jumps: once everybody sleeps it moves to the earliest deadline, so tests never wait.
 """
 
 from __future__ import annotations
@@ -41,14 +41,19 @@ class SystemClock:
         await asyncio.sleep(duration_s)
 
 
+BUSY_ROUNDS_MAX = 10_000
+"""Rounds of the event loop for which time waits while others still run; a busy waiter must not stop it for ever."""
+
+
 class SimulatedClock:
-    """A clock that stands still until someone sleeps; then it jumps to the earliest deadline."""
+    """A clock that stands still while anybody can run; when all sleep, it jumps to the earliest deadline."""
 
     def __init__(self, start_s: float = 1_000.0, wall_offset_s: float = 1_700_000_000.0) -> None:
         self._now_s = start_s
         self._wall_offset_s = wall_offset_s
         self._sleepers: list[tuple[float, int, asyncio.Future[None]]] = []
         self._count = 0
+        self._jumping_in: asyncio.AbstractEventLoop | None = None
 
     def monotonic(self) -> float:
         return self._now_s
@@ -58,19 +63,35 @@ class SimulatedClock:
 
     def advance(self, duration_s: float) -> None:
         """Move time forward and wake whoever's deadline has passed."""
-        self._now_s += duration_s
-        while self._sleepers and self._sleepers[0][0] <= self._now_s:
+        self._move_to(self._now_s + duration_s)
+
+    async def sleep(self, duration_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._count += 1
+        heapq.heappush(self._sleepers, (self._now_s + duration_s, self._count, future))
+        if self._jumping_in is not loop:
+            self._jumping_in = loop
+            loop.call_soon(self._jump, loop, 0)
+        await future
+
+    def _jump(self, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
+        """Once nobody else can run, move to the earliest deadline; go on while anybody sleeps."""
+        while self._sleepers and self._sleepers[0][2].done():
+            heapq.heappop(self._sleepers)  # cancelled: nobody waits for that moment any more
+        if not self._sleepers:
+            self._jumping_in = None
+            return
+        # asyncio has no public way to ask whether anybody else can run; on a loop without `_ready` we do not wait.
+        if getattr(loop, "_ready", ()) and rounds < BUSY_ROUNDS_MAX:
+            loop.call_soon(self._jump, loop, rounds + 1)
+            return
+        self._move_to(max(self._now_s, self._sleepers[0][0]))
+        loop.call_soon(self._jump, loop, 0)
+
+    def _move_to(self, now_s: float) -> None:
+        self._now_s = now_s
+        while self._sleepers and self._sleepers[0][0] <= now_s:
             _, _, future = heapq.heappop(self._sleepers)
             if not future.done():
                 future.set_result(None)
-
-    async def sleep(self, duration_s: float) -> None:
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._count += 1
-        heapq.heappush(self._sleepers, (self._now_s + duration_s, self._count, future))
-        asyncio.get_running_loop().call_soon(self._jump)
-        await future
-
-    def _jump(self) -> None:
-        if self._sleepers:
-            self.advance(max(0.0, self._sleepers[0][0] - self._now_s))

@@ -57,6 +57,7 @@ class EventLog:
         self._listeners: list[Callable[[Event], None]] = []
         self.dropped_count = 0
         self._seq = 0
+        self._is_line_open = path is not None and _ends_within_a_line(path)
         if path is not None:
             for event in read_events(path):
                 self._recent.append(event)
@@ -83,20 +84,34 @@ class EventLog:
         return [event for event in self._recent if event.seq > after_seq][-count_max:]
 
     def _write(self, path: Path, event: Event) -> None:
-        line = (event.to_json() + "\n").encode()
+        # After half a line (a crash, a full disk) begin a new one: else this event is lost together with that one.
+        line = b"\n" * self._is_line_open + (event.to_json() + "\n").encode()
         try:
+            if path.exists() and path.stat().st_size + len(line) > EVENTS_FILE_BYTES_MAX:
+                os.replace(path, path.with_suffix(".1.jsonl"))
             descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                if os.fstat(descriptor).st_size + len(line) > EVENTS_FILE_BYTES_MAX:
-                    os.replace(path, path.with_suffix(".1.jsonl"))
-                    os.close(descriptor)
-                    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-                os.write(descriptor, line)
+                written = os.write(descriptor, line)
             finally:
                 os.close(descriptor)
         except OSError:
             # The usual cause is a full disk, which is just when deciding must go on.
             self.dropped_count += 1
+            return
+        self._is_line_open = written < len(line)
+        self.dropped_count += self._is_line_open
+
+
+def _ends_within_a_line(path: Path) -> bool:
+    """True when the last line of `path` was cut; a file that cannot be read will not be written either."""
+    try:
+        with path.open("rb") as file:
+            if file.seek(0, os.SEEK_END) == 0:
+                return False
+            file.seek(-1, os.SEEK_END)
+            return file.read(1) != b"\n"
+    except OSError:
+        return False
 
 
 def read_events(path: Path) -> list[Event]:

@@ -6,6 +6,7 @@ it promises holds for kill -9 and, as far as the disk keeps its word, for a powe
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -16,7 +17,8 @@ from typing import Any
 from colonnade.core.errors import HostError
 
 LOG_FILE_BYTES_MAX = 5 * 1024 * 1024
-"""A log that grew past this is copied to `.1` and truncated: two files, 10 MB per process at most."""
+"""A log that grew past this is copied to `.1` and truncated: about 10 MB per process in two files, and what is written
+between two looks."""
 
 
 def write_durably(path: Path, content: str | bytes, *, mode: int = 0o644, owner: tuple[int, int] | None = None) -> None:
@@ -38,7 +40,9 @@ def write_durably(path: Path, content: str | bytes, *, mode: int = 0o644, owner:
         os.replace(temporary, path)
         sync_directory(path.parent)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        # A place that refused the file may refuse this as well; what is to be told is the first refusal.
+        with contextlib.suppress(OSError):
+            temporary.unlink()
         raise disk_error(error, path) from error
 
 
@@ -101,7 +105,7 @@ def disk_error(error: OSError, path: Path) -> HostError:
 
 
 def rotate_log(path: Path, *, bytes_max: int = LOG_FILE_BYTES_MAX) -> bool:
-    """Copy a log that grew past `bytes_max` to `.1` and truncate it; True when it did.
+    """Copy the end of a log that grew past `bytes_max` to `.1` and truncate it; True when it did.
 
     Its writer holds it with O_APPEND, so it goes on at the new end. Lines written between copy and truncate are
     lost: a bounded price for a writer that never has to be told.
@@ -110,7 +114,9 @@ def rotate_log(path: Path, *, bytes_max: int = LOG_FILE_BYTES_MAX) -> bool:
         if path.stat().st_size <= bytes_max:
             return False
         with path.open("rb") as source, path.with_name(path.name + ".1").open("wb") as target:
-            os.sendfile(target.fileno(), source.fileno(), 0, bytes_max * 2)
+            # The log may be private and hold secrets: so is its copy, before the first byte.
+            os.fchmod(target.fileno(), os.fstat(source.fileno()).st_mode & 0o777)
+            _copy_end(source.fileno(), target.fileno(), bytes_max)
         os.truncate(path, 0)
     except FileNotFoundError:
         return False
@@ -120,6 +126,14 @@ def rotate_log(path: Path, *, bytes_max: int = LOG_FILE_BYTES_MAX) -> bool:
             return True
         raise disk_error(error, path) from error
     return True
+
+
+def _copy_end(source: int, target: int, bytes_max: int) -> None:
+    """Copy the newest `bytes_max` bytes: of a log that grew fast, these are the ones somebody will look for."""
+    end = os.fstat(source).st_size
+    offset = max(0, end - bytes_max)
+    while offset < end and (count := os.sendfile(target, source, offset, end - offset)) > 0:
+        offset += count
 
 
 def tail_lines(path: Path, count: int, *, bytes_max: int = 64 * 1024) -> list[str]:

@@ -62,12 +62,13 @@ class ProcessId:
 def start_ticks_of(pid: int) -> int | None:
     """Start time of `pid` in clock ticks since boot (field 22 of /proc/PID/stat), None when it is gone or a zombie."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        # Bytes: a process names itself, and the kernel cuts that name after 15 bytes, within a character if need be.
+        text = Path(f"/proc/{pid}/stat").read_bytes()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, *rest = text[text.rindex(")") + 2 :].split()
+    state, *rest = text[text.rindex(b")") + 2 :].split()
     # A zombie runs nothing and holds nothing: for us it is dead, whoever has yet to reap it.
-    return None if state in "ZX" else int(rest[18])
+    return None if state in (b"Z", b"X") else int(rest[18])
 
 
 def is_alive(process: ProcessId) -> bool:
@@ -91,7 +92,7 @@ class Process:
 
     def has_exited(self) -> bool:
         """True once it ended; reaps it if it is our child."""
-        if not self._exited and self._pidfd >= 0 and select.select([self._pidfd], [], [], 0)[0]:
+        if not self._exited and self._pidfd >= 0 and _is_readable(self._pidfd):
             self._exited = True
             with contextlib.suppress(ChildProcessError):
                 pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -141,6 +142,10 @@ class Process:
             await asyncio.wait_for(ended.wait(), timeout_s)
         except TimeoutError:
             return False
+        finally:
+            # Whoever asks again and again with a short time-out must not leave a callback behind each time.
+            if ended.set in self._callbacks:
+                self._callbacks.remove(ended.set)
         return True
 
     def close(self) -> None:
@@ -152,6 +157,13 @@ class Process:
 
     def __repr__(self) -> str:
         return f"Process(pid={self.pid}, exited={self._exited})"
+
+
+def _is_readable(descriptor: int) -> bool:
+    # Not select(): it fails for descriptors of 1024 and more.
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def start(command: Command) -> Process:
