@@ -1,4 +1,4 @@
-"""A copy of the blog on a free port with a state directory of its own: what every benchmark here measures."""
+"""Systems to measure: any declaration, or a copy of the blog, each on a free port with a directory of its own."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from colonnade.system.client import ControlClient
 from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
@@ -22,28 +22,41 @@ from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
 BLOG = Path(__file__).parent.parent / "apps" / "blog"
 
 
-class Blog:
-    """Use as a context manager: the system is down and its directory gone afterwards, whatever happened."""
+class Scratch:
+    """A system in a directory of its own. Use as a context manager: it is down and its directory gone afterwards,
+    whatever happened. `{port}` in the declaration becomes a free one."""
 
-    def __init__(self, *, edit: Callable[[str], str] = lambda text: text) -> None:
+    def __init__(self, files: Mapping[str, str], declaration: str) -> None:
         self.root = Path(tempfile.mkdtemp(prefix="colonnade-bench-"))
         self.root.chmod(0o755)
-        self.directory = self.root / "blog"
-        shutil.copytree(BLOG, self.directory, ignore=shutil.ignore_patterns(".colonnade", "__pycache__", "tests"))
+        self.directory = self.root / "system"
+        self.directory.mkdir(mode=0o755)
         self.port = _free_port()
-        declaration = self.directory / "colonnade.toml"
-        text = edit(declaration.read_text(encoding="utf-8"))
-        declaration.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{self.port}", text), encoding="utf-8")
+        for name, text in files.items():
+            (self.directory / name).write_text(text, encoding="utf-8")
+        self._declare(declaration.replace("{port}", str(self.port)))
+
+    def _declare(self, text: str) -> None:
+        (self.directory / "colonnade.toml").write_text(text, encoding="utf-8")
         self.paths = StatePaths(self.directory / STATE_DIRECTORY_NAME)
         self.url = f"http://127.0.0.1:{self.port}"
 
-    def __enter__(self) -> Blog:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.command("down", check=False)
+        self._keep_logs()
         self.command("down", "--force", check=False)
         shutil.rmtree(self.root, ignore_errors=True)
+
+    def _keep_logs(self) -> None:
+        """Events and logs of the last run stay in .bench: a figure that surprises has its reasons there."""
+        kept = Path(__file__).parent.parent / ".bench" / "last"
+        shutil.rmtree(kept, ignore_errors=True)
+        for part in ("events", "logs"):
+            if (self.paths.root / part).is_dir():
+                shutil.copytree(self.paths.root / part, kept / part)
 
     def command(self, *words: str, check: bool = True) -> str:
         done = subprocess.run(
@@ -69,6 +82,28 @@ class Blog:
         lines = self.paths.events.read_text(encoding="utf-8").splitlines()
         return [json.loads(line) for line in lines]
 
+    def replicas(self, service: str) -> list[dict[str, Any]]:
+        services = self.status()["services"]
+        found: list[dict[str, Any]] = next(item for item in services if item["name"] == service)["replicas"]
+        return found
+
+    def wait_ready(self, service: str, count: int) -> float:
+        """Seconds until exactly `count` replicas are there and ready."""
+        return wait_for(
+            f"{service}={count}", lambda: [replica["state"] for replica in self.replicas(service)] == ["ready"] * count
+        )
+
+
+class Blog(Scratch):
+    """A copy of the blog on a free port."""
+
+    def __init__(self) -> None:
+        super().__init__({}, "")
+        ignored = shutil.ignore_patterns(".colonnade", "__pycache__", "tests")
+        shutil.copytree(BLOG, self.directory, ignore=ignored, dirs_exist_ok=True)
+        text = (BLOG / "colonnade.toml").read_text(encoding="utf-8")
+        self._declare(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{self.port}", text))
+
     def password(self) -> str:
         found: str = json.loads((self.paths.root / "database" / "secrets.json").read_text())["application"]
         return found
@@ -81,11 +116,6 @@ class Blog:
     def node(self, role: str) -> dict[str, Any]:
         """The first database node in this role."""
         found: dict[str, Any] = next(node for node in self.status()["database"]["nodes"] if node["role"] == role)
-        return found
-
-    def replicas(self, service: str) -> list[dict[str, Any]]:
-        services = self.status()["services"]
-        found: list[dict[str, Any]] = next(item for item in services if item["name"] == service)["replicas"]
         return found
 
 

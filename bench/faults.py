@@ -25,7 +25,7 @@ from colonnade.drill.workload import BLOG, Kind
 
 RATE_PER_S = 100.0
 WRITE_SHARE = 0.2
-HELD_SQL = "SELECT id, title FROM posts"
+HELD_SQL = "SELECT id, title FROM posts WHERE title LIKE %s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def measure_scaling(repetitions: int) -> dict[str, Any]:
             for _ in range(repetitions or 3):
                 for count in (5, 2, 3):
                     blog.command("scale", f"backend={count}")
-                    took_s = wait_for("scaled", lambda count=count: _settled(blog, count))  # type: ignore[misc]
+                    took_s = blog.wait_ready("backend", count)
                     time.sleep(1.5)
                     shares = [replica["requests"] for replica in blog.replicas("backend")]
                     figures.append({"replicas": float(count), "took_s": took_s, "smallest_share": float(min(shares))})
@@ -155,11 +155,6 @@ def measure_scaling(repetitions: int) -> dict[str, Any]:
             **outcome(run), "steps": run.measured,
             "gateway_pid_same": before["pid"] == after["pid"], "reloads": after["reloads"] - before["reloads"],
         }
-
-
-def _settled(blog: Blog, count: int) -> bool:
-    states = [replica["state"] for replica in blog.replicas("backend")]
-    return states == ["ready"] * count
 
 
 def _kill_replica(service: str) -> Callable[[Blog], tuple[float, dict[str, float]]]:

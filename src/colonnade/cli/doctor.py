@@ -24,7 +24,7 @@ from colonnade.database.binaries import find_binaries
 from colonnade.gateway.process import find_binary as find_haproxy
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.paths import runtime_root
-from colonnade.system.reach import unreachable_part
+from colonnade.system.reach import closed_directory
 
 DISK_FREE_BYTES_MIN = 1_000_000_000
 """Three small database nodes, their WAL and logs fit with room to decide what to do next."""
@@ -109,13 +109,13 @@ def _user() -> Finding:
         return Finding("user", "missing", str(error), error.hint)
     if credentials is None:
         return Finding("user", "ok", f"ordinary user {os.geteuid()}: everything runs as you")
-    blocked = unreachable_part(Path(sys.executable), credentials)
-    if blocked is not None:
+    closed = closed_directory(os.path.realpath(sys.prefix), credentials.user_id, credentials.group_id)
+    if closed is not None:
         return Finding(
             "user",
             "warning",
-            f"root: parts run as {credentials.user_name}, who cannot enter {blocked}",
-            "up shows them what they need in a mount namespace of its own; or install where every user can read",
+            f"root: parts run as {credentials.user_name}, who cannot enter {closed}",
+            "`up` opens the way in a mount namespace of its own; where that is not allowed, install below /opt",
         )
     return Finding("user", "ok", f"root: gateway, replicas and database run as {credentials.user_name}")
 

@@ -89,7 +89,7 @@ async def _events_after(log: EventLog, after_seq: int, wait_s: float) -> list[Ev
 
 
 def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, ColonnadeError)  # noqa: S101 — Starlette dispatches by class
+    assert isinstance(error, ColonnadeError)
     answer = {"error": error.message, "hint": error.hint, "subject": error.subject, "exit_code": error.exit_code}
     return JSONResponse(answer, status_code=400)
 

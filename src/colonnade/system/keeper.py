@@ -230,11 +230,11 @@ def open_way(needed: list[str], user: str, state_directory: str) -> bool:
             reach.open_the_way(openings)
             log(f"opened for user {user_id}, seen by this system only: {', '.join(openings)}")
     except OSError as error:
-        place = error.filename or error.strerror
         told = {
-            "message": f"the parts run as user {user_id}, who cannot get to what they need ({place or error})",
-            "hint": "move the project to where every user can read it, or set [system] user to its owner",
-            "subject": str(error.args[0]) if isinstance(error, PermissionError) and not error.errno else "system.user",
+            "message": f"the parts run as user {user_id}, who cannot get to what they need, and no mount namespace "
+            f"can be made here to open the way ({error})",
+            "hint": "move the project and its interpreter to where every user can read them, such as /opt",
+            "subject": "system.user",
             "detail": "",
             "exit_code": 3,
         }

@@ -28,6 +28,7 @@ from colonnade.system.client import ControlClient, NotRunning
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
+from colonnade.system.reach import plan_openings
 
 POLL_S = 0.02
 DOWN_TIMEOUT_S = 90.0
@@ -87,8 +88,10 @@ def launch(target: Target) -> Launch:
         state_paths.prepare(paths, credentials)
         about = Accepted(target.directory, str(target.file or ""), app=target.app)
         write_accepted(paths, about, text)
+    needed = needed_access(loaded, paths)
+    check_access(needed, credentials)
     last_seq = max((event.seq for event in read_events(paths.events)), default=0)
-    return Launch(_start_keeper(paths, needed_access(loaded, paths), credentials), last_seq, loaded, is_takeover)
+    return Launch(_start_keeper(paths, needed, credentials), last_seq, loaded, is_takeover)
 
 
 def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
@@ -96,6 +99,20 @@ def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
     package = Path(colonnade.__file__).parent.parent
     services = [loaded.directory_of(name) for name in loaded.spec.services]
     return [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services]
+
+
+def check_access(needed: list[Path], credentials: Credentials | None) -> None:
+    """Raises HostError when a directory that the parts need is itself closed to the user they run as."""
+    if credentials is None:
+        return
+    try:
+        plan_openings(map(str, needed), credentials.user_id, credentials.group_id)
+    except PermissionError as error:
+        raise HostError(
+            f"as root the parts run as {credentials.user_name}, who may not enter this directory",
+            subject=str(error.filename),
+            hint=f"`chmod o+rx '{error.filename}'`, or name a user who may: [system] user = \"…\"",
+        ) from error
 
 
 def _start_keeper(paths: StatePaths, needed: list[Path], credentials: Credentials | None) -> Process:

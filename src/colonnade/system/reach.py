@@ -11,6 +11,7 @@ Standard library only: the keeper uses it.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import stat
 from collections.abc import Iterable
@@ -43,12 +44,11 @@ def plan_openings(needed: Iterable[str], user_id: int, group_id: int) -> dict[st
     """
     openings: dict[str, list[str]] = {}
     for path in sorted({os.path.realpath(path) for path in needed}):
+        if not _can_enter(path, user_id, group_id):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         closed = closed_directory(path, user_id, group_id)
-        if closed is None:
-            continue
-        if closed == path:
-            raise PermissionError(path)
-        openings.setdefault(closed, []).append(path)
+        if closed is not None:
+            openings.setdefault(closed, []).append(path)
     return openings
 
 
