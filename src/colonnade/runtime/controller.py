@@ -113,7 +113,9 @@ class RuntimeController:
         )
         self._wake.set()
 
-    def observe_traffic(self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool) -> None:
+    def observe_traffic(
+        self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool, is_widespread: bool = False
+    ) -> None:
         """What the gateway sees of one replica; recorded for the next tick."""
         record = self._replicas.get(replica)
         if record is None:
@@ -124,7 +126,9 @@ class RuntimeController:
         elif since is None:
             since = self._clock.monotonic()
         changed = (in_flight, since) != (record.observed.in_flight, record.observed.unhealthy_since_s)
-        record.observed = replace(record.observed, in_flight=in_flight, unhealthy_since_s=since)
+        record.observed = replace(
+            record.observed, in_flight=in_flight, unhealthy_since_s=since, is_sickness_widespread=is_widespread
+        )
         if changed and (is_unhealthy or record.observed.state is ReplicaState.DRAINING):
             self._wake.set()
 

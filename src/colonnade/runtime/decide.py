@@ -88,12 +88,12 @@ def _ready(
         return BEING_KILLED
     if replica.unhealthy_since_s is not None:
         unhealthy_s = now - replica.unhealthy_since_s
-        if unhealthy_s >= policy.unhealthy_timeout_s:
+        limit_s = policy.widespread_timeout_s if replica.is_sickness_widespread else policy.unhealthy_timeout_s
+        if unhealthy_s >= limit_s:
             return Decision(
                 (KillReplica(replica.id),),
                 "stuck",
-                f"{replica.id} runs but fails its health checks for {unhealthy_s:.1f} s "
-                f"(limit {policy.unhealthy_timeout_s:.1f} s)",
+                f"{replica.id} runs but fails its health checks for {unhealthy_s:.1f} s (limit {limit_s:.1f} s)",
             )
         return Decision((), "unhealthy", f"{replica.id} fails its checks for {unhealthy_s:.1f} s", 0.1)
     return NOTHING

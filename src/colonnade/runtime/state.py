@@ -63,6 +63,8 @@ class ObservedReplica:
     """Requests that the gateway has sent it and not got back; None when the gateway has not told."""
     unhealthy_since_s: float | None = None
     """Since when the gateway's checks fail although the process lives."""
+    is_sickness_widespread: bool = False
+    """Most replicas of its service fail as well."""
     is_being_killed: bool = False
     """SIGKILL is under way; its end is seen as an exit."""
     has_stopped: bool = False
@@ -79,6 +81,9 @@ class ReplicaPolicy:
     unhealthy_timeout_s: float = 1.0
     """A live process whose checks fail this long is killed, so that what it holds is replayed elsewhere.
     One second on top of the gateway's own two failed checks: a pause of the garbage collector is shorter."""
+    widespread_timeout_s: float = 15.0
+    """The same when most of the service fails at once: then the cause is probably shared (a dependency, a starved
+    machine), and killing would not mend it. Long enough for a dependency's failover to be over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ A replica's number is its slot in the gateway; a database node's place among the
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from colonnade.gateway.config import slots_for
 from colonnade.gateway.state import GatewayView, Membership, Pool, Server, ServerState
@@ -43,10 +44,25 @@ def service_membership(services: Mapping[str, ServiceSpec], runtime: RuntimeView
     return Membership(tuple(pools))
 
 
-def traffic_of(view: GatewayView) -> dict[ReplicaId, tuple[int, bool]]:
-    """Per replica that the gateway knows: requests in flight, and whether its checks fail."""
-    return {
-        ReplicaId(pool, slot): (server.in_flight, server.is_down)
-        for pool, pool_view in view.pools.items()
-        for slot, server in pool_view.servers.items()
-    }
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What the gateway sees of one replica."""
+
+    in_flight: int
+    is_unhealthy: bool
+    is_widespread: bool
+    """Most of its pool fails as well, so the cause is probably shared."""
+
+
+def traffic_of(view: GatewayView) -> dict[ReplicaId, Traffic]:
+    """Per replica that the gateway knows. Of a pool that mostly fails only the one that fails longest is reported as
+    unhealthy: replacing them one by one keeps the others answering what they can."""
+    seen: dict[ReplicaId, Traffic] = {}
+    for name, pool in view.pools.items():
+        failing = {slot: server.failing_since_s for slot, server in pool.servers.items()}
+        known = [(since, slot) for slot, since in failing.items() if since is not None]
+        worst = min(known)[1] if known else None
+        for slot, server in pool.servers.items():
+            is_unhealthy = slot == worst if pool.is_failed_open else failing[slot] is not None
+            seen[ReplicaId(name, slot)] = Traffic(server.in_flight, is_unhealthy, pool.is_failed_open)
+    return seen

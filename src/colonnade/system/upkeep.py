@@ -51,9 +51,14 @@ async def _watch_drain(system: System, replica: ReplicaId) -> None:
 async def observe_traffic(system: System) -> None:
     """Tell the runtime what the gateway sees of each replica."""
     while True:
-        for replica, (in_flight, is_down) in traffic_of(system.gateway.view()).items():
+        for replica, seen in traffic_of(system.gateway.view()).items():
             if system.state_of(replica) is ReplicaState.READY:
-                system.runtime.observe_traffic(replica, in_flight=in_flight, is_unhealthy=is_down)
+                system.runtime.observe_traffic(
+                    replica,
+                    in_flight=seen.in_flight,
+                    is_unhealthy=seen.is_unhealthy,
+                    is_widespread=seen.is_widespread,
+                )
         await asyncio.sleep(TRAFFIC_INTERVAL_S)
 
 
