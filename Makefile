@@ -40,5 +40,5 @@ bench:  ## measure this machine: throughput, latency, failover
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
 	@place=$$(sh scripts/place clean) && for place in . "$$place"; do (cd "$$place" \
-	&& rm -rf .venv .venv.lock .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage dist build \
-	&& find . -name .colonnade -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +); done
+	&& rm -rf .venv .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage dist build \
+	&& find . -name .colonnade -prune -o \( -name __pycache__ -o -name .ruff_cache \) -prune -exec rm -rf {} +); done
