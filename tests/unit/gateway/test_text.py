@@ -1,0 +1,178 @@
+"""What goes into HAProxy's text, piece by piece."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from colonnade.core.errors import Bug, HostError
+from colonnade.gateway.config import GatewaySettings, buffer_bytes_for, render_gateway, slots_for
+from colonnade.gateway.controller import restart_delay_s
+from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership
+from colonnade.gateway.pages import error_lines, page
+from colonnade.gateway.probe import is_expected
+from colonnade.gateway.process import GatewayPaths
+from colonnade.gateway.state import Membership, Place, Pool, Server, ServerState
+from colonnade.gateway.text import ProcessText, milliseconds, quoted, server_lines
+from colonnade.spec.model import GatewaySpec, ServiceSpec
+
+READY = ServerState.READY
+PROCESS = ProcessText(Path("/run/s"), 1000)
+
+
+def service(**values: object) -> ServiceSpec:
+    return ServiceSpec.model_validate({"app": "a:b", "route": "/", **values})
+
+
+def rendered(services: dict[str, ServiceSpec], membership: Membership | None = None) -> str:
+    pools = membership or Membership(tuple(Pool(name, 16) for name in services))
+    return render_gateway(GatewaySettings(GatewaySpec(), services, PROCESS), pools, {"public": 3})
+
+
+def test_slots_keep_their_order_whoever_is_in_them() -> None:
+    pool = Pool("web", 9, (Server(5, "h:5", READY), Server(2, "h:2", ServerState.DRAIN)))
+    assert [line.split()[:3] for line in server_lines(pool, Place("web"))] == [
+        ["server-template", "r", "1-1"],
+        ["server", "r2", "h:2"],
+        ["server-template", "r", "3-4"],
+        ["server", "r5", "h:5"],
+        ["server-template", "r", "6-9"],
+    ]
+
+
+def test_after_a_start_only_ready_servers_are_in_rotation() -> None:
+    pool = Pool("web", 3, (Server(1, "h:1", READY), Server(2, "h:2", ServerState.DRAIN)))
+    lines = list(server_lines(pool, Place("web")))
+    assert [line.endswith(" disabled") for line in lines] == [False, True, True]
+
+
+def test_a_following_place_tracks_slot_by_slot() -> None:
+    pool = Pool("web", 2, (Server(1, "h:1", READY),))
+    lines = list(server_lines(pool, pool.where()[1]))
+    assert lines == ["    server r1 h:1 weight 1 track web/r1", "    server r2 127.0.0.1:1 weight 1 track web/r2"]
+
+
+def test_longer_routes_come_first_and_end_at_segments() -> None:
+    text = rendered({"all": service(), "api": service(route="/api"), "deep": service(route="/api/v2")})
+    rules = [
+        line.split()[1] for line in text.splitlines() if line.startswith("    use_backend") and "streams" not in line
+    ]
+    assert rules == ["deep", "api", "all"]
+    assert "acl to.api path_beg /api/\n" in text
+    assert "acl to.api path /api\n" in text
+
+
+def test_a_service_without_a_route_is_not_public() -> None:
+    text = rendered({"hidden": service(route="")})
+    assert "use_backend" not in text
+    assert "backend hidden\n" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"balance": "round-robin"}, "    balance roundrobin\n"),
+        ({"balance": "least-connections"}, "    balance leastconn\n"),
+        ({"balance": "consistent-hash", "hash_by": "cookie:user"}, "    balance hash req.cook(user)\n"),
+        ({"slow_start": "5s"}, " slowstart 5000ms\n"),
+        ({"threads": 3}, "    default-server maxconn 3\n"),
+        ({"queue_max": 7}, "if { queue(web) ge 7 }\n"),
+        ({"health": {"path": "/up", "interval": "1s"}}, "uri '/up' "),
+        ({"request_timeout": "1.5s"}, "    timeout server 1500ms\n"),
+        ({"stream_timeout": "2h"}, "    timeout tunnel 7200000ms\n"),
+    ],
+)
+def test_what_is_declared_is_in_the_text(values: dict[str, object], expected: str) -> None:
+    assert expected in rendered({"web": service(**values)})
+
+
+def test_only_a_service_that_says_so_has_its_keyed_writes_repeated() -> None:
+    assert "Idempotency-Key" in rendered({"web": service(idempotency_key=True)})
+    assert "Idempotency-Key" not in rendered({"web": service()})
+
+
+def test_without_retries_nothing_is_repeated() -> None:
+    assert "retry-on" not in rendered({"web": service(retries=0)})
+
+
+def test_a_pool_that_is_no_service_is_our_bug() -> None:
+    with pytest.raises(Bug):
+        rendered({}, Membership((Pool("ghost", 3),)))
+
+
+def test_slots_are_generous() -> None:
+    assert slots_for(service(replicas=2)) == 16
+    assert slots_for(service(replicas={"min": 2, "max": 40})) == 80
+
+
+def test_a_buffer_holds_the_largest_head_and_as_much_again() -> None:
+    assert buffer_bytes_for(GatewaySpec()) == 2 * 32 * 1024 + 1024
+    assert buffer_bytes_for(GatewaySpec(request_headers_bytes_max=64 * 1024)) == 2 * 64 * 1024 + 1024
+
+
+@pytest.mark.parametrize(("seconds", "expected"), [(0.2, "200ms"), (30.0, "30000ms"), (0.0, "1ms")])
+def test_durations_are_never_zero(seconds: float, expected: str) -> None:
+    assert milliseconds(seconds) == expected
+
+
+@pytest.mark.parametrize("text", ["it's", "two\nlines", "zero\0"])
+def test_a_word_that_cannot_be_quoted_is_refused(text: str) -> None:
+    with pytest.raises(Bug):
+        quoted(text)
+
+
+def test_pages_need_nothing_from_elsewhere() -> None:
+    for status in (400, 404, 411, 413, 502, 503, 504):
+        assert "http" not in page(status)
+        assert "src=" not in page(status)
+    waiting = [line for line in error_lines() if "Retry-After" in line]
+    assert len(waiting) == 1
+    assert waiting[0].startswith("    http-error status 503 ")
+
+
+@pytest.mark.parametrize(
+    ("head", "expect", "expected"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", "200-399", True),
+        (b"HTTP/1.1 404 Not", "200-399", False),
+        (b"HTTP/1.1 404 Not", "200-499", True),
+        (b"HTTP/1.0 204 ", "204", True),
+        (b"SSH-2.0 200 hello", "200-399", False),
+        (b"", "200-399", False),
+        (b"HTTP/1.1 abc", "200-399", False),
+    ],
+)
+def test_a_probe_knows_a_good_answer(head: bytes, expect: str, expected: bool) -> None:
+    assert is_expected(head, expect) is expected
+
+
+def test_a_socket_path_that_haproxy_cannot_bind_is_said_so_at_once() -> None:
+    with pytest.raises(HostError, match="97 bytes"):
+        GatewayPaths(Path("/s"), Path("/s/log"), Path("/" + "x" * 97))
+
+
+def test_a_process_that_keeps_dying_is_started_ever_more_slowly() -> None:
+    delays = [restart_delay_s(deaths) for deaths in (0, 1, 5, 6, 7, 50)]
+    assert delays == [0.0, 0.0, 0.0, 0.1, 0.2, 5.0]
+
+
+def test_a_slot_cannot_be_ready_without_an_address_or_named_twice() -> None:
+    with pytest.raises(Bug):
+        Server(1, None, READY)
+    with pytest.raises(Bug):
+        Pool("web", 2, (Server(1), Server(1)))
+    with pytest.raises(Bug):
+        Pool("web", 2, (Server(3),))
+
+
+def test_a_node_never_gets_more_connections_than_it_has() -> None:
+    settings = DatabaseGatewaySettings(PROCESS, 90)
+    assert settings.primary_connections_max + settings.fallback_connections_max == 90
+
+
+def test_a_primary_is_never_a_standby_too() -> None:
+    membership = database_membership({1: "h:1", 2: "h:2"}, 1, [1, 2])
+    states = {pool.name: [server.state for server in pool.servers] for pool in membership.pools}
+    assert states["standbys"] == [ServerState.MAINT, READY]
+    assert states["primary"] == states["fallback"] == [READY, ServerState.MAINT]
