@@ -4,9 +4,11 @@ Images are left out: they would make visitors' browsers call wherever an author 
 """
 
 from functools import lru_cache
+from itertools import pairwise
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markupsafe import Markup
 
 ALLOWED_TAGS = {
@@ -54,20 +56,16 @@ def excerpt(text: str) -> str:
 
 
 def _plain_words(text: str) -> list[str]:
-    """The words of the first paragraphs, without headings, code and markup."""
-    words: list[str] = []
-    length = 0
+    """The words of the paragraphs; of everything, if it is all lists, quotations and headings."""
     tokens = _parser.parse(text)
-    for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.type != "inline" or (before is not None and before.type == "heading_open"):
-            continue
-        for child in token.children or []:
-            if child.type in ("text", "code_inline"):
-                words.append(child.content)
-            elif child.type in ("softbreak", "hardbreak"):
-                words.append(" ")
-        words.append(" ")
-        length += len(token.content)
-        if length > EXCERPT_LENGTH * 2:
-            break
-    return "".join(words).split()
+    inline = [(before, token) for before, token in pairwise(tokens) if token.type == "inline"]
+    paragraphs = [token for before, token in inline if before.type == "paragraph_open" and before.level == 0]
+    return " ".join(_plain(token) for token in paragraphs or [token for _, token in inline]).split()
+
+
+def _plain(token: Token) -> str:
+    """The text of one paragraph without its markup."""
+    return "".join(
+        child.content if child.type in ("text", "code_inline") else " " if child.type.endswith("break") else ""
+        for child in token.children or []
+    )

@@ -53,5 +53,8 @@ def test_excerpt_is_short_plain_and_ends_at_a_word() -> None:
     assert text.startswith("Some strong words Some")
     assert len(text) <= EXCERPT_LENGTH + 1
     assert text.endswith("…")
-    assert excerpt("Short *one*.") == "Short one."
+    assert excerpt("Short *one*,\nthen `two`.") == "Short one, then two."
+    assert excerpt("- a list\n\nA paragraph.\n\n| a |\n|---|\n| b |") == "A paragraph."
+    assert excerpt("- only\n- a list") == "only a list"
+    assert excerpt("---") == ""
     assert len(excerpt("x" * 1000)) <= EXCERPT_LENGTH + 1
