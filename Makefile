@@ -35,7 +35,6 @@ fmt:  ## format the code and fix what can be fixed by itself
 	@$(INSTALL) test && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
 bench:  ## measure this machine: throughput, latency, failover
-	@if [ ! -f bench/run.py ]; then echo "There is no bench/run.py yet."; exit 1; fi
 	@$(IN_OPEN_PLACE) && $(INSTALL) test && .venv/bin/python bench/run.py
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays

@@ -91,7 +91,9 @@ def test_nothing_names_a_path_of_one_machine_or_a_registry() -> None:
         if path == Path(__file__):
             continue
         for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
-            if match := MACHINE_PATH.search(line) or REGISTRY.search(line):
+            match = MACHINE_PATH.search(line) or REGISTRY.search(line)
+            # Root's home is the same everywhere, and tests of what root's session may pass on have to name it.
+            if match and not (match[0] == "/root" and "tests" in path.parts):
                 found.append(f"{path.relative_to(ROOT)}, line {number}: {match[0]!r} is true on one machine only")
     assert not found, "\n".join(found)
 
