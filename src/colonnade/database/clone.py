@@ -27,7 +27,7 @@ from colonnade.database.tools import Toolbox
 INITDB_S_MAX = 60.0
 WAL_SEGMENT_MB = 4
 """A promotion copies the segment it forks in, and a standby that follows a new primary receives its segment from the
-start, twice: with PostgreSQL's 16 MB a failover took 0.25 s, with 4 MB 0.14 s, with 1 MB (16 times the files) 0.12 s."""
+start, twice: with PostgreSQL's 16 MB a failover took 0.25 s, with 4 MB 0.14 s, with 1 MB and many files 0.12 s."""
 CLONE_S_MAX = 6 * 3600.0
 """A base backup of a large database takes long; it is given up only when it is certainly stuck."""
 REWIND_S_MAX = 3600.0
@@ -81,7 +81,7 @@ async def clone_directory(name: NodeName, target: Path, upstream: Address, passf
     make_directory(target, mode=0o700, owner=_owner(tools.credentials))
     source = replication_conninfo(f"clone-{name}", upstream, passfile)
     arguments = [f"--pgdata={target}", f"--dbname={source}", "--wal-method=stream", "--checkpoint=fast"]
-    arguments += ["--no-manifest", "--no-password"]
+    arguments += ["--no-manifest", "--no-password", *_sync_method(tools)]
     await tools.run("pg_basebackup", arguments, cwd=target, deadline_s=CLONE_S_MAX)
     mark_as_standby(target)
 
@@ -109,7 +109,7 @@ async def rewind_directory(directory: Path, sockets: Path, source_port: int, too
     for name in (STANDBY_SIGNAL, "recovery.signal", "backup_label.old"):
         (directory / name).unlink(missing_ok=True)
     source = f"host='{sockets}' port={source_port} user={SUPERUSER} dbname=postgres"
-    arguments = [f"--target-pgdata={directory}", f"--source-server={source}"]
+    arguments = [f"--target-pgdata={directory}", f"--source-server={source}", *_sync_method(tools)]
     await tools.run("pg_rewind", arguments, cwd=directory, deadline_s=REWIND_S_MAX)
     mark_as_standby(directory)
     mark.unlink()
@@ -125,6 +125,11 @@ def _locale(tools: Toolbox) -> list[str]:
     if tools.major >= 17:
         return ["--locale-provider=builtin", "--locale=C.UTF-8"]
     return ["--locale=C"]
+
+
+def _sync_method(tools: Toolbox) -> list[str]:
+    """One syncfs instead of a thousand fsyncs: on a busy disk 0.03–0.3 s instead of 0.4–2.5 s."""
+    return ["--sync-method=syncfs"] if tools.major >= 17 else []
 
 
 def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:

@@ -90,6 +90,15 @@ class DatabaseController:
         """Create, start or adopt the cluster; returns when clients are led to a primary that takes writes.
 
         Raises SpecError, HostError or DriverError with a hint when that cannot be."""
+        await self.open()
+        deadline = self._clock.monotonic() + START_S_MAX
+        while self._published is None or self._published.primary is None:
+            decision = await self.tick()
+            self._give_up_if_hopeless(decision, deadline)
+            await self._pause(decision.recheck_after_s)
+
+    async def open(self) -> None:
+        """The part of `start` before the first tick: look at the machine, adopt what runs, read the record."""
         await self._driver.open()
         stored = self._store.load()
         if stored is not None:
@@ -98,11 +107,6 @@ class DatabaseController:
         else:
             await self._check_nothing_is_lost()
             self._store.save(self._record)
-        deadline = self._clock.monotonic() + START_S_MAX
-        while self._published is None or self._published.primary is None:
-            decision = await self.tick()
-            self._give_up_if_hopeless(decision, deadline)
-            await self._pause(decision.recheck_after_s)
 
     async def run(self) -> None:
         """Tick at our own pace until cancelled."""
@@ -195,13 +199,22 @@ class DatabaseController:
             case act.Disqualify(node):
                 self._save(self._record.with_standing(node, Standing.FENCED))
             case act.Admit(node):
-                self._save(self._record.with_standing(node, Standing.VOTER))
+                self._admit(node)
             case act.Rejoin(node, upstream, generation):
                 driver.rejoin(node, upstream, generation)
             case act.Clone(node, upstream, generation):
                 driver.clone(node, upstream, generation)
             case _:
                 assert_never(action)
+
+    def _admit(self, node: NodeName) -> None:
+        admitted = self._record.with_standing(node, Standing.VOTER)
+        if self._record.standing[node] is Standing.VOTER:
+            # Only that it was found on the primary's history is new: forgetting that costs a second look, and a
+            # failover does not wait for the disk. The next save takes it along.
+            self._record = admitted
+        else:
+            self._save(admitted)
 
     def _save(self, record: ClusterRecord) -> None:
         """Durable first, believed second: a decision that cannot be recorded is not taken."""
@@ -284,12 +297,14 @@ class DatabaseController:
                 self._stopwatch.enter("elect", now)
             elif isinstance(action, act.Promote):
                 self._stopwatch.enter("reroute", now)
+                self._stopwatch.new_primary = action.node
             elif isinstance(action, act.Publish) and action.routing.primary is not None:
                 self._stopwatch.enter("rejoin", now)
 
     def _measure(self, decision: Decision[Action]) -> None:
         now = self._clock.monotonic()
-        if decision.reason == "primary_died" and (self._stopwatch is None or self._stopwatch.is_finished):
+        watch = self._stopwatch
+        if decision.reason == "primary_died" and (watch is None or watch.is_finished or watch.phase == "rejoin"):
             began_s = self._woken_at_s if self._woken_at_s is not None else now
             self._stopwatch = FailoverStopwatch(self._clock.wall(), self._record.primary, began_s)
             self._stopwatch.enter("fence", now)
@@ -297,8 +312,6 @@ class DatabaseController:
             return
         if decision.reason == "candidate_elected":
             self._stopwatch.enter("promote", now)
-        elif decision.reason == "endpoint_opened":
-            self._stopwatch.new_primary = self._record.primary
         elif decision.reason == "all_well":
             self._stopwatch.finish(now)
             report = self._stopwatch.report()

@@ -4,7 +4,7 @@ A failover is a handful of short decisions, each made from the record and a fres
 between two of them is continued by its successor:
 
     primary_died            fence it, quiesce the standbys, lead clients nowhere
-    candidate_elected       every voter seen stands still: record the intention, promote
+    candidate_elected       every voter seen stands still: record the intention, then promote
     primary_promoted        keep its history, let the others follow, wait until enough of them have the fork
     endpoint_opened         record that, lead clients there
     member_rejoining        only now is the old primary rewound
@@ -154,15 +154,16 @@ def _fence_and_quiesce(cluster: Cluster) -> tuple[Action, ...]:
     """What has to be done before positions mean anything. The endpoints come last: a gateway that does not answer
     must not hold up the rest, and the old primary is dead anyway."""
     actions: list[Action] = []
-    if not cluster.primary.is_proved_dead:
-        actions.append(Fence(cluster.primary.name))
     moving = [
         node.name
         for node in cluster.others
         if cluster.state(node) is NodeState.STANDBY and cluster.record.standing[node.name] is Standing.VOTER
     ]
     if moving:
+        # First, because the standbys do it while the old primary is being fenced.
         actions.append(Quiesce(tuple(moving)))
+    if not cluster.primary.is_proved_dead:
+        actions.append(Fence(cluster.primary.name))
     if actions:
         actions += _lead_to(cluster, _without_primary(cluster))
     return tuple(actions)
@@ -182,7 +183,7 @@ def _quiet_positions(cluster: Cluster) -> dict[NodeName, Position]:
 def _intend(cluster: Cluster, result: Elected, positions: Mapping[NodeName, Position]) -> Decision[Action]:
     intention = IntendPromotion(result.node, cluster.record.primary, tuple(sorted(positions.items())))
     closing = _lead_to(cluster, _without_primary(cluster, leaving=result.node))
-    return Decision((intention, *closing), "candidate_elected", result.message, 0.0)
+    return Decision((intention, *closing, Promote(result.node)), "candidate_elected", result.message, 0.0)
 
 
 def _restart_in_place(cluster: Cluster, now: float, seen: set[NodeName]) -> Decision[Action]:
@@ -256,10 +257,10 @@ def _await_primary(cluster: Cluster, now: float) -> Decision[Action]:
 def _serve(cluster: Cluster, now: float) -> Decision[Action]:
     """The primary is out of recovery: get it followed, let clients in, repair the rest."""
     record, primary = cluster.record, cluster.primary
-    actions: list[Action] = []
+    actions: list[Action] = [*_lead_standbys(cluster)]
     if not primary.is_history_kept:
+        # The others connect meanwhile; clients come only when it is kept.
         actions.append(KeepHistory(primary.name))
-    actions += _lead_standbys(cluster, now)
     if record.stage is Stage.PREPARED:
         actions += [PrepareDatabase(primary.name), *_start_members(cluster, now)]
         return Decision(tuple(actions), "database_prepared", "roles and the database are made", 0.0)
@@ -267,19 +268,21 @@ def _serve(cluster: Cluster, now: float) -> Decision[Action]:
         return _open(cluster, actions, now)
     actions += _start_members(cluster, now)
     actions += _bring_back(cluster, now)
-    actions += _repair(cluster, now)
+    actions += _rewind(cluster, now)
+    actions += _replace_broken(cluster, now)
     actions += _lead_to(cluster, _routing(cluster))
     return _steady(cluster, tuple(actions), now)
 
 
 def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Action]:
     """Let clients in once enough standbys have this primary's history up to where it came out of recovery."""
-    primary = cluster.primary
+    record, primary = cluster.record, cluster.primary
     opening_lsn = primary.opening_lsn or 0
     flushed = [(follower.name, follower.flush_lsn) for follower in primary.followers if _counts(cluster, follower.name)]
     actions += _start_members(cluster, now)
     if not primary.is_history_kept or not have_flushed(flushed, opening_lsn, cluster.record.acknowledgements):
         actions += _bring_back(cluster, now)
+        actions += _make_enough(cluster, now)
         ready, needed = sum(lsn >= opening_lsn for _, lsn in flushed), cluster.record.acknowledgements
         message = f"{ready} of the {needed} standbys needed have {primary.name}'s WAL up to {format_lsn(opening_lsn)}"
         reason = "primary_promoted" if cluster.record.is_promotion_open else "primary_waits_for_standbys"
@@ -293,7 +296,7 @@ def _counts(cluster: Cluster, name: NodeName) -> bool:
     return name in cluster.record.voters
 
 
-def _lead_standbys(cluster: Cluster, now: float) -> Iterator[Action]:
+def _lead_standbys(cluster: Cluster) -> Iterator[Action]:
     """Every running standby follows the primary, unless its history says that it must not."""
     record, primary = cluster.record, cluster.primary
     for node in cluster.others:
@@ -334,45 +337,67 @@ def _start_members(cluster: Cluster, now: float) -> Iterator[Action]:
         if not stopped or record.standing[node.name] is not Standing.VOTER or now < node.retry_at_s:
             continue
         if node.failures >= START_FAILURES_MAX:
-            continue  # `_repair` clones it
+            continue  # `_replace_broken` clones it
         known = record.joined.get(node.name) == record.generation and not record.is_promotion_open
         yield StartStandby(node.name, record.primary if known else None)
 
 
 def _bring_back(cluster: Cluster, now: float) -> Iterator[Action]:
-    """Copy the primary for members that have nothing, and admit those that were rewound or copied."""
+    """Copy the primary for members that have nothing, and admit those that were rewound or copied.
+
+    A voter that lost its data stays a voter: what only it and the primary had acknowledged is counted on until its
+    new copy, which has all of that, is complete."""
     record = cluster.record
-    for node in cluster.others:
-        if node.operation or node.is_running or now < node.retry_at_s:
-            continue
-        standing = record.standing[node.name]
+    for node in _idle(cluster, now):
         if not node.exists:
-            if standing is Standing.VOTER:
-                yield Disqualify(node.name)
             yield Clone(node.name, record.primary, record.generation)
-        elif standing is Standing.FENCED and node.restored_generation == record.generation:
+        elif record.standing[node.name] is Standing.FENCED and node.restored_generation == record.generation:
             yield Admit(node.name)
             yield StartStandby(node.name, record.primary)
 
 
-def _repair(cluster: Cluster, now: float) -> Iterator[Action]:
-    """Rewind what is past a fork, replace what does not start or stream. Runs only under a primary that serves: a
-    rewind throws WAL away, so by then enough others must have what follows the fork."""
+def _rewind(cluster: Cluster, now: float) -> Iterator[Action]:
+    """Take fenced nodes back to where they left the primary's history. It throws WAL away, so it runs only under a
+    primary that serves: by then enough others have what follows the fork."""
+    for node in _fenced(cluster, now):
+        # A rewind that failed once is not repeated: it may have left the directory half way.
+        action = Rejoin if node.failures == 0 else Clone
+        yield action(node.name, cluster.record.primary, cluster.record.generation)
+
+
+def _make_enough(cluster: Cluster, now: float) -> Iterator[Action]:
+    """When fewer voters are left than a COMMIT waits for, a fenced node is needed before clients can come. It is
+    cloned: unlike a rewind that keeps what it has until the copy is complete."""
+    if len(cluster.record.voters) < cluster.record.acknowledgements:
+        for node in _fenced(cluster, now):
+            yield Clone(node.name, cluster.record.primary, cluster.record.generation)
+
+
+def _fenced(cluster: Cluster, now: float) -> Iterator[ObservedNode]:
+    record = cluster.record
+    for node in _idle(cluster, now):
+        is_restored = node.restored_generation == record.generation
+        if node.exists and record.standing[node.name] is Standing.FENCED and not is_restored:
+            yield node
+
+
+def _replace_broken(cluster: Cluster, now: float) -> Iterator[Action]:
+    """Clone standbys anew that do not start or cannot stream. Only under a primary that serves."""
     record = cluster.record
     for node in cluster.others:
-        if node.operation or not node.exists or now < node.retry_at_s:
+        if node.operation or not node.exists or record.standing[node.name] is not Standing.VOTER:
             continue
-        standing = record.standing[node.name]
-        if node.is_running:
-            if _cannot_stream(cluster, node, now):
-                yield Disqualify(node.name)
-                yield Fence(node.name)
-        elif standing is Standing.VOTER and node.failures >= START_FAILURES_MAX:
-            yield Disqualify(node.name)
-        elif standing is Standing.FENCED and node.restored_generation != record.generation:
-            # A rewind that failed once is not repeated: it may have left the directory half way.
-            action = Rejoin if node.failures == 0 else Clone
-            yield action(node.name, record.primary, record.generation)
+        never_starts = not node.is_running and node.failures >= START_FAILURES_MAX and now >= node.retry_at_s
+        if never_starts or (node.is_running and _cannot_stream(cluster, node, now)):
+            yield Fence(node.name)
+            yield Clone(node.name, record.primary, record.generation)
+
+
+def _idle(cluster: Cluster, now: float) -> Iterator[ObservedNode]:
+    """Members that do not run, with nothing under way and no pause after a failure."""
+    for node in cluster.others:
+        if not node.operation and not node.is_running and now >= node.retry_at_s:
+            yield node
 
 
 def _cannot_stream(cluster: Cluster, node: ObservedNode, now: float) -> bool:

@@ -292,6 +292,7 @@ class PostgresDriver:
             )
         else:
             node.memory.restored_generation = generation
+            node.memory.failures = 0
             took_s = self._host.clock.monotonic() - started_s
             message = f"{node.name} was {'cloned' if name == 'clone' else 'rewound'} in {took_s:.2f} s"
             self._host.events.emit(f"node_{name}_done", f"database/{node.name}", reason=f"{name}_done", message=message)

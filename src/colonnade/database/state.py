@@ -209,8 +209,8 @@ class Stage(Enum):
 class ClusterRecord:
     """What the controller has decided. Written durably before anything is done that rests on it.
 
-    Invariants (`check`): the primary is a member and a voter; an intended promotion names a member other than the
-    one it replaces, and the replaced one is fenced.
+    Invariants (`check`): the primary is a member and a voter; an intended promotion names the primary, which is
+    another one than it replaces.
     """
 
     members: tuple[NodeName, ...]
@@ -236,7 +236,6 @@ class ClusterRecord:
         if (promotion := self.promotion) is not None and promotion.phase is PromotionPhase.INTENDED:
             _require(promotion.node == self.primary, "an intended promotion names the next primary")
             _require(promotion.node != promotion.replaces, "nobody replaces himself")
-            _require(self.standing[promotion.replaces] is Standing.FENCED, "whom it replaces is fenced")
 
     @property
     def is_promotion_open(self) -> bool:
