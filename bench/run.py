@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import cost
 import faults
 import idle
 import spread
@@ -24,6 +25,7 @@ import starting
 
 BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "start": starting.measure,
+    "cost": cost.measure,
     "idle": idle.measure,
     "faults": faults.measure_each_fault,
     "primary": faults.measure_primary_kills,

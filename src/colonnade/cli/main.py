@@ -10,7 +10,7 @@ import typer
 
 from colonnade import __version__
 from colonnade.cli import database, doctor, follow
-# INIT
+from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
 from colonnade.cli.up import up as run_up

@@ -12,24 +12,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from string import Template
-from typing import Literal
 
 from colonnade.core.processes import SYSTEM_MARK, Command, Credentials
 from colonnade.runtime.state import ReplicaId, ReplicaPolicy
 from colonnade.spec.derive import replica_group_of
+from colonnade.spec.detect import Detected
 from colonnade.spec.model import ServiceSpec
 
 REPLICA_MARK = "COLONNADE_REPLICA"
 """`backend/3`: an application may show it, and a controller finds by it what its predecessor had just started."""
-
-
-@dataclass(frozen=True, slots=True)
-class Application:
-    """What the probe found behind an import string: `module:name`, and how to call it."""
-
-    kind: Literal["wsgi", "asgi"]
-    target: str
-    is_factory: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +29,7 @@ class ServicePlan:
 
     name: str
     spec: ServiceSpec
-    run: Application | Sequence[str]
+    run: Detected | Sequence[str]
     """An application for Granian, or an argv with $PORT in it."""
     directory: Path
     env: Mapping[str, str] = field(repr=False)
@@ -59,7 +50,7 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
         REPLICA_MARK: str(replica),
         "PYTHONUNBUFFERED": "1",
     }
-    if isinstance(plan.run, Application):
+    if isinstance(plan.run, Detected):
         argv = granian_argv(plan.run, port, plan.spec.threads)
     else:
         argv = [Template(part).safe_substitute(env) for part in plan.run]
@@ -72,14 +63,14 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
     )
 
 
-def granian_argv(app: Application, port: int, threads: int) -> list[str]:
+def granian_argv(app: Detected, port: int, threads: int) -> list[str]:
     """Granian with one worker. No respawn and no backpressure of its own: the gateway limits and we replace."""
     argv = [sys.executable, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
     if app.kind == "wsgi":
         # One more than the gateway ever sends, so that a health check never waits behind work.
         argv += ["--blocking-threads", str(threads + 1), "--no-ws"]
-    if app.is_factory:
+    if app.factory:
         argv.append("--factory")
     return [*argv, app.target]
 

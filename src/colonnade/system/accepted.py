@@ -9,7 +9,7 @@ from typing import Any
 
 from colonnade.core.errors import HostError
 from colonnade.core.files import read_json, write_durably, write_json_durably
-from colonnade.runtime.launch import Application
+from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.system.paths import StatePaths
 
@@ -24,7 +24,7 @@ class Accepted:
     app: str = ""
     listen: str = ""
     """Overrides [gateway] listen (`up --listen`)."""
-    applications: dict[str, Application] | None = None
+    applications: dict[str, Detected] | None = None
     """What the probe found at the start, so that an adoption does not import the user's code again."""
     was_running: bool = False
     """The system was up once: a controller that starts now adopts, and its failure does not end the system."""
@@ -43,7 +43,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> N
             "listen": accepted.listen,
             "was_running": accepted.was_running,
             "applications": {
-                name: {"kind": app.kind, "target": app.target, "is_factory": app.is_factory}
+                name: {"kind": app.kind, "target": app.target, "factory": app.factory}
                 for name, app in (accepted.applications or {}).items()
             },
         },
@@ -61,7 +61,7 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             value["source"],
             value["app"],
             value["listen"],
-            {name: Application(**app) for name, app in value["applications"].items()},
+            {name: Detected(**app) for name, app in value["applications"].items()},
             value["was_running"],
         )
     except (KeyError, TypeError) as error:

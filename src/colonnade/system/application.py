@@ -6,7 +6,6 @@ Their failures are told with the application's own words (its traceback, its las
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,31 +14,26 @@ from colonnade.core import processes
 from colonnade.core.errors import AppError
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import Command, Credentials
-from colonnade.runtime.launch import Application
+from colonnade.spec.detect import Detected, hint_for, probe_command, read_answer
 
 PROBE_TIMEOUT_S = 60.0
 """For importing the application once; heavy ones load models."""
-
-PROBE_SCRIPT = Path(__file__).parent.parent / "spec" / "probe_app.py"
 
 
 async def probe_application(
     service: str,
     import_string: str,
-    kind: str,
+    kind: ServiceKind,
     directory: Path,
     env: Mapping[str, str],
     credentials: Credentials | None,
-) -> Application:
+) -> Detected:
     """Import the application in a process like a replica's and see what it is. Raises AppError with its traceback."""
     account: dict[str, object] = {}
     if credentials is not None:
         account = {"user": credentials.user_id, "group": credentials.group_id, "extra_groups": []}
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(PROBE_SCRIPT),
-        import_string,
-        kind,
+        *probe_command(sys.executable, import_string, kind),
         cwd=directory,
         env=dict(env),
         stdin=asyncio.subprocess.DEVNULL,
@@ -58,15 +52,16 @@ async def probe_application(
             subject=f"services.{service}.app",
             hint="start slow work in the background, not at import",
         ) from None
-    if process.returncode != 0:
+    found = read_answer(out.decode(errors="replace")) if process.returncode == 0 else None
+    if found is None:
+        told = err.decode(errors="replace").strip()
         raise AppError(
             f"{import_string} cannot be imported",
             subject=f"services.{service}.app",
-            hint=f'try it yourself: cd {directory} && python -c "import {import_string.partition(":")[0]}"',
-            detail=err.decode(errors="replace").strip(),
+            hint=hint_for(told, python=sys.executable, directory=directory),
+            detail=told,
         )
-    found = json.loads(out.decode(errors="replace").strip().splitlines()[-1])
-    return Application(found["kind"], found["target"], found["factory"])
+    return found
 
 
 async def run_release(

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colonnade.core.processes import Credentials
-from colonnade.runtime.launch import Application, ServicePlan
+from colonnade.runtime.launch import ServicePlan
 from colonnade.spec.derive import DATABASE, service_url_variable, used_services
+from colonnade.spec.detect import Detected
 from colonnade.spec.model import ServiceSpec
 from colonnade.spec.syntax import command_words
 
@@ -60,7 +61,7 @@ def service_environment(
 def service_plan(
     name: str,
     service: ServiceSpec,
-    run: Application | Sequence[str] | None,
+    run: Detected | Sequence[str] | None,
     env_file: Mapping[str, str],
     surroundings: Surroundings,
 ) -> ServicePlan:

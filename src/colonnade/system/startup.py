@@ -16,9 +16,10 @@ from colonnade.core.errors import AppError
 from colonnade.core.events import Event
 from colonnade.core.files import tail_lines
 from colonnade.runtime.decide import wanted_numbers
-from colonnade.runtime.launch import Application, ServicePlan, log_path
+from colonnade.runtime.launch import ServicePlan, log_path
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.spec.derive import DATABASE, replica_groups
+from colonnade.spec.detect import Detected
 from colonnade.spec.syntax import command_words
 from colonnade.system.accepted import Accepted, write_accepted
 from colonnade.system.application import probe_application, run_release
@@ -49,7 +50,7 @@ async def _start_database(system: System) -> None:
         await system.database.start(system.spawn)
 
 
-async def _applications(system: System) -> dict[str, Application]:
+async def _applications(system: System) -> dict[str, Detected]:
     """What stands behind each import string; known already when adopting."""
     known = dict(system.accepted.applications or {})
     names = [name for name, service in system.services.items() if service.app and name not in known]
@@ -57,7 +58,7 @@ async def _applications(system: System) -> dict[str, Application]:
     return known | dict(zip(names, found, strict=True))
 
 
-async def _probe(system: System, name: str) -> Application:
+async def _probe(system: System, name: str) -> Detected:
     service = system.services[name]
     plan = _plan(system, name, None)
     return await probe_application(name, service.app, service.kind, plan.directory, plan.env, system.credentials)
@@ -66,7 +67,7 @@ async def _probe(system: System, name: str) -> Application:
 async def _start_service(
     system: System,
     name: str,
-    application: Application | None,
+    application: Detected | None,
     ready: Mapping[str, asyncio.Event],
     *,
     is_adopting: bool,
@@ -85,7 +86,7 @@ async def _start_service(
     ready[name].set()
 
 
-def _plan(system: System, name: str, application: Application | None) -> ServicePlan:
+def _plan(system: System, name: str, application: Detected | None) -> ServicePlan:
     service = system.services[name]
     return service_plan(name, service, application, system.loaded.environments.get(name, {}), system.surroundings)
 

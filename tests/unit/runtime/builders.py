@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from colonnade.runtime.launch import Application, ServicePlan
+from colonnade.runtime.launch import Detected, ServicePlan
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaPolicy, ReplicaState
 from colonnade.spec.model import ServiceSpec
 
@@ -20,7 +20,7 @@ def replica(state: ReplicaState, *, for_s: float = 0.0, **fields: Any) -> Observ
     return replace(seen, **fields)
 
 
-def plan(run: Application | list[str], *, env: dict[str, str] | None = None, **keys: Any) -> ServicePlan:
+def plan(run: Detected | list[str], *, env: dict[str, str] | None = None, **keys: Any) -> ServicePlan:
     """A plan for `backend`; `keys` are the service's, as in the file."""
     spec = ServiceSpec.model_validate({"app": "backend:app", **keys})
     return ServicePlan("backend", spec, run, Path("/srv/app"), env or {}, None, Path("/srv/logs"))

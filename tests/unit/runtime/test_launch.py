@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.processes import SYSTEM_MARK, Credentials
-from colonnade.runtime.launch import Application, base_environment, granian_argv, log_path, replica_command
+from colonnade.runtime.launch import Detected, base_environment, granian_argv, log_path, replica_command
 from colonnade.runtime.state import ReplicaId
 
 from .builders import ID, plan
 
-WSGI = Application("wsgi", "backend:app", is_factory=False)
+WSGI = Detected("wsgi", factory=False, target="backend:app")
 
 COMMON = [sys.executable, "-m", "granian"]
 FLAGS = ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
@@ -23,9 +23,9 @@ WHERE = ["--host", "127.0.0.1", "--port", "15003"]
     ("app", "argv"),
     [
         (WSGI, ["--interface", "wsgi", *WHERE, *FLAGS, "--blocking-threads", "9", "--no-ws", "backend:app"]),
-        (Application("asgi", "main:app", False), ["--interface", "asgi", *WHERE, *FLAGS, "main:app"]),
+        (Detected("asgi", factory=False, target="main:app"), ["--interface", "asgi", *WHERE, *FLAGS, "main:app"]),
         (
-            Application("wsgi", "shop.web:create_app", True),
+            Detected("wsgi", factory=True, target="shop.web:create_app"),
             [
                 *["--interface", "wsgi", *WHERE, *FLAGS],
                 *["--blocking-threads", "9", "--no-ws", "--factory", "shop.web:create_app"],
@@ -34,7 +34,7 @@ WHERE = ["--host", "127.0.0.1", "--port", "15003"]
     ],
     ids=["wsgi has one thread more than requests", "asgi", "a factory"],
 )
-def test_granian_runs_one_worker(app: Application, argv: list[str]) -> None:
+def test_granian_runs_one_worker(app: Detected, argv: list[str]) -> None:
     assert granian_argv(app, 15003, threads=8) == COMMON + argv
 
 
