@@ -15,6 +15,7 @@ from colonnade.core.errors import AppError
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import Command, Credentials
 from colonnade.spec.detect import Detected, hint_for, probe_command, read_answer
+from colonnade.spec.model import ServiceKind
 
 PROBE_TIMEOUT_S = 60.0
 """For importing the application once; heavy ones load models."""

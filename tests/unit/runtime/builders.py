@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from colonnade.runtime.launch import Detected, ServicePlan
+from colonnade.runtime.launch import ServicePlan
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaPolicy, ReplicaState
+from colonnade.spec.detect import Detected
 from colonnade.spec.model import ServiceSpec
 
 NOW = 1_000.0

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.processes import SYSTEM_MARK, Credentials
-from colonnade.runtime.launch import Detected, base_environment, granian_argv, log_path, replica_command
+from colonnade.runtime.launch import base_environment, granian_argv, log_path, replica_command
 from colonnade.runtime.state import ReplicaId
+from colonnade.spec.detect import Detected
 
 from .builders import ID, plan
 
