@@ -20,7 +20,17 @@ from colonnade.cli.messages import event_line, out, print_warning
 from colonnade.cli.screens import system_screen
 from colonnade.core.errors import DriverUnavailable
 from colonnade.system.client import ControlClient, NotRunning, is_running
-from colonnade.system.launch import Target, launch, stop, wait_until_running
+from colonnade.system.launch import (
+    Declared,
+    Launch,
+    Target,
+    declare,
+    launch,
+    start_lock,
+    stop,
+    wait_for_answer,
+    wait_until_running,
+)
 
 REFRESH_S = 0.5
 EVENTS_SHOWN = 8
@@ -28,25 +38,17 @@ EVENTS_SHOWN = 8
 
 def up(target: Target, *, detach: bool) -> None:
     """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
-    status = is_running(target.paths)
-    if status is not None:
-        out.print(
-            f"[bold]{status['name']}[/] is {status['phase']} already: [bold]{status['url']}[/] "
-            f"(controller {status['controller_pid']}); `colonnade status` shows it, `colonnade down` ends it"
-        )
+    if _says_that_it_runs(target):
         return
-    started = launch(target)
-    for warning in started.loaded.warnings:
+    declared = declare(target)
+    for warning in declared.loaded.warnings:
         print_warning(warning)
-    verb = "takes over" if started.is_takeover else "starts"
-    out.print(f"[bold]{started.loaded.spec.system.name}[/] {verb} …")
     with _interruptible():
-        try:
+        started = _start(target, declared)
+        if started is None:
+            return
+        with _down_when_interrupted(target):
             status = wait_until_running(target.paths, started, _print_event)
-        except KeyboardInterrupt:
-            out.print("interrupted: taking down what was started …")
-            _stop_if_running(target)
-            raise
         out.print(f"[bold green]ready[/] in {status['start_duration_s']:.1f} s: [bold]{status['url']}[/]")
         if detach:
             return
@@ -55,6 +57,40 @@ def up(target: Target, *, detach: bool) -> None:
         except KeyboardInterrupt:
             out.print("Ctrl-C: taking the system down …")
             _stop_if_running(target)
+
+
+def _says_that_it_runs(target: Target) -> bool:
+    status = is_running(target.paths)
+    if status is None:
+        return False
+    out.print(
+        f"[bold]{status['name']}[/] is {status['phase']} already: [bold]{status['url']}[/] "
+        f"(controller {status['controller_pid']}); `colonnade status` shows it, `colonnade down` ends it"
+    )
+    return True
+
+
+def _start(target: Target, declared: Declared) -> Launch | None:
+    """Returns once somebody answers, or the keeper has ended; None when another `up` was quicker."""
+    with start_lock(target.paths):
+        if _says_that_it_runs(target):
+            return None
+        with _down_when_interrupted(target):
+            started = launch(target, declared)
+            verb = "takes over" if started.is_takeover else "starts"
+            out.print(f"[bold]{declared.loaded.spec.system.name}[/] {verb} …")
+            wait_for_answer(target.paths, started)
+        return started
+
+
+@contextmanager
+def _down_when_interrupted(target: Target) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        out.print("interrupted: taking down what was started …")
+        _stop_if_running(target)
+        raise
 
 
 def _stop_if_running(target: Target) -> None:

@@ -5,18 +5,20 @@ Also its opposite when nobody answers any more: `end_by_force` finds every proce
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import colonnade
 from colonnade.core import processes
-from colonnade.core.clock import SystemClock
+from colonnade.core.clock import Clock, SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import read_events
 from colonnade.core.files import read_json
@@ -24,7 +26,7 @@ from colonnade.core.processes import Command, Credentials, Process
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, read_accepted, write_accepted
-from colonnade.system.client import ControlClient, NotRunning
+from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
@@ -33,6 +35,9 @@ from colonnade.system.reach import plan_openings
 POLL_S = 0.02
 DOWN_TIMEOUT_S = 90.0
 """Longer than any grace period we give by default: replicas 2 × 10 s, PostgreSQL's last checkpoint."""
+
+CONTROLLER_WAIT_S = 8.0
+"""Longer than the keeper's longest pause between two controllers, and the start of one on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +71,43 @@ class Launch:
     is_takeover: bool
 
 
-def launch(target: Target) -> Launch:
-    """Check the declaration, make the directories, start the keeper. Raises before anything is started."""
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A declaration that was checked, and a state directory that is ours."""
+
+    loaded: LoadedSpec
+    text: str
+    credentials: Credentials | None
+
+
+def declare(target: Target) -> Declared:
+    """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched."""
     if target.app:
         loaded, text = spec_for_app(target.app, directory=target.directory), ""
     else:
         file = target.file or target.directory / FILE_NAME
         loaded = load_spec(file)
         text = file.read_text(encoding="utf-8")
-    paths = target.paths
     credentials = choose_credentials(loaded.spec.system.user, target.directory)
-    state_paths.prepare(paths, credentials)
+    state_paths.prepare(target.paths, credentials)
+    return Declared(loaded, text, credentials)
+
+
+@contextmanager
+def start_lock(paths: StatePaths) -> Iterator[None]:
+    """One start at a time: whoever comes second waits here, then looks again whether it runs. Without it the second
+    `up` would take the first one's keeper, which does not answer yet, for a leftover and kill it."""
+    descriptor = os.open(paths.root / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def launch(target: Target, declared: Declared) -> Launch:
+    """Start the keeper, which starts the rest; or, where parts of an earlier system run, one that takes them over."""
+    paths, credentials, loaded = target.paths, declared.credentials, declared.loaded
     paths.failure.unlink(missing_ok=True)
     alive = processes.marked_processes(paths.mark)
     earlier = read_accepted(paths)
@@ -87,7 +118,7 @@ def launch(target: Target) -> Launch:
         end_by_force(paths)
         state_paths.prepare(paths, credentials)
         about = Accepted(target.directory, str(target.file or ""), app=target.app)
-        write_accepted(paths, about, text)
+        write_accepted(paths, about, declared.text)
     needed = needed_access(loaded, paths)
     check_access(needed, credentials)
     last_seq = max((event.seq for event in read_events(paths.events)), default=0)
@@ -131,6 +162,12 @@ def _start_keeper(paths: StatePaths, needed: list[Path], credentials: Credential
     )
 
 
+def wait_for_answer(paths: StatePaths, started: Launch) -> None:
+    """Until the controller answers, or the keeper has ended; which of the two, `wait_until_running` tells."""
+    while is_running(paths) is None and not started.keeper.has_exited():
+        time.sleep(POLL_S)
+
+
 def wait_until_running(
     paths: StatePaths, started: Launch, on_event: Callable[[dict[str, Any]], None]
 ) -> dict[str, Any]:
@@ -165,11 +202,9 @@ def failure_of(paths: StatePaths) -> ColonnadeError:
 
 def stop(paths: StatePaths, on_event: Callable[[dict[str, Any]], None]) -> None:
     """Ask a running system to end and wait until nothing of it is left. Raises NotRunning when there is none."""
-    seen = 0
+    clock = SystemClock()
     with ControlClient(paths) as client:
-        seen = max((event["seq"] for event in client.events()), default=0)
-        client.down()
-        clock = SystemClock()
+        seen = _ask_to_end(client, paths, clock)
         deadline = clock.monotonic() + DOWN_TIMEOUT_S
         while clock.monotonic() < deadline:
             try:
@@ -183,6 +218,30 @@ def stop(paths: StatePaths, on_event: Callable[[dict[str, Any]], None]) -> None:
     raise HostError(
         f"is not down after {DOWN_TIMEOUT_S:.0f} s", subject=str(paths.root), hint="run `colonnade down --force`"
     )
+
+
+def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> int:
+    """Returns the number of the newest event. A controller that starts, or is being replaced, gets time to answer.
+
+    Raises NotRunning when nothing of the system runs, HostError when something does and nobody answers for it.
+    """
+    deadline = clock.monotonic() + CONTROLLER_WAIT_S
+    while True:
+        try:
+            seen = max((event["seq"] for event in client.events()), default=0)
+            client.down()
+            return seen
+        except (NotRunning, DriverUnavailable):
+            left = processes.marked_processes(paths.mark)
+            if not left:
+                raise
+            if clock.monotonic() > deadline:
+                raise HostError(
+                    f"no controller answers, but {len(left)} processes of the system run",
+                    subject=str(paths.root),
+                    hint="`colonnade up` takes them over; `colonnade down --force` kills them",
+                ) from None
+            time.sleep(POLL_S)
 
 
 def end_by_force(paths: StatePaths) -> int:
