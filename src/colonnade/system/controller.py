@@ -82,6 +82,7 @@ class SystemController:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_down)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the keeper held it back until now
         async with serve(build_api(self), open_socket(self.paths.control_socket)):
             self.keeper.watch()
             await self._until_down()

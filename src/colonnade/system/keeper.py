@@ -45,6 +45,7 @@ class Keeper:
         self.controller_pidfd = -1
         self.link: socket.socket | None = None
         self.is_finished = False
+        self.is_down_asked = False
         self.restart_delay_s = 0.0
         self.started_at_s = 0.0
 
@@ -68,12 +69,19 @@ class Keeper:
         os.set_inheritable(theirs.fileno(), True)
         argv = [sys.executable, "-m", "colonnade.system.controller"]
         argv += ["--state", self.state_directory, "--link", str(theirs.fileno()), "--keeper-pid", str(os.getpid())]
-        child = subprocess.Popen(  # the log is our own stdout, inherited
-            argv, pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL
-        )
+        # The controller inherits the mask and lifts it when it can listen: a SIGTERM that we pass on earlier waits.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            child = subprocess.Popen(  # the log is our own stdout, inherited
+                argv, pass_fds=(theirs.fileno(),), start_new_session=True, stdin=subprocess.DEVNULL
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         child.returncode = 0  # we reap by waitpid(-1), not through Popen
         theirs.close()
         self.watch(child.pid, ours)
+        if self.is_down_asked:
+            self.ask_down()
 
     def watch(self, pid: int, link: socket.socket) -> None:
         self.link = link
@@ -99,9 +107,14 @@ class Keeper:
 
     def on_signals(self, numbers: bytes) -> None:
         if {signal.SIGTERM, signal.SIGINT} & set(numbers):
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self.controller_pidfd, signal.SIGTERM)
+            self.is_down_asked = True
+            self.ask_down()
         self.reap()
+
+    def ask_down(self) -> None:
+        """A controller that dies before it is done with it leaves the rest to its successor, who is asked again."""
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self.controller_pidfd, signal.SIGTERM)
 
     def reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
