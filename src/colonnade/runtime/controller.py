@@ -99,9 +99,12 @@ class RuntimeController:
         return RuntimeView(dict(self._desired), tuple(self._replicas[key].observed for key in sorted(self._replicas)))
 
     def add_service(self, plan: ServicePlan, count: int) -> None:
-        """Begin to run a service with `count` replicas."""
+        """Begin to run a service with `count` replicas; those adopted while they started are asked again."""
         self._plans[plan.name] = plan
         self._desired[plan.name] = count
+        for replica, record in self._replicas.items():
+            if replica.service == plan.name and record.observed.state is ReplicaState.STARTING:
+                self._begin(record, self._probe(replica))
         self._wake.set()
 
     def scale(self, service: str, count: int) -> None:
@@ -152,12 +155,6 @@ class RuntimeController:
                 reason="controller_restarted",
                 message=f"{entry.id} goes on as pid {process.pid}",
             )
-
-    def resume_probes(self) -> None:
-        """Ask adopted replicas whether they are ready; call once their services are added."""
-        for replica, record in self._replicas.items():
-            if record.observed.state is ReplicaState.STARTING and record.task is None:
-                self._begin(record, self._probe(replica))
 
     # The loop
 
