@@ -1,4 +1,4 @@
-"""What tests of real database clusters share: a harness that starts controllers, a small gateway, and a stream of writes.
+"""What tests of real database clusters share: a harness for controllers, a small gateway, and a stream of writes.
 
 The gateway forwards TCP to the published primary and shuts the sessions of one that is no longer published, which is
 what production does with HAProxy. The stream logs every attempt, and its table has no unique key, so that a doubled
@@ -15,8 +15,9 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import psycopg
 
@@ -26,9 +27,11 @@ from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK, Credentials
 from colonnade.database.build import application_password, build_controller
 from colonnade.database.controller import DatabaseController
-from colonnade.database.driver import DatabasePaths
+from colonnade.database.driver import DatabaseDriver, DatabasePaths
+from colonnade.database.postgres import Host, PostgresDriver
+from colonnade.database.record import RecordFile
 from colonnade.database.secrets import SUPERUSER, load_or_make_secrets
-from colonnade.database.state import NodeName, Routes
+from colonnade.database.state import NODE_NAMES, NodeName, Routes
 from colonnade.spec.model import DatabaseSpec
 
 WAIT_S_MAX = 30.0
@@ -44,6 +47,35 @@ def credentials() -> Credentials | None:
 
 def paths_in(work_dir: Path) -> DatabasePaths:
     return DatabasePaths(work_dir / "database", work_dir / "logs", work_dir / "s", work_dir / "binaries")
+
+
+class ControllerKilled(BaseException):
+    """kill -9 of the controller: not an Exception, so nobody may catch it."""
+
+
+class KillingDriver:
+    """A driver during one of whose calls the controller dies: `before` its effect, or `after` it."""
+
+    def __init__(self, driver: DatabaseDriver, method: str, when: Literal["before", "after"]) -> None:
+        self._driver = driver
+        self._method = method
+        self._when = when
+
+    def __getattr__(self, name: str) -> Any:
+        attribute = getattr(self._driver, name)
+        if name != self._method:
+            return attribute
+        if name in ("rejoin", "clone"):
+            return lambda *arguments: self._die_with(attribute(*arguments))
+        return lambda *arguments: self._die_around(attribute, *arguments)
+
+    def _die_with(self, _: None) -> None:
+        raise ControllerKilled(self._method)
+
+    async def _die_around(self, attribute: Any, *arguments: Any) -> None:
+        if self._when == "after":
+            await attribute(*arguments)
+        raise ControllerKilled(self._method)
 
 
 class SmallGateway:
@@ -149,6 +181,20 @@ class Harness:
             self.clock,
         )
 
+    def doomed_controller(self, method: str, when: Literal["before", "after"]) -> DatabaseController:
+        """One that dies at the first call of that method of the driver."""
+        host = Host(
+            self.paths,
+            credentials(),
+            {SYSTEM_MARK: str(self.work_dir)},
+            PortAllocator(str(self.work_dir)),
+            self.events,
+            self.clock,
+        )
+        driver = KillingDriver(PostgresDriver(self.spec, NODE_NAMES[: 1 + self.spec.standbys], host), method, when)
+        store = RecordFile(self.paths.record)
+        return DatabaseController(self.spec, driver, self.gateway, self.events, self.clock, store=store)
+
     async def start(self) -> None:
         await self.controller.start()
         self.run()
@@ -159,16 +205,19 @@ class Harness:
     async def end_loop(self) -> None:
         if self.loop_task is not None:
             self.loop_task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            with contextlib.suppress(asyncio.CancelledError, ControllerKilled):
                 await self.loop_task
             self.loop_task = None
 
-    async def replace_controller(self) -> None:
+    async def replace_controller(self, successor: DatabaseController | None = None) -> None:
         """Throw the controller away as it stands and start a successor from the disk."""
         await self.end_loop()
         await self.controller.abandon()
-        self.controller = self.new_controller()
+        self.controller = successor or self.new_controller()
         await self.start()
+
+    def has_loop_ended(self) -> bool:
+        return self.loop_task is not None and self.loop_task.done()
 
     async def until(self, holds: Callable[[], bool], what: str, *, within_s: float = WAIT_S_MAX) -> None:
         deadline = time.monotonic() + within_s
@@ -293,7 +342,7 @@ class Stream:
         times = sorted(self.acknowledged.values())
         before = max((at for at in times if at <= at_s), default=at_s)
         after = [before, *(at for at in times if at > at_s)]
-        return max(late - early for early, late in zip(after, after[1:], strict=False))
+        return max(late - early for early, late in pairwise(after))
 
     async def until_acknowledged_after(self, at_s: float) -> None:
         await self.harness.until(

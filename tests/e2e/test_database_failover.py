@@ -9,6 +9,7 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from tests.contract.database_kit import Harness, Stream, running_cluster
@@ -77,4 +78,43 @@ def test_killed_primary_is_replaced_and_nothing_acknowledged_is_lost(
     record: list[str] = []
     asyncio.run(_rounds(work_dir, record))
     record_property("figures", "\n".join(record))
-    print("\n".join(record))  # shown with -s
+    print("\n".join(record))  # noqa: T201 - shown with -s
+
+
+STEPS: list[tuple[str, Literal["before", "after"]]] = [
+    ("quiesce", "before"),
+    ("quiesce", "after"),
+    ("fence", "before"),
+    ("fence", "after"),
+    ("promote", "before"),
+    ("promote", "after"),
+    ("follow", "before"),
+    ("follow", "after"),
+    ("keep_history", "before"),
+    ("rejoin", "after"),
+    ("start_standby", "before"),
+]
+
+
+async def _controller_dies_at_every_step(work_dir: Path) -> None:
+    async with running_cluster(work_dir) as harness:
+        await harness.until_well()
+        async with Stream(harness) as stream:
+            for method, when in STEPS:
+                await harness.replace_controller(harness.doomed_controller(method, when))
+                await harness.until_well()
+                old, killed_at_s = harness.primary, time.monotonic()
+                os.kill(harness.pid(old), signal.SIGKILL)
+                await harness.until(
+                    lambda: harness.loop_task is not None and harness.loop_task.done(), f"dies: {method}"
+                )
+                await harness.replace_controller()
+                await stream.until_acknowledged_after(killed_at_s + 0.05)
+                await harness.until_well()
+                await asyncio.sleep(0.2)
+        await stream.check()
+
+
+@pytest.mark.timeout(600)
+def test_controller_that_dies_within_a_failover_is_succeeded_by_one_that_finishes_it(work_dir: Path) -> None:
+    asyncio.run(_controller_dies_at_every_step(work_dir))

@@ -159,7 +159,9 @@ def run_story(seed: int, standbys: int, quorum_size: int, data_losses_max: int =
     try:
         asyncio.run(story.run())
     except AssertionError as error:
-        raise AssertionError(f"{error}\nseed {seed}, {standbys} standbys, k={quorum_size}\n" + "\n".join(story.log)) from error
+        raise AssertionError(
+            f"{error}\nseed {seed}, {standbys} standbys, k={quorum_size}\n" + "\n".join(story.log)
+        ) from error
     return story
 
 

@@ -29,15 +29,16 @@ OURS = frozenset(
     """
     allow_alter_system archive_cleanup_command archive_command archive_library archive_mode cluster_name config_file
     data_directory data_sync_retry dynamic_shared_memory_type external_pid_file fsync full_page_writes hba_file
-    hot_standby hot_standby_feedback ident_file include include_dir include_if_exists listen_addresses max_connections
-    max_replication_slots max_slot_wal_keep_size max_standby_archive_delay max_standby_streaming_delay max_wal_senders
-    password_encryption port primary_conninfo primary_slot_name promote_trigger_file recovery_end_command
-    recovery_init_sync_method recovery_min_apply_delay recovery_target recovery_target_action
-    recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time recovery_target_timeline recovery_target_xid reserved_connections
-    restart_after_crash restore_command shared_buffers shared_memory_type ssl superuser_reserved_connections
-    synchronous_commit synchronous_standby_names sync_replication_slots unix_socket_directories unix_socket_group
-    unix_socket_permissions wal_keep_size wal_level wal_log_hints wal_receiver_create_temp_slot
-    wal_receiver_status_interval wal_receiver_timeout wal_retrieve_retry_interval wal_sender_timeout zero_damaged_pages
+    hot_standby hot_standby_feedback ident_file include include_dir include_if_exists listen_addresses
+    max_connections max_replication_slots max_slot_wal_keep_size max_standby_archive_delay
+    max_standby_streaming_delay max_wal_senders password_encryption port primary_conninfo primary_slot_name
+    promote_trigger_file recovery_end_command recovery_init_sync_method recovery_min_apply_delay recovery_target
+    recovery_target_action recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time
+    recovery_target_timeline recovery_target_xid reserved_connections restart_after_crash restore_command
+    shared_buffers shared_memory_type ssl superuser_reserved_connections sync_replication_slots synchronous_commit
+    synchronous_standby_names unix_socket_directories unix_socket_group unix_socket_permissions wal_keep_size
+    wal_level wal_log_hints wal_receiver_create_temp_slot wal_receiver_status_interval wal_receiver_timeout
+    wal_retrieve_retry_interval wal_sender_timeout zero_damaged_pages
     """.split()  # noqa: SIM905 - a block of names reads better than a list
 )
 """Parameters that durability, fencing or the controller rest on, or that have a key of their own."""

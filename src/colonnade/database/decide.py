@@ -276,7 +276,7 @@ def _serve(cluster: Cluster, now: float) -> Decision[Action]:
 
 def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Action]:
     """Let clients in once enough standbys have this primary's history up to where it came out of recovery."""
-    record, primary = cluster.record, cluster.primary
+    primary = cluster.primary
     opening_lsn = primary.opening_lsn or 0
     flushed = [(follower.name, follower.flush_lsn) for follower in primary.followers if _counts(cluster, follower.name)]
     actions += _start_members(cluster, now)

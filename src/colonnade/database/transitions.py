@@ -45,6 +45,7 @@ TRANSITIONS: Mapping[tuple[S, S], Transition] = {
     (S.STOPPED, S.QUIESCED): _edge(Phase.START, "start and follow nobody, so that its position can be compared first"),
     # Losing a primary.
     (S.STOPPED, S.FENCED): _edge(Phase.FAILOVER, "its postmaster ended: kill what it left behind, and prove it"),
+    (S.ABSENT, S.FENCED): _edge(Phase.FAILOVER, "its directory is gone, its processes may not be"),
     (S.STARTING, S.FENCED): _edge(Phase.FAILOVER, "it must not come up now: kill it before it does"),
     (S.SILENT, S.FENCED): _edge(Phase.FAILOVER, "it runs and does not answer: freeze it, kill all of it, prove it"),
     (S.PRIMARY, S.FENCED): _edge(Phase.FAILOVER, "it is to serve no longer: every process proved dead"),
