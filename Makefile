@@ -6,8 +6,6 @@
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 .PHONY: help up down test check fmt bench clean
 
-# As root in a directory that is closed to others: go to an open copy of it (see scripts/place).
-IN_OPEN_PLACE = place=$$(sh scripts/place $@) && cd "$$place"
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
 
@@ -17,15 +15,14 @@ help:  ## explain these targets
 	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
 
 up:  ## install, then run the blog on the whole system: http://127.0.0.1:8080
-	@$(IN_OPEN_PLACE) && $(INSTALL) up && cd apps/blog \
+	@$(INSTALL) up && cd apps/blog \
 	&& if [ -t 0 ] && [ -t 1 ]; then ../../.venv/bin/colonnade up; else ../../.venv/bin/colonnade up --detach; fi
 
 down:  ## stop the blog; its data stays
-	@place=$$(sh scripts/place down) && cd "$$place/apps/blog" \
-	&& if [ -x ../../.venv/bin/colonnade ]; then ../../.venv/bin/colonnade down; else echo "Nothing is installed here."; fi
+	@cd apps/blog && if [ -x ../../.venv/bin/colonnade ]; then ../../.venv/bin/colonnade down; else echo "Nothing is installed here."; fi
 
 test:  ## install, check, then run every test, real servers and failures included
-	@$(IN_OPEN_PLACE) && $(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest
+	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest
 
 check:  ## format, lint, types and the fast tests: under a minute
 	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -q -m "not slow" \
@@ -35,9 +32,8 @@ fmt:  ## format the code and fix what can be fixed by itself
 	@$(INSTALL) test && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
 bench:  ## measure this machine: throughput, latency, failover
-	@$(IN_OPEN_PLACE) && $(INSTALL) test && .venv/bin/python bench/run.py
+	@$(INSTALL) test && .venv/bin/python bench/run.py
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
-	@place=$$(sh scripts/place clean) && for place in . "$$place"; do (cd "$$place" \
-	&& rm -rf .venv .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage dist build \
-	&& find . -name .colonnade -prune -o \( -name __pycache__ -o -name .ruff_cache \) -prune -exec rm -rf {} +); done
+	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build
+	@find . -name .colonnade -prune -o \( -name __pycache__ -o -name .ruff_cache \) -prune -exec rm -rf {} +

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -18,7 +19,7 @@ def measure(repetitions: int) -> dict[str, Any]:
     with Blog() as blog:
         blog.up()
         with httpx.Client(base_url=blog.url, trust_env=False, timeout=20) as client:
-            kinds = {
+            kinds: dict[str, Callable[[int], httpx.Response]] = {
                 "list_page": lambda number: client.get("/"),
                 "post_page": lambda number: client.get("/post/1"),
                 "api_list": lambda number: client.get("/api/posts"),

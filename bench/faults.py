@@ -1,4 +1,4 @@
-"""kill -9 of each part under an open load, as in the product's promise: what failed, what was lost, how long it took."""
+"""kill -9 of each part under an open load: what failed, what was lost, how long it took to be whole again."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from colonnade.core.clock import SystemClock
 from colonnade.drill.apart import START_S, run_load_apart
 from colonnade.drill.check import WriteCheck
 from colonnade.drill.history import History
-from colonnade.drill.ledger import Operation, Outcome
+from colonnade.drill.ledger import Kind, Operation, Outcome
 from colonnade.drill.plan import Plan
 from colonnade.drill.readback import held_over_sql, known_ids_over_http
 from colonnade.drill.settled import check_settled
 from colonnade.drill.summary import gap_around, in_flight_at, summarize
 from colonnade.drill.target import resolve_target
-from colonnade.drill.workload import BLOG, Kind
+from colonnade.drill.workload import BLOG
 
 RATE_PER_S = 100.0
 WRITE_SHARE = 0.2
@@ -41,13 +41,18 @@ class Run:
         return [item for item in self.history.operations if item.kind is kind and item.outcome is outcome]
 
 
-def run_load(blog: Blog, duration_s: float, script: Callable[[float, Blog], tuple[list[float], list[dict[str, float]]]]) -> Run:
+def run_load(
+    blog: Blog, duration_s: float, script: Callable[[float, Blog], tuple[list[float], list[dict[str, float]]]]
+) -> Run:
     """Load for `duration_s` while `script(start, blog)` breaks things; then the check of every write."""
 
     async def run() -> Run:
         target = await resolve_target(blog.url)
         plan = Plan(
-            url=blog.url, rate_per_s=RATE_PER_S, duration_s=duration_s, run_id=f"r{time.monotonic_ns()}",
+            url=blog.url,
+            rate_per_s=RATE_PER_S,
+            duration_s=duration_s,
+            run_id=f"r{time.monotonic_ns()}",
             write_share=WRITE_SHARE,
         )
         ids = await known_ids_over_http(target, BLOG)
@@ -73,7 +78,9 @@ def outcome(run: Run) -> dict[str, Any]:
         "writes_ok": len(run.of(Kind.WRITE, Outcome.OK)),
         "writes_failed": len(run.of(Kind.WRITE, Outcome.FAILED)),
         "writes_unknown": len(run.of(Kind.WRITE, Outcome.UNKNOWN)),
-        "writes_unknown_errors": sorted({f"{item.status} {item.error}" for item in run.of(Kind.WRITE, Outcome.UNKNOWN)}),
+        "writes_unknown_errors": sorted(
+            {f"{item.status} {item.error}" for item in run.of(Kind.WRITE, Outcome.UNKNOWN)}
+        ),
         "verdict": run.check.verdict.value,
         "lost": len(run.check.lost),
         "doubled": len(run.check.doubled),
@@ -93,7 +100,10 @@ def measure_each_fault(repetitions: int) -> dict[str, Any]:
     with Blog() as blog:
         blog.up()
         for name, fault in FAULTS.items():
-            def script(start_at: float, blog: Blog, fault: Callable[[Blog], tuple[float, dict[str, float]]] = fault) -> Any:
+
+            def script(
+                start_at: float, blog: Blog, fault: Callable[[Blog], tuple[float, dict[str, float]]] = fault
+            ) -> Any:
                 moments, measured = [], []
                 for number in range(repetitions or 3):
                     time.sleep(max(0.0, start_at + FAULT_AT_S + number * FAULT_EVERY_S - time.monotonic()))
@@ -126,7 +136,9 @@ def measure_primary_kills(repetitions: int) -> dict[str, Any]:
         run = run_load(blog, 5 + count * 7.5, script)
         last = blog.status()["database"]
         return {
-            **outcome(run), "gap": _gaps(run), **_merged(run.measured),
+            **outcome(run),
+            "gap": _gaps(run),
+            **_merged(run.measured),
             "nodes_afterwards": [f"{node['name']} {node['role']} {node['sync_state']}" for node in last["nodes"]],
         }
 
@@ -152,8 +164,10 @@ def measure_scaling(repetitions: int) -> dict[str, Any]:
         run = run_load(blog, 6 + 18 * (repetitions or 3), script)
         after = blog.status()["gateway"]
         return {
-            **outcome(run), "steps": run.measured,
-            "gateway_pid_same": before["pid"] == after["pid"], "reloads": after["reloads"] - before["reloads"],
+            **outcome(run),
+            "steps": run.measured,
+            "gateway_pid_same": before["pid"] == after["pid"],
+            "reloads": after["reloads"] - before["reloads"],
         }
 
 
@@ -164,7 +178,7 @@ def _kill_replica(service: str) -> Callable[[Blog], tuple[float, dict[str, float
 
         def replaced() -> bool:
             now = next(item for item in blog.replicas(service) if item["id"] == victim["id"])
-            return now["state"] == "ready" and now["pid"] != victim["pid"]
+            return bool(now["state"] == "ready" and now["pid"] != victim["pid"])
 
         return moment, {"replaced_s": wait_for("replaced", replaced)}
 
@@ -176,7 +190,7 @@ def _kill_gateway(blog: Blog) -> tuple[float, dict[str, float]]:
     moment = kill(pid)
 
     def back() -> bool:
-        return blog.status()["gateway"]["pid"] not in (None, pid)
+        return bool(blog.status()["gateway"]["pid"] not in (None, pid))
 
     return moment, {"gateway_back_s": wait_for("gateway back", back, poll_s=0.005)}
 
@@ -236,13 +250,15 @@ def _children(pid: int) -> list[int]:
     import psutil
 
     return [
-        child.pid for child in psutil.Process(pid).children() if "colonnade.system.controller" in " ".join(child.cmdline())
+        child.pid
+        for child in psutil.Process(pid).children()
+        if "colonnade.system.controller" in " ".join(child.cmdline())
     ]
 
 
 def _adopted(blog: Blog, before: dict[str, Any]) -> bool:
     now = blog.status()
-    return now["phase"] == "running" and now["controller_pid"] != before["controller_pid"]
+    return bool(now["phase"] == "running" and now["controller_pid"] != before["controller_pid"])
 
 
 def _pids(status: dict[str, Any]) -> list[Any]:

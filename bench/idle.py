@@ -19,7 +19,12 @@ def measure(repetitions: int) -> dict[str, Any]:
         blog.up()
         time.sleep(5.0)  # what the start set in motion ends first
         status = blog.status()
-        groups: dict[str, list[psutil.Process]] = {"keeper_and_controller": [], "haproxy": [], "replicas": [], "postgres": []}
+        groups: dict[str, list[psutil.Process]] = {
+            "keeper_and_controller": [],
+            "haproxy": [],
+            "replicas": [],
+            "postgres": [],
+        }
         ours = {status["keeper_pid"], status["controller_pid"]}
         for pid in {*marked_processes(blog.paths.mark), *ours}:
             process = psutil.Process(pid)

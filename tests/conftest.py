@@ -6,8 +6,10 @@ As root the parts of a system drop to an ordinary user, who cannot enter pytest'
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,11 +19,25 @@ from hypothesis import settings
 
 from colonnade.core.ports import is_free
 from colonnade.core.processes import SYSTEM_MARK, start_ticks_of
+from colonnade.system.reach import open_the_way, plan_openings
 
 # A property that needs long is a slow test, not a flaky one; in CI the same examples run each time.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
+
+
+def pytest_configure() -> None:
+    """As root in a clone that is closed to others: open the way for the user that servers run as, as `up` does."""
+    if os.geteuid() == 0:
+        nobody = pwd.getpwnam("nobody")
+        root = Path(__file__).parent.parent
+        parts = [root / name for name in ("src", "apps", "examples", "tests")]
+        needed = [sys.prefix, sys.base_prefix, *(str(part) for part in parts if part.exists())]
+        openings = plan_openings(needed, nobody.pw_uid, nobody.pw_gid)
+        if openings:
+            open_the_way(openings)
+
 
 TEST_PORT_FIRST, TEST_PORT_LAST = 10_000, 14_999
 """Below the ports that systems take for themselves, so a test's own port is never a replica's."""

@@ -270,24 +270,26 @@ def group_of(pid: int) -> int | None:
 
 
 def marked_processes(mark: str, *, with_variable: str = "") -> list[int]:
-    """Pids of all processes that carry this system's mark, ourselves and our ancestors apart; with `with_variable`,
-    only those that have that environment variable too."""
+    """Pids of all processes of this system, ourselves and our ancestors apart; with `with_variable`, only those that
+    have that environment variable too.
+
+    `mark` is the state directory. A process belongs to it that carries the mark, or that works below it: PostgreSQL's
+    children overwrite their environment with their title, but their working directory is the node's data."""
     ours = relatives_of_ours()
-    wanted = f"{SYSTEM_MARK}={mark}".encode()
-    found = []
-    for pid in psutil.pids():
-        if pid in ours:
-            continue
-        try:
-            environment = Path(f"/proc/{pid}/environ").read_bytes()
-        except OSError:
-            continue  # gone meanwhile, or another user's: then it is not ours to stop
-        entries = environment.split(b"\0")
-        if wanted not in entries or start_ticks_of(pid) is None:
-            continue
-        if not with_variable or any(entry.startswith(f"{with_variable}=".encode()) for entry in entries):
-            found.append(pid)
-    return found
+    return [pid for pid in psutil.pids() if pid not in ours and _is_marked(pid, mark, with_variable)]
+
+
+def _is_marked(pid: int, mark: str, with_variable: str) -> bool:
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        place = os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return False  # gone meanwhile, or another user's: then it is not ours to stop
+    if start_ticks_of(pid) is None:
+        return False
+    if with_variable and not any(entry.startswith(f"{with_variable}=".encode()) for entry in entries):
+        return False
+    return f"{SYSTEM_MARK}={mark}".encode() in entries or f"{place}/".startswith(f"{mark}/")
 
 
 PROGRAM_TIMEOUT_S = 10.0

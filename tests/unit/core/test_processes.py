@@ -263,8 +263,16 @@ def test_a_closed_handle_signals_nobody(begin: Start) -> None:
 
 @pytest.mark.slow  # looks at every process of the machine
 def test_processes_are_found_by_the_mark_of_their_system(begin: Start, tmp_path: Path) -> None:
-    ours = begin("sleep", "60", env={SYSTEM_MARK: str(tmp_path), "ROLE": "x"})
-    begin("sleep", "60", env={SYSTEM_MARK: f"{tmp_path}-other", "ROLE": "x"})
+    mark = str(tmp_path / "state")
+    ours = begin("sleep", "60", env={SYSTEM_MARK: mark, "ROLE": "x"})
+    begin("sleep", "60", env={SYSTEM_MARK: f"{mark}-other", "ROLE": "x"})
+    wait_until(lambda: marked_processes(mark) == [ours.pid])
+    assert marked_processes(mark, with_variable="ROLE") == [ours.pid]
+    assert marked_processes(mark, with_variable="ROL") == []
+
+
+def test_processes_are_found_by_where_they_work_when_they_overwrote_their_environment(
+    begin: Start, tmp_path: Path
+) -> None:
+    ours = begin("sleep", "60", env={})
     wait_until(lambda: marked_processes(str(tmp_path)) == [ours.pid])
-    assert marked_processes(str(tmp_path), with_variable="ROLE") == [ours.pid]
-    assert marked_processes(str(tmp_path), with_variable="ROL") == []
