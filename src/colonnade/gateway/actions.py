@@ -59,6 +59,13 @@ class HeedHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Settle:
+    """Wait a moment, so that connections just being tried have failed and try elsewhere."""
+
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Reload:
     """Start a process with new text; the old one finishes what it has."""
 
@@ -69,7 +76,7 @@ class Restart:
 
 
 SlotAction: TypeAlias = SetAddress | SetState | SetWeight | ShutdownSessions | IgnoreHealth | HeedHealth
-ProcessAction: TypeAlias = Reload | Restart
+ProcessAction: TypeAlias = Settle | Reload | Restart
 Action: TypeAlias = SlotAction | ProcessAction
 
 
@@ -123,6 +130,8 @@ def describe(actions: Sequence[Action]) -> str:
                 said.append(f"{action.pool}/{action.slot} regardless of health")
             case HeedHealth():
                 said.append(f"{action.pool}/{action.slot} by its health")
+            case Settle():
+                pass
             case Reload():
                 said.append("new text")
             case Restart():

@@ -18,7 +18,7 @@ from colonnade.core.decision import Decision
 from colonnade.core.errors import Bug, ColonnadeError, DriverError, DriverUnavailable
 from colonnade.core.events import EventLog
 from colonnade.gateway import process as process_module
-from colonnade.gateway.actions import Action, Reload, Restart, ShutdownSessions, SlotAction, commands_for
+from colonnade.gateway.actions import Action, Reload, Restart, Settle, ShutdownSessions, SlotAction, commands_for
 from colonnade.gateway.decide import decide
 from colonnade.gateway.health import HealthWatch
 from colonnade.gateway.process import GatewayPaths, Launcher, Running, structure_of
@@ -241,15 +241,23 @@ class GatewayController:
                 case Reload():
                     await self._launch()
                     self._view = replace(self._view, reloads_count=self._view.reloads_count + 1)
+                case Settle():
+                    await self._set(slot_actions)
+                    slot_actions = []
+                    await self._clock.sleep(action.duration_s)
                 case _:
                     slot_actions.append(action)
-        if any(isinstance(action, ShutdownSessions) for action in slot_actions):
+        await self._set(slot_actions)
+
+    async def _set(self, actions: Sequence[SlotAction]) -> None:
+        if not actions:
+            return
+        if any(isinstance(action, ShutdownSessions) for action in actions):
             # What a predecessor still serves is out of the Runtime API's reach, and must be cut off too.
             await self._kill_predecessors()
-        if slot_actions:
-            # The text first: should HAProxy die in between, it comes up as desired.
-            await asyncio.to_thread(self._launcher.write_text, self._text())
-            await self._api.command(commands_for(slot_actions, self._desired))
+        # The text first: should HAProxy die in between, it comes up as desired.
+        await asyncio.to_thread(self._launcher.write_text, self._text())
+        await self._api.command(commands_for(actions, self._desired))
 
     async def _launch(self) -> None:
         fds = tuple(self._listeners.values())

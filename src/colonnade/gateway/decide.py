@@ -15,12 +15,16 @@ from colonnade.gateway.actions import (
     Restart,
     SetAddress,
     SetState,
+    Settle,
     SetWeight,
     ShutdownSessions,
     SlotAction,
     describe,
 )
 from colonnade.gateway.state import DEAD_ADDRESS, Membership, ObservedGateway, ObservedServer, Pool, Server, ServerState
+
+SETTLE_S = 0.01
+"""A connection that is refused on loopback is so within 1 ms; ten times that for a busy machine."""
 
 
 def decide(
@@ -38,9 +42,13 @@ def decide(
         )
     if missing := _missing(observed, desired):
         return Decision((Reload(),), "slot_missing", f"the live HAProxy has no server {missing}: its text is reloaded")
-    actions: list[SlotAction] = []
+    actions: list[Action] = []
     for pool in desired.pools:
         actions += _pool_actions(pool, observed)
+    # Sessions are cut per slot, and a client that waits is on a slot for the moment of each try: cut then, it would be
+    # turned away. So nobody tries a slot any more when its sessions are cut.
+    if drains := [SetState(at.pool, at.slot, ServerState.DRAIN) for at in actions if isinstance(at, ShutdownSessions)]:
+        actions = [*drains, Settle(SETTLE_S), *actions]
     if not actions:
         count = sum(len(pool.servers) for pool in desired.pools)
         return Decision((), "as_desired", f"all {count} servers are as desired")

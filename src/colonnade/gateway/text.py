@@ -53,7 +53,7 @@ def global_section(process: ProcessText) -> Iterator[str]:
     yield f"    maxconn {process.connections_max}"
     yield f"    nbthread {process.threads}"
     yield f"    tune.bufsize {process.buffer_bytes}"
-    # Without the spread, one or two keep-alive requests in twenty reloads met a connection just being closed.
+    # Connections that idle at a reload are closed in the course of this time, not all of them at once.
     yield "    close-spread-time 2s"
     yield f"    hard-stop-after {process.old_process_s}s"
     # All replicas checked in the same millisecond is a burst for nothing.

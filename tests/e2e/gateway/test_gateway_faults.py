@@ -260,8 +260,6 @@ def test_a_reload_loses_nothing(work_dir: Path) -> None:
         async with (
             local_replicas(3) as (_, addresses),
             running_gateway(work_dir, lambda at: Membership((at.pool(ready(addresses)),))) as gateway,
-            # Each connection is used again at once: one that idles may be closed just as its next request is sent, and no
-            # server can help that; browsers then ask again by themselves.
             Load(gateway.port, read, workers=8) as load,
         ):
             pids = {gateway.controller.view().pid}

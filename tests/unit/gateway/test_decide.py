@@ -12,13 +12,14 @@ from colonnade.gateway.actions import (
     Restart,
     SetAddress,
     SetState,
+    Settle,
     SetWeight,
     ShutdownSessions,
     commands_for,
     describe,
 )
 from colonnade.gateway.dbconfig import database_membership
-from colonnade.gateway.decide import decide
+from colonnade.gateway.decide import SETTLE_S, decide
 from colonnade.gateway.state import (
     DEAD_ADDRESS,
     Membership,
@@ -115,7 +116,14 @@ def test_of_a_database_role_the_old_holder_is_cut_off_before_the_new_one_is_let_
     nodes = {1: "h:1", 2: "h:2"}
     before, after = database_membership(nodes, 1, [2]), database_membership(nodes, 2, [])
     actions = decided(seen(before), after).actions
-    order = [actions.index(action) for action in (SetState("primary", 1, MAINT), ShutdownSessions("primary", 1))]
+    # Drained first, so that no client that merely waits is on the slot when its sessions are cut.
+    steps = (
+        SetState("primary", 1, DRAIN),
+        Settle(SETTLE_S),
+        SetState("primary", 1, MAINT),
+        ShutdownSessions("primary", 1),
+    )
+    order = [actions.index(step) for step in steps]
     assert order == sorted(order)
     assert order[-1] < actions.index(SetState("primary", 2, READY))
     assert ShutdownSessions("standbys", 2) in actions
