@@ -23,6 +23,7 @@ from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, H
 from colonnade.core.events import read_events
 from colonnade.core.files import read_json
 from colonnade.core.processes import Command, Credentials, Process
+from colonnade.database.shared_memory import remove_shared_memory
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, read_accepted, write_accepted
@@ -267,6 +268,8 @@ def end_by_force(paths: StatePaths) -> int:
 def remove_leftovers(paths: StatePaths) -> None:
     """Sockets and records of processes that no longer run."""
     state_paths.remove_sockets(paths)
+    for node in paths.root.glob("database/nodes/*"):
+        remove_shared_memory(node)
     earlier = read_accepted(paths) if paths.root.is_dir() else None
     if earlier is not None and earlier.was_running:
         write_accepted(paths, replace(earlier, was_running=False, applications=None), None)
