@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, DriverUnavailable
-from colonnade.gateway.state import ObservedBackend, ObservedGateway, ObservedServer, ServerState
+from colonnade.gateway.state import DEAD_ADDRESS, ObservedBackend, ObservedGateway, ObservedServer, ServerState
 
 REPLY_TIMEOUT_S = 2.0
 """An idle HAProxy answers within 1 ms, on a busy machine within 50."""
@@ -31,6 +33,8 @@ _CHECK_ENABLED = 0x04
 
 _LOOK = "show info; show servers state; show stat -1 6 -1"
 _STATE_COLUMNS_MIN = 19
+_STAT_COLUMNS_READ = 64
+"""Beyond the last column that is read (`rtime`, the 61st), so the other seventy are not even split."""
 
 
 class RuntimeApi:
@@ -46,12 +50,12 @@ class RuntimeApi:
     async def sessions_of(self, backend: str, server: str) -> int:
         """Requests that this server has in flight or in its own queue."""
         reply = await self._ask(f"show stat {backend} 4 -1")
-        row = next((row for row in _stat_rows(reply.splitlines()) if row["svname"] == server), None)
+        row = next((row for row in _stat_rows(reply.splitlines()) if row.name == server), None)
         if row is None:
             raise DriverError(
                 "HAProxy has no such server", subject=f"{backend}/{server}", hint="report this: text and state differ"
             )
-        return int(row["scur"] or 0) + int(row["qcur"] or 0)
+        return row.number("scur") + row.number("qcur")
 
     async def command(self, commands: Sequence[str]) -> None:
         """Carry out commands that have nothing to say when all is well; in order, all of them even when one fails.
@@ -114,80 +118,132 @@ def is_success(reply: str) -> bool:
 def parse_look(text: str) -> ObservedGateway:
     """Replies to `show info; show servers state; show stat`. Raises DriverError when they are not these."""
     try:
-        info = dict(line.split(": ", 1) for line in _until_blank(text) if ": " in line)
-        lines = text.split("\n")
-        states_at = next(index for index, line in enumerate(lines) if line.startswith("# be_id"))
-        stats_at = next(index for index, line in enumerate(lines) if line.startswith("# pxname"))
-        admin = dict(_admin_states(lines[states_at + 1 : stats_at]))
+        info, states, stats = (text.index(start) for start in ("Pid: ", "# be_id", "# pxname"))
+        pid = int(text[info + 5 : text.index("\n", info)])
+        uptime_at = text.index("Uptime_sec: ", info) + 12
+        uptime_s = int(text[uptime_at : text.index("\n", uptime_at)])
+        admin = dict(_admin_states(text[states:stats].split("\n")[1:]))
         servers: dict[str, ObservedServer] = {}
         backends: dict[str, ObservedBackend] = {}
-        for row in _stat_rows(lines[stats_at:]):
-            if row["svname"] == "BACKEND":
-                backends[row["pxname"]] = _backend(row)
-            elif (name := f"{row['pxname']}/{row['svname']}") in admin:
-                servers[name] = _server(row, admin[name])
-        return ObservedGateway(int(info["Pid"]), int(info["Uptime_sec"]), servers, backends)
-    except (StopIteration, KeyError, ValueError, IndexError) as error:
+        for row in _stat_rows(text[stats:].split("\n")):
+            if row.name == "BACKEND":
+                backends[row.proxy] = _backend(row)
+            elif (server := f"{row.proxy}/{row.name}") in admin:
+                servers[server] = _server(row, admin[server])
+        return ObservedGateway(pid, uptime_s, servers, backends)
+    except (KeyError, ValueError, IndexError) as error:
         raise DriverError(
             f"HAProxy's state cannot be read ({error!r})",
             hint="a newer HAProxy may have changed its format: unset COLONNADE_HAPROXY",
         ) from error
 
 
-def _until_blank(text: str) -> list[str]:
-    return text.split("\n\n", 1)[0].split("\n")
+@dataclass(frozen=True, slots=True)
+class _Admin:
+    """One line of `show servers state`."""
+
+    address: str
+    state: ServerState
+    weight: int
+    checks: int
+    is_running: bool
 
 
-def _admin_states(lines: Sequence[str]) -> Iterator[tuple[str, tuple[str, int, int, int, bool]]]:
-    """Per server: address, admin bits, own weight, check bits, whether it is running."""
+def _admin_states(lines: Sequence[str]) -> Iterator[tuple[str, _Admin]]:
     for line in lines:
-        column = line.split(" ")
+        column = line.split(" ", _STATE_COLUMNS_MIN)
         if len(column) < _STATE_COLUMNS_MIN:
             continue
+        bits = int(column[6])
+        state = (
+            ServerState.MAINT
+            if bits & _ADMIN_MAINT
+            else ServerState.DRAIN
+            if bits & _ADMIN_DRAIN
+            else ServerState.READY
+        )
         address = f"{column[4]}:{column[18]}"
-        yield f"{column[1]}/{column[3]}", (address, int(column[6]), int(column[7]), int(column[13]), column[5] != "0")
+        yield (
+            f"{column[1]}/{column[3]}",
+            _Admin(address, state, int(column[7]), int(column[13]), column[5] != "0"),
+        )
 
 
-def _stat_rows(lines: Sequence[str]) -> Iterator[dict[str, str]]:
-    """Rows of `show stat`. Split by commas only, at a third of csv.reader's cost: the one field that may hold a comma
-    (`last_chk`) comes after all that is read of a server, and a backend has none."""
-    header: list[str] | None = None
+class _Row:
+    """One line of `show stat`: the columns that are read, by their names in the header.
+
+    Split by commas only, at a third of csv.reader's cost: the one field that may hold a comma (`last_chk`) comes after
+    all that is read of a server, and a backend has none.
+    """
+
+    __slots__ = ("_column", "_values", "name", "proxy")
+
+    def __init__(self, column: Mapping[str, int], line: str) -> None:
+        self._column = column
+        self._values = line.split(",", _STAT_COLUMNS_READ)
+        self.proxy, self.name = self._values[0], self._values[1]
+
+    def text(self, column: str) -> str:
+        return self._values[self._column[column]]
+
+    def number(self, column: str) -> int:
+        return int(self._values[self._column[column]] or 0)
+
+
+def _stat_rows(lines: Sequence[str]) -> Iterator[_Row]:
+    column: dict[str, int] | None = None
     for line in lines:
         if line.startswith("# "):
-            header = line[2:].split(",")
-        elif line and header is not None:
-            yield dict(zip(header, line.split(","), strict=False))
+            column = {name: index for index, name in enumerate(line[2:].split(","))}
+        elif line and column is not None:
+            yield _Row(column, line)
 
 
-def _server(row: dict[str, str], admin: tuple[str, int, int, int, bool]) -> ObservedServer:
-    address, bits, weight, checks, is_running = admin
-    state = (
-        ServerState.MAINT if bits & _ADMIN_MAINT else ServerState.DRAIN if bits & _ADMIN_DRAIN else ServerState.READY
-    )
+def _server(row: _Row, admin: _Admin) -> ObservedServer:
+    if admin.address == DEAD_ADDRESS and admin.state is ServerState.MAINT and not row.number("scur"):
+        return _empty_slot(admin.weight, admin.checks)
     return ObservedServer(
-        address=address,
-        state=state,
-        weight=weight,
-        is_up=is_running,
-        has_checks=bool(checks & _CHECK_CONFIGURED),
-        ignores_health=bool(checks & _CHECK_CONFIGURED) and not checks & _CHECK_ENABLED,
-        status=row["status"],
-        check_status=row["check_status"].removeprefix("* "),
-        sessions=int(row["scur"] or 0),
-        queued=int(row["qcur"] or 0),
-        requests_total=int(row["stot"] or 0),
-        errors_total=int(row["econ"] or 0) + int(row["eresp"] or 0),
+        address=admin.address,
+        state=admin.state,
+        weight=admin.weight,
+        is_up=admin.is_running,
+        has_checks=bool(admin.checks & _CHECK_CONFIGURED),
+        ignores_health=_ignores_health(admin.checks),
+        status=row.text("status"),
+        check_status=row.text("check_status").removeprefix("* "),
+        sessions=row.number("scur"),
+        queued=row.number("qcur"),
+        requests_total=row.number("stot"),
+        errors_total=row.number("econ") + row.number("eresp"),
     )
 
 
-def _backend(row: dict[str, str]) -> ObservedBackend:
+@lru_cache(maxsize=256)
+def _empty_slot(weight: int, checks: int) -> ObservedServer:
+    """Most slots are empty, and all empty ones look the same."""
+    return ObservedServer(
+        DEAD_ADDRESS,
+        ServerState.MAINT,
+        weight,
+        is_up=False,
+        has_checks=bool(checks & _CHECK_CONFIGURED),
+        ignores_health=_ignores_health(checks),
+        status="MAINT",
+    )
+
+
+def _ignores_health(checks: int) -> bool:
+    return bool(checks & _CHECK_CONFIGURED) and not checks & _CHECK_ENABLED
+
+
+def _backend(row: _Row) -> ObservedBackend:
     return ObservedBackend(
-        queued=int(row["qcur"] or 0),
-        sessions=int(row["scur"] or 0),
-        requests_total=int(row["stot"] or 0),
-        server_errors_total=int(row["hrsp_5xx"] or 0),
-        retries_total=int(row["wretr"] or 0),
-        redispatches_total=int(row["wredis"] or 0),
-        response_ms_mean=float(row["rtime"] or 0),
-        queue_ms_mean=float(row["qtime"] or 0),
+        queued=row.number("qcur"),
+        sessions=row.number("scur"),
+        requests_total=row.number("stot"),
+        server_errors_total=row.number("hrsp_5xx"),
+        retries_total=row.number("wretr"),
+        redispatches_total=row.number("wredis"),
+        response_ms_mean=float(row.number("rtime")),
+        queue_ms_mean=float(row.number("qtime")),
     )
