@@ -80,6 +80,7 @@ class GatewayController:
         self._quick_deaths = 0
         self._is_stopping = False
         self._noted_death_of: int | None = None
+        self._trouble = ""
         self._structure_known: tuple[Membership, str] | None = None
         """Of which membership without its servers; rendering it at each look took half of a look's time."""
 
@@ -177,8 +178,9 @@ class GatewayController:
                     await self._clock.sleep(restart_delay_s(self._quick_deaths))
                 async with self._lock:
                     await self._tick()
+                self._trouble = ""
             except ColonnadeError as error:
-                self._emit("not_as_desired", "driver_error", f"{error} ({error.hint})")
+                self._say_trouble(f"{error} ({error.hint})")
 
     # Under the lock
 
@@ -338,6 +340,12 @@ class GatewayController:
             self._emit("server_down", "check_failed", f"{pool}/{slot} is out of rotation: {status or 'no check yet'}")
         for pool, slot in came_up(before, self._view):
             self._emit("server_up", "check_passed", f"{pool}/{slot} is in rotation again")
+
+    def _say_trouble(self, message: str) -> None:
+        # Once, not twice a second for as long as it lasts.
+        if message != self._trouble:
+            self._trouble = message
+            self._emit("not_as_desired", "driver_error", message)
 
     def _emit(self, what: str, reason: str, message: str) -> None:
         self._events.emit(f"gateway_{what}", self._name, reason=reason, message=message)
