@@ -8,7 +8,7 @@ use up a replica's four places. Names with a dot cannot collide with a service's
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colonnade.core.errors import Bug
 from colonnade.gateway import pages
@@ -65,7 +65,8 @@ def buffer_bytes_for(gateway: GatewaySpec) -> int:
 
 def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mapping[str, int]) -> str:
     """The whole text. `fds` has the inherited listeners: `public`, and `service:<name>` per internal one."""
-    lines: list[str] = [*global_section(settings.process), "", *_defaults(settings.gateway)]
+    process = replace(settings.process, buffer_bytes=buffer_bytes_for(settings.gateway))
+    lines: list[str] = [*global_section(process), "", *_defaults(settings.gateway)]
     if "public" in fds:
         lines += ["", *_public_frontend(settings, membership, fds["public"])]
     for pool in membership.pools:
