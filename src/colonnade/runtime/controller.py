@@ -92,6 +92,7 @@ class RuntimeController:
         self._replicas: dict[ReplicaId, _Replica] = {}
         self._wake = asyncio.Event()
         self._recheck_after_s = TICK_S
+        self._is_unsaved = False
 
     # What others may ask and tell
 
@@ -190,6 +191,8 @@ class RuntimeController:
                 self._apply(decision)
                 if decision.recheck_after_s is not None:
                     self._recheck_after_s = min(self._recheck_after_s, max(0.01, decision.recheck_after_s))
+        if self._is_unsaved:
+            self._save()
 
     def _apply(self, decision: Decision[Action]) -> None:
         for action in decision.actions:
@@ -374,7 +377,16 @@ class RuntimeController:
             for key, record in self._replicas.items()
             if record.process is not None and record.observed.port is not None
         ]
-        write_registry(self._registry_path, entries, self._desired, self._ports.cursor)
+        try:
+            write_registry(self._registry_path, entries, self._desired, self._ports.cursor)
+        except HostError as error:
+            # On a full disk replicas are still replaced. All that is lost is that a next controller would not know
+            # the newest of them; so it is tried again at each tick.
+            if not self._is_unsaved:
+                self._events.emit("registry_not_written", "services", reason="host_refused", message=str(error))
+            self._is_unsaved = True
+        else:
+            self._is_unsaved = False
 
     async def stop(self) -> None:
         """Stop all replicas at once, each with its grace period; nothing of them is left."""

@@ -4,12 +4,13 @@ flight end, replicas stop, then the database's clients and the database. Nothing
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Awaitable
 from dataclasses import replace
 
 from colonnade.core import processes
-from colonnade.core.errors import ColonnadeError
+from colonnade.core.errors import ColonnadeError, HostError
 from colonnade.core.events import EventLog
 from colonnade.system.accepted import read_accepted, write_accepted
 from colonnade.system.assemble import System
@@ -26,9 +27,11 @@ async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, e
         if system.database is not None:
             await _quietly(system.database.stop(), "database", events)
     await _end_stragglers(paths, keeper_pid, events)
-    accepted = read_accepted(paths)
-    if accepted is not None:
-        write_accepted(paths, replace(accepted, was_running=False, applications=None), None)
+    # A disk that refuses to be told must not keep the system from going down: the next `up` sees that nothing runs.
+    with contextlib.suppress(HostError):
+        accepted = read_accepted(paths)
+        if accepted is not None:
+            write_accepted(paths, replace(accepted, was_running=False, applications=None), None)
     for name in ("listeners.json", "replicas.json"):
         (paths.root / name).unlink(missing_ok=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from functools import partial
 
-from colonnade.core.errors import ColonnadeError, DriverError
+from colonnade.core.errors import ColonnadeError, DriverError, HostError
 from colonnade.core.files import rotate_log
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.system.assemble import System
@@ -19,17 +19,22 @@ MEMBERSHIP_RETRY_S = 0.2
 async def keep_membership(system: System) -> None:
     """Whenever a replica changes, tell the gateway; whenever one drains, watch it until nothing is in flight."""
     draining: dict[ReplicaId, asyncio.Task[None]] = {}
+    told = ""
     while True:
         await system.changed.wait()
         system.changed.clear()
         try:
             await system.apply_membership()
-        except DriverError as error:
-            # The gateway restarts itself with the membership it has; ours goes in as soon as it answers.
-            system.say("membership_refused", "gateway", "driver_error", f"{error}; trying again")
+        except (DriverError, HostError) as error:
+            # The gateway restarts itself with the membership it has; ours goes in as soon as it answers, or as soon
+            # as the disk takes its text.
+            if str(error) != told:
+                system.say("membership_refused", "gateway", "driver_error", f"{error}; trying again")
+            told = str(error)
             await asyncio.sleep(MEMBERSHIP_RETRY_S)
             system.changed.set()
             continue
+        told = ""
         for replica in system.runtime.view().replicas:
             if replica.state is ReplicaState.DRAINING and replica.id not in draining:
                 task = asyncio.create_task(_watch_drain(system, replica.id))
