@@ -39,6 +39,9 @@ from colonnade.system.upkeep import begin_loops
 
 EXIT_CRASHED = 70
 
+ADOPTION_RETRY_S = 2.0
+"""How long a controller that cannot adopt what runs stays all the same: `status` tells why, and `down` works."""
+
 
 class SystemController:
     """One life of the controller. Everything that lasts longer is in the state directory or in other processes."""
@@ -54,6 +57,8 @@ class SystemController:
         self.system: System | None = None
         self._down_asked = asyncio.Event()
         self._failure: ColonnadeError | None = None
+        self.trouble = ""
+        """Why adopting does not succeed; for `status`."""
         self._began_at_s = self.clock.monotonic()
         self.start_duration_s = 0.0
 
@@ -106,10 +111,11 @@ class SystemController:
             try:
                 start.result()
             except ColonnadeError as error:
-                if self.phase is Phase.ADOPTING or isinstance(error, Bug):
-                    raise
-                self._failure = error
-                self.events.emit("start_failed", error.subject, reason=type(error).__name__, message=str(error))
+                await self._give_up(error, down)
+                return
+            except Exception as error:  # noqa: BLE001 — the outermost loop: `up` waits to be told, whatever it is
+                traceback.print_exc()
+                await self._give_up(Bug(f"{type(error).__name__}: {error}", subject="controller"), down)
                 return
             self.start_duration_s = self.clock.monotonic() - self._began_at_s
             self._enter(Phase.RUNNING)
@@ -120,6 +126,21 @@ class SystemController:
                 self.system.crashed.result()
         finally:
             down.cancel()
+
+    async def _give_up(self, error: ColonnadeError, down: asyncio.Task[Any]) -> None:
+        """A first start that fails ends the system. A failed adoption ends only this controller, by raising; but it
+        stays for a while to be asked, and a system that is no longer wanted goes down."""
+        kind = "adoption_failed" if self.phase is Phase.ADOPTING else "start_failed"
+        self.events.emit(
+            kind, error.subject, reason=type(error).__name__, message=str(error), data={"hint": error.hint}
+        )
+        if self.phase is Phase.STARTING:
+            self._failure = error
+            return
+        self.trouble = f"{error} ({error.hint})"
+        await asyncio.wait({down}, timeout=ADOPTION_RETRY_S)
+        if not down.done():
+            raise error
 
     async def _start(self) -> None:
         """Assemble and bring up. A loop that crashes meanwhile ends the start with its error."""

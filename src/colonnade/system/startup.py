@@ -8,6 +8,7 @@ release and imports nobody's code again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,9 @@ from colonnade.system.assemble import System
 from colonnade.system.plans import service_plan
 
 LOG_TAIL_LINES = 30
+
+ADOPTION_READY_S = 5.0
+"""An adopted system counts as running after this even if a replica is not ready: it may be crash looping for long."""
 
 
 async def bring_up(system: System, *, is_adopting: bool) -> Accepted:
@@ -73,7 +77,8 @@ async def _start_service(
     is_adopting: bool,
 ) -> None:
     service = system.services[name]
-    for used in service.uses:
+    # When adopting, all was ready once: a service that cannot be is no reason to leave those that use it unattended.
+    for used in service.uses if not is_adopting else ():
         if used != DATABASE:
             await ready[used].wait()
     plan = _plan(system, name, application)
@@ -82,7 +87,11 @@ async def _start_service(
     count = system.registry.desired.get(name) if is_adopting else None
     declared = sum(group.count for group in replica_groups(service))
     system.runtime.add_service(plan, count if count is not None else declared)
-    await _until_ready(system, plan, is_adopting=is_adopting)
+    if is_adopting:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(_until_ready(system, plan, is_adopting=True), ADOPTION_READY_S)
+    else:
+        await _until_ready(system, plan, is_adopting=False)
     ready[name].set()
 
 
@@ -111,8 +120,8 @@ def _release_log(system: System, service: str) -> Path:
 
 
 async def _until_ready(system: System, plan: ServicePlan, *, is_adopting: bool) -> None:
-    """Wait until every wanted replica is ready. Raises AppError when one cannot get there; an adoption only waits,
-    because what it finds broken is healed, not given up."""
+    """Wait until every wanted replica is ready. Raises AppError when one cannot get there; an adoption only waits
+    (not for long), because what it finds broken is healed, not given up."""
     failures: list[Event] = []
     changed = asyncio.Event()
 
@@ -143,7 +152,9 @@ def _all_ready(system: System, service: str) -> bool:
 def _start_error(system: System, plan: ServicePlan, event: Event) -> AppError:
     service, _, number = event.subject.rpartition("/")
     log = log_path(plan.log_directory, ReplicaId(service, int(number)))
-    if event.reason == "start_timeout":
+    if event.kind == "replica_start_failed":
+        hint = str(event.data["hint"])
+    elif event.reason == "start_timeout":
         hint = f"does it listen on 127.0.0.1:$PORT and answer {plan.spec.health.path}? Its log is {log}"
     else:
         hint = f"see what it says: its log is {log}"

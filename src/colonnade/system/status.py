@@ -32,7 +32,7 @@ def describe(controller: SystemController) -> dict[str, Any]:
         "dbgate": _gateway(system.database.gateway.view()) if system and system.database else {"pid": None},
         "services": [_service(system, name) for name in system.services] if system else [],
         "database": _database(system) if system else None,
-        "problems": _problems(system) if system else [],
+        "problems": [*filter(None, [controller.trouble]), *(_problems(system) if system else [])],
         "events_dropped": controller.events.dropped_count,
     }
 
