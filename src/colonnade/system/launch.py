@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from colonnade.core import processes
 from colonnade.core.clock import Clock, SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import read_events
-from colonnade.core.files import read_json
+from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import Command, Credentials, Process
 from colonnade.database.shared_memory import remove_shared_memory
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
@@ -90,15 +90,32 @@ def declare(target: Target) -> Declared:
         loaded = load_spec(file)
         text = file.read_text(encoding="utf-8")
     credentials = choose_credentials(loaded.spec.system.user, target.directory)
-    state_paths.prepare(target.paths, credentials)
+    with _no_sockets_left(target.paths):
+        state_paths.prepare(target.paths, credentials)
+        check_access(needed_access(loaded, target.paths), credentials)
     return Declared(loaded, text, credentials)
+
+
+@contextmanager
+def _no_sockets_left(paths: StatePaths) -> Iterator[None]:
+    """A start that fails while nothing runs takes its directory of sockets with it."""
+    try:
+        yield
+    except ColonnadeError:
+        if not processes.marked_processes(paths.mark):
+            state_paths.remove_sockets(paths)
+        raise
 
 
 @contextmanager
 def start_lock(paths: StatePaths) -> Iterator[None]:
     """One start at a time: whoever comes second waits here, then looks again whether it runs. Without it the second
     `up` would take the first one's keeper, which does not answer yet, for a leftover and kill it."""
-    descriptor = os.open(paths.root / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path = paths.root / "up.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise disk_error(error, path) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -109,21 +126,18 @@ def start_lock(paths: StatePaths) -> Iterator[None]:
 def launch(target: Target, declared: Declared) -> Launch:
     """Start the keeper, which starts the rest; or, where parts of an earlier system run, one that takes them over."""
     paths, credentials, loaded = target.paths, declared.credentials, declared.loaded
-    paths.failure.unlink(missing_ok=True)
-    alive = processes.marked_processes(paths.mark)
-    earlier = read_accepted(paths)
-    is_takeover = bool(alive) and earlier is not None and earlier.was_running
-    if is_takeover and earlier is not None:
-        write_accepted(paths, earlier, None)
-    else:
-        end_by_force(paths)
-        state_paths.prepare(paths, credentials)
-        about = Accepted(target.directory, str(target.file or ""), app=target.app)
-        write_accepted(paths, about, declared.text)
-    needed = needed_access(loaded, paths)
-    check_access(needed, credentials)
-    last_seq = max((event.seq for event in read_events(paths.events)), default=0)
-    return Launch(_start_keeper(paths, needed, credentials), last_seq, loaded, is_takeover)
+    with _no_sockets_left(paths):
+        paths.failure.unlink(missing_ok=True)
+        earlier = read_accepted(paths) if processes.marked_processes(paths.mark) else None
+        is_takeover = earlier is not None and earlier.was_running
+        if not is_takeover:
+            end_by_force(paths)
+            state_paths.prepare(paths, credentials)
+            about = Accepted(target.directory, str(target.file or ""), app=target.app)
+            write_accepted(paths, about, declared.text)
+        last_seq = max((event.seq for event in read_events(paths.events)), default=0)
+        keeper = _start_keeper(paths, needed_access(loaded, paths), credentials)
+    return Launch(keeper, last_seq, loaded, is_takeover)
 
 
 def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
@@ -174,7 +188,7 @@ def wait_until_running(
 ) -> dict[str, Any]:
     """Follow the start; returns the status once it runs. Raises what ended the start."""
     seen = started.last_seq
-    with ControlClient(paths) as client:
+    with _no_sockets_left(paths), ControlClient(paths) as client:
         while True:
             try:
                 for event in client.events(after_seq=seen, wait_s=1):
@@ -270,8 +284,10 @@ def remove_leftovers(paths: StatePaths) -> None:
     state_paths.remove_sockets(paths)
     for node in paths.root.glob("database/nodes/*"):
         remove_shared_memory(node)
-    earlier = read_accepted(paths) if paths.root.is_dir() else None
-    if earlier is not None and earlier.was_running:
-        write_accepted(paths, replace(earlier, was_running=False, applications=None), None)
+    # A record that nobody can read, or a disk that takes none, is no reason to leave the rest.
+    with suppress(HostError):
+        earlier = read_accepted(paths)
+        if earlier is not None and earlier.was_running:
+            write_accepted(paths, replace(earlier, was_running=False, applications=None), None)
     for name in ("listeners.json", "replicas.json", "gateway/process.json", "dbgate/process.json"):
         (paths.root / name).unlink(missing_ok=True)
