@@ -27,8 +27,9 @@ FALLBACK_PLACE = Place("standbys", "f")
 SLOTS = 16
 """Nodes there may ever be at once: eight standbys, the primary, and nodes that come while others leave."""
 
-CONNECT_TIMEOUT_S = 0.1
-"""Also the pause between two tries."""
+CONNECT_TIMEOUT_S = 0.05
+"""Also the pause between two tries, so half of it is what a failover costs a waiting client on top. On loopback a
+connection stands at once; at 0.1 s clients were connected a median 85 ms after the new primary was let in."""
 
 WAIT_S = 10.0
 """A failover takes under a second, a switchover with a busy checkpoint a few; a client that waited longer is told."""

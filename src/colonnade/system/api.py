@@ -80,7 +80,8 @@ async def _events_after(log: EventLog, after_seq: int, wait_s: float) -> list[Ev
     arrived = asyncio.Event()
     unsubscribe = log.subscribe(lambda _: arrived.set())
     try:
-        await asyncio.wait_for(arrived.wait(), wait_s)
+        async with asyncio.timeout(wait_s):
+            await arrived.wait()
     except TimeoutError:
         return []
     finally:

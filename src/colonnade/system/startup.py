@@ -89,7 +89,8 @@ async def _start_service(
     system.runtime.add_service(plan, count if count is not None else declared)
     if is_adopting:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(_until_ready(system, plan, is_adopting=True), ADOPTION_READY_S)
+            async with asyncio.timeout(ADOPTION_READY_S):
+                await _until_ready(system, plan, is_adopting=True)
     else:
         await _until_ready(system, plan, is_adopting=False)
     ready[name].set()
