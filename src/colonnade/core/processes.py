@@ -139,7 +139,8 @@ class Process:
         ended = asyncio.Event()
         self.on_exit(ended.set)
         try:
-            await asyncio.wait_for(ended.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await ended.wait()
         except TimeoutError:
             return False
         finally:

@@ -7,6 +7,7 @@ Long work (stopping, killing) is a task whose end is seen by the next tick as an
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import resource
 import signal
 from collections.abc import Callable, Coroutine, Mapping
@@ -164,10 +165,11 @@ class RuntimeController:
         while True:
             self._wake.clear()
             self.tick()
-            try:
-                await asyncio.wait_for(self._wake.wait(), self._recheck_after_s)
-            except TimeoutError:
-                continue
+            # Not wait_for: up to Python 3.11 it loses a cancellation that comes together with the wake, and then
+            # whoever waits for this loop to end waits for ever.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._recheck_after_s):
+                    await self._wake.wait()
 
     def tick(self) -> None:
         """Look at every replica once, and take the next step for each."""

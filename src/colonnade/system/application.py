@@ -44,15 +44,18 @@ async def probe_application(
         **account,  # type: ignore[arg-type]
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(), PROBE_TIMEOUT_S)
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            out, err = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         raise AppError(
             f"importing {import_string} took longer than {PROBE_TIMEOUT_S:.0f} s",
             subject=f"services.{service}.app",
             hint="start slow work in the background, not at import",
         ) from None
+    finally:
+        if process.returncode is None:  # too slow, or nobody waits for it any more
+            process.kill()
+            await process.wait()
     found = read_answer(out.decode(errors="replace")) if process.returncode == 0 else None
     if found is None:
         told = err.decode(errors="replace").strip()
