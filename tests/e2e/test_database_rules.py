@@ -22,7 +22,7 @@ from colonnade.database.secrets import passfile
 from colonnade.database.state import NodeState
 from colonnade.spec.model import DatabaseSpec
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 Case = Callable[[Harness], Awaitable[None]]
 

@@ -12,7 +12,7 @@ import ctypes
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, HostError
@@ -33,7 +33,9 @@ CLONE_S_MAX = 6 * 3600.0
 REWIND_S_MAX = 3600.0
 
 
-async def create_directories(directories: Sequence[Path], secrets: Secrets, tools: Toolbox) -> None:
+async def create_directories(
+    directories: Sequence[Path], settings: Mapping[str, object], secrets: Secrets, tools: Toolbox
+) -> None:
     """A new cluster in the first directory and equal copies of it in the others.
 
     A directory that was never started is a perfect base backup of itself, so no server has to run for it.
@@ -50,6 +52,7 @@ async def create_directories(directories: Sequence[Path], secrets: Secrets, tool
         # The built-in locale is the same on every machine and needs none installed.
         arguments += ["--auth=scram-sha-256", "--encoding=UTF8", *_locale(tools), "--data-checksums"]
         arguments += ["--no-sync", "--no-instructions", f"--wal-segsize={WAL_SEGMENT_MB}"]
+        arguments += [f"--set={name}={value}" for name, value in settings.items()]
         await tools.run("initdb", arguments, cwd=first, deadline_s=INITDB_S_MAX)
     finally:
         password_file.unlink(missing_ok=True)

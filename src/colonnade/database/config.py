@@ -86,6 +86,22 @@ def acknowledgements_of(spec: DatabaseSpec) -> int:
     return spec.quorum_size
 
 
+CHECKED_BY_STANDBYS = (
+    "max_connections",
+    "max_locks_per_transaction",
+    "max_prepared_transactions",
+    "max_wal_senders",
+    "max_worker_processes",
+)
+"""A standby refuses to start when one of these is below what the WAL says its primary had."""
+
+
+def settings_from_birth(spec: DatabaseSpec, members: Sequence[NodeName]) -> dict[str, str | int | float | bool]:
+    """What initdb has to know already: otherwise standbys compare themselves with its defaults."""
+    chosen = {name: value for name, value in spec.parameters.items() if name in CHECKED_BY_STANDBYS}
+    return chosen | {"max_connections": spec.connections_max, "max_wal_senders": 2 * len(members) + 4}
+
+
 def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
     """The whole postgresql.conf of a node. The user's parameters come last but for what must not change."""
     names = ", ".join(f'"{member}"' for member in node.members)
@@ -96,7 +112,6 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
         "listen_addresses": "127.0.0.1",
         "port": node.port,
         "unix_socket_directories": str(node.sockets),
-        "max_connections": spec.connections_max,
         "superuser_reserved_connections": RESERVED_CONNECTIONS,
         "password_encryption": "scram-sha-256",
         # A client whose machine or gateway vanished must not hold its slot for the kernel's two hours.
@@ -115,7 +130,6 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
         # pg_rewind needs them (checksums are on as well).
         "wal_level": "replica",
         "wal_log_hints": True,
-        "max_wal_senders": 2 * len(node.members) + 4,
         "max_replication_slots": len(node.members) + 4,
         "wal_keep_size": WAL_KEPT,
         "max_slot_wal_keep_size": "1GB",
@@ -149,7 +163,7 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
     if node.major >= 18:
         # Three I/O workers per node are three processes more to fence; small databases live in the page cache.
         settings["io_method"] = "sync"
-    settings |= spec.parameters
+    settings |= spec.parameters | settings_from_birth(spec, node.members)
     lines = ["# Written by Colonnade at every start of this node; changes belong into colonnade.toml."]
     lines += [f"{name} = {_value(value)}" for name, value in settings.items()]
     lines.append(f"include_if_exists = '{FOLLOW_FILE}'")

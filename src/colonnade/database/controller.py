@@ -156,6 +156,7 @@ class DatabaseController:
         decision = decide(cluster, self._clock.monotonic())
         if decision.reason != self._decision.reason:
             self._emit("database_assessed", "database", decision.reason, decision.message)
+        self._tell_exits(cluster)
         self._cluster, self._decision = cluster, decision
         self._measure(decision)
         self._woken_at_s = None
@@ -300,6 +301,14 @@ class DatabaseController:
                 self._stopwatch.new_primary = action.node
             elif isinstance(action, act.Publish) and action.routing.primary is not None:
                 self._stopwatch.enter("rejoin", now)
+
+    def _tell_exits(self, cluster: Cluster) -> None:
+        for name, node in cluster.nodes.items():
+            before = self._cluster.nodes[name]
+            if before.is_running and not node.is_running and not node.is_proved_dead:
+                again = f", for the {node.failures}. time before it answered" if node.failures else ""
+                message = f"the server {before.pid} ended{again}; its last words are in db-{name}.log"
+                self._emit("node_exited", f"database/{name}", "process_ended", message)
 
     def _measure(self, decision: Decision[Action]) -> None:
         now = self._clock.monotonic()

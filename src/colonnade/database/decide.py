@@ -421,6 +421,8 @@ def _routing(cluster: Cluster) -> Routing:
         if cluster.state(node) is NodeState.STANDBY
         and node.is_streaming
         and node.upstream == primary.name
+        # One that has yet to replay what came before this primary opened would show people the past.
+        and (node.replay_lsn or 0) >= (primary.opening_lsn or 0)
         and record.standing[node.name] is Standing.VOTER
         and record.joined.get(node.name) == record.generation
     )
@@ -435,23 +437,24 @@ def _without_primary(cluster: Cluster, leaving: NodeName | None = None) -> Routi
 
 def _steady(cluster: Cluster, actions: tuple[Action, ...], now: float) -> Decision[Action]:
     streaming = sorted(f.name for f in cluster.primary.followers if f.state == "streaming" and _counts(cluster, f.name))
+    serving = _routing(cluster).standbys
     wanted = len(cluster.others)
-    recheck_s = STEP_S if actions else _patience_s(cluster, now)
+    recheck_s = STEP_S if actions else _patience_s(cluster, serving, now)
     listed = ", ".join(streaming) or "none"
     if len(streaming) < cluster.record.acknowledgements:
         message = f"writes wait: {len(streaming)} standbys stream, a COMMIT needs {cluster.record.acknowledgements}"
         return Decision(actions, "writes_wait_for_standbys", message, recheck_s)
-    if len(streaming) < wanted:
-        message = f"{cluster.primary.name} is primary, {len(streaming)} of {wanted} standbys stream ({listed})"
+    if len(serving) < wanted:
+        message = f"{cluster.primary.name} is primary, {len(serving)} of {wanted} standbys serve ({listed} stream)"
         return Decision(actions, "member_rejoining", message, recheck_s)
     message = f"{cluster.primary.name} is primary, standbys that stream: {listed}"
     return Decision(actions, "all_well", message, recheck_s)
 
 
-def _patience_s(cluster: Cluster, now: float) -> float:
+def _patience_s(cluster: Cluster, serving: tuple[NodeName, ...], now: float) -> float:
     """Short while a standby is just coming up. The end of a clone or rewind wakes the controller by itself."""
     for node in cluster.others:
         since_s = node.unlinked_since_s
-        if node.is_running and not node.is_streaming and (since_s is None or now - since_s < COMING_UP_S):
+        if node.is_running and node.name not in serving and (since_s is None or now - since_s < COMING_UP_S):
             return START_STEP_S
     return POLL_S

@@ -21,7 +21,14 @@ from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
 from colonnade.database import clone as cloning
 from colonnade.database.binaries import Binaries, find_binaries, is_reachable
-from colonnade.database.config import FOLLOW_FILE, NodeConfig, follow_conf, pg_hba_conf, postgresql_conf
+from colonnade.database.config import (
+    FOLLOW_FILE,
+    NodeConfig,
+    follow_conf,
+    pg_hba_conf,
+    postgresql_conf,
+    settings_from_birth,
+)
 from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import STANDBY_SIGNAL, end_processes, mark_as_standby
 from colonnade.database.history import keep_histories
@@ -136,7 +143,8 @@ class PostgresDriver:
             await end_processes((node.directory, node.unfinished))
             remove_shared_memory(node.directory)
         directories = [node.directory for node in nodes]
-        await cloning.create_directories(directories, self._known_secrets, self._toolbox)
+        settings = settings_from_birth(self._spec, tuple(self._nodes))
+        await cloning.create_directories(directories, settings, self._known_secrets, self._toolbox)
         # The disk works while the servers start; nothing counts as made before it is done (`prepare`).
         self._syncing = asyncio.create_task(asyncio.to_thread(cloning.sync_filesystem, self._paths.root))
         return cloning.system_identifier(directories[0])
