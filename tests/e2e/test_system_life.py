@@ -192,7 +192,7 @@ def test_a_replica_that_was_starting_when_the_controller_died_gets_ready(runner:
 
     def starting() -> bool:
         status = runner.status() or before
-        return status["services"][0]["replicas"][0]["state"] == "starting"
+        return bool(status["services"][0]["replicas"][0]["state"] == "starting")
 
     runner.wait_until(starting, "web/1 starts again")
     kill(before["controller_pid"])
