@@ -48,6 +48,14 @@ def shared_memory_of(pid: int) -> set[str]:
     return {line.split()[5] for line in lines if "/dev/shm/PostgreSQL." in line}
 
 
+def arguments_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
+
+
+def segment_of(directory: Path) -> str:
+    return (directory / "postmaster.pid").read_text().splitlines()[6].split()[1]
+
+
 def shared_segments() -> set[str]:
     return {line.split()[1] for line in Path("/proc/sysvipc/shm").read_text().splitlines()[1:]}
 
@@ -76,7 +84,6 @@ def test_stopped_and_busy_backends_do_not_outlive_their_primary(work_dir: Path) 
 
 def test_killed_server_leaves_no_shared_memory(work_dir: Path) -> None:
     async def body() -> None:
-        segments_before = shared_segments()
         async with running_cluster(work_dir) as harness:
             await harness.until_well()
             files = set[str]()
@@ -85,15 +92,13 @@ def test_killed_server_leaves_no_shared_memory(work_dir: Path) -> None:
             assert len(files) == 3
             ours = set[str]()
             for name in "abc":
-                lines = (harness.paths.node(name) / "postmaster.pid").read_text().splitlines()
-                ours.add(lines[6].split()[1])
+                ours.add(segment_of(harness.paths.node(name)))
             await harness.end_loop()
             for name in "abc":
                 os.kill(harness.pid(name), signal.SIGKILL)
-        assert not [file for file in files if Path(file).exists()]
+        assert not files & {f"/dev/shm/{name}" for name in os.listdir("/dev/shm")}
         assert not ours & shared_segments()
         assert not list(harness.paths.sockets.iterdir())
-        del segments_before
 
     asyncio.run(body())
 
@@ -113,8 +118,7 @@ def test_open_read_does_not_hold_up_a_promotion(work_dir: Path) -> None:
             killed_at_s = time.monotonic()
             await kill_primary(harness)
             await stream.until_acknowledged_after(killed_at_s + 0.05)
-            # Replay may wait for readers for max_standby_streaming_delay before positions stand still.
-            assert stream.gap_after(killed_at_s) < 6.0
+            assert stream.gap_after(killed_at_s) < 2.0
             for reader in readers:
                 await reader.close()
         await harness.until_well()
@@ -207,6 +211,7 @@ def test_clone_in_the_making_releases_no_commit(work_dir: Path) -> None:
         shutil.rmtree(harness.paths.node("b"))
         client = await harness.client()
         commit = asyncio.create_task(client.execute("INSERT INTO t VALUES (1)"))
+        await asyncio.sleep(0)
         was_released: list[bool] = []
 
         def note(event: Event) -> None:
@@ -296,7 +301,7 @@ def test_passwords_are_private_and_in_no_argv_log_or_event(work_dir: Path) -> No
         told = "".join(event.to_json() for event in harness.events.recent())
         told += "".join(log.read_text(errors="replace") for log in harness.paths.logs.iterdir())
         for name in "abc":
-            told += Path(f"/proc/{harness.pid(name)}/cmdline").read_text()
+            told += arguments_of(harness.pid(name))
             told += (harness.paths.node(name) / "postgresql.conf").read_text()
         assert not [word for word in words if word in told]
         assert (

@@ -7,20 +7,3 @@ lost), `transitions.py` (what a node may become), `decide.py` (what to do now), 
 What does not belong here: sockets of the gateway (it is told `Routes` through `Endpoints`), what applications do
 with a connection, and anything about more than one machine.
 """
-
-from colonnade.database.build import build_controller
-from colonnade.database.controller import DatabaseController
-from colonnade.database.driver import DatabaseDriver, DatabasePaths, Endpoints
-from colonnade.database.state import Address, DatabaseView, NodeView, Routes
-
-__all__ = [
-    "Address",
-    "DatabaseController",
-    "DatabaseDriver",
-    "DatabasePaths",
-    "DatabaseView",
-    "Endpoints",
-    "NodeView",
-    "Routes",
-    "build_controller",
-]

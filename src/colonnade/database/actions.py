@@ -53,6 +53,13 @@ class Quiesce:
 
 
 @dataclass(frozen=True, slots=True)
+class EndSessions:
+    """End clients' sessions on a standby: an open read holds up its replay."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
 class Follow:
     """Make a running standby follow `upstream`."""
 
@@ -137,6 +144,7 @@ Action = (
     | StartStandby
     | Fence
     | Quiesce
+    | EndSessions
     | Follow
     | IntendPromotion
     | Promote
@@ -182,6 +190,7 @@ EVENT_KINDS: dict[type, str] = {
     StartStandby: "node_started",
     Fence: "node_fenced",
     Quiesce: "standbys_quiesced",
+    EndSessions: "sessions_ended",
     Follow: "upstream_changed",
     IntendPromotion: "promotion_intended",
     Promote: "node_promoted",

@@ -185,6 +185,8 @@ class DatabaseController:
             case act.Quiesce(nodes):
                 for node in nodes:
                     await driver.quiesce(node)
+            case act.EndSessions(node):
+                await driver.end_sessions(node)
             case act.Follow(node, upstream):
                 await driver.follow(node, upstream)
             case act.IntendPromotion():

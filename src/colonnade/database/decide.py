@@ -25,6 +25,7 @@ from colonnade.database.actions import (
     Clone,
     CreateCluster,
     Disqualify,
+    EndSessions,
     Fence,
     Follow,
     IntendPromotion,
@@ -62,9 +63,11 @@ STEP_S = 0.005
 START_STEP_S = 0.02
 """Between two looks while a server starts, which takes tenths of a second."""
 
+READERS_PATIENCE_S = 0.1
+"""A standby that does not stand still by then is held up by somebody who reads: replay takes milliseconds otherwise."""
+
 ELECTION_PATIENCE_S = 2.0
-"""How long a running standby may take to stand still before the election goes on without it, if it can. A replay
-held up by readers is the usual cause; their sessions end with the gateway's."""
+"""How long a running standby may take to stand still before the election goes on without it, if it can."""
 
 START_FAILURES_MAX = 3
 """A standby that failed to start this often is cloned anew."""
@@ -118,6 +121,10 @@ def decide(cluster: Cluster, now: float) -> Decision[Action]:
             return _promote(cluster)
         case NodeState.STARTING | NodeState.SILENT:
             return _await_primary(cluster, now)
+        case NodeState.STANDBY | NodeState.QUIESCED:
+            name = cluster.record.primary
+            message = f"{name} is in recovery although it is primary: somebody started it by hand"
+            return Decision((Fence(name),), "primary_in_recovery", message, STEP_S)
         case _ if cluster.record.is_promotion_open:
             return _resume_promotion(cluster, now)
         case _:
@@ -140,8 +147,11 @@ def _replace_primary(cluster: Cluster, now: float) -> Decision[Action]:
     quiet = _quiet_positions(cluster)
     waited_s = now - (primary.dead_since_s if primary.dead_since_s is not None else now)
     if quiet.keys() != running & cluster.record.voters and waited_s < ELECTION_PATIENCE_S:
-        moving = ", ".join(sorted(running - quiet.keys()))
-        return Decision((), "election_waits", f"{moving} must stand still before positions are compared", STEP_S)
+        moving = sorted((running & cluster.record.voters) - quiet.keys())
+        message = f"{', '.join(moving)} must stand still before positions are compared"
+        # Whoever reads there would hold up the election for max_standby_streaming_delay.
+        ending = [EndSessions(name) for name in moving if waited_s > READERS_PATIENCE_S and cluster.nodes[name].answers]
+        return Decision(tuple(ending), "election_waits", message, STEP_S)
     result = elect(quiet, quiet.keys(), cluster.rules)
     if isinstance(result, Elected):
         return _intend(cluster, result, quiet)

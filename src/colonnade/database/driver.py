@@ -97,6 +97,10 @@ class DatabaseDriver(Protocol):
         """Make a running standby follow nobody. Returns at once; `ObservedNode.is_quiet` says when it stands still."""
         ...
 
+    async def end_sessions(self, node: NodeName) -> None:
+        """End all clients' sessions on the node; the controller's own stay."""
+        ...
+
     async def follow(self, node: NodeName, upstream: NodeName) -> None:
         """Make a running standby follow `upstream` under its own name. Returns before it streams."""
         ...

@@ -310,6 +310,9 @@ class FakeDriver:
 
         self._effect("quiesce", node, effect)
 
+    async def end_sessions(self, node: NodeName) -> None:
+        self._effect("end_sessions", node, lambda: None)
+
     async def follow(self, node: NodeName, upstream: NodeName) -> None:
         def effect() -> None:
             self.world.nodes[node].upstream = upstream

@@ -11,7 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, LiteralString
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostError
@@ -45,6 +45,11 @@ PROMOTE_S_MAX = 8.0
 """Replay may be held up by readers for max_standby_streaming_delay (5 s); the rest of a promotion takes tenths."""
 
 PROMOTE_STEP_S = 0.003
+
+END_SESSIONS: LiteralString = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +217,10 @@ class PostgresDriver:
     async def quiesce(self, node: NodeName) -> None:
         self._reload_follow(self._nodes[node], None)
 
+    async def end_sessions(self, node: NodeName) -> None:
+        if (monitor := self._nodes[node].monitor) is not None:
+            await monitor.execute(END_SESSIONS)
+
     async def follow(self, node: NodeName, upstream: NodeName) -> None:
         self._reload_follow(self._nodes[node], upstream)
 
@@ -231,10 +240,7 @@ class PostgresDriver:
         asked = False
         while True:
             # A reader's open transaction can hold up replay, and so the promotion, for seconds.
-            await monitor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-            )
+            await monitor.execute(END_SESSIONS)
             if not asked:
                 await monitor.execute("SELECT CASE WHEN pg_is_in_recovery() THEN pg_promote(false) END")
                 asked = True

@@ -1,0 +1,30 @@
+"""The table of transitions: known edges have their sentence, others are refused."""
+
+from __future__ import annotations
+
+import pytest
+
+from colonnade.database.state import NodeState
+from colonnade.database.transitions import TRANSITIONS, IllegalTransition, transition
+
+
+@pytest.mark.parametrize(("edge", "row"), TRANSITIONS.items(), ids=lambda value: str(value)[:40])
+def test_every_edge_says_what_it_means(edge: tuple[NodeState, NodeState], row: object) -> None:
+    assert transition(*edge) is row
+    assert len(transition(*edge).sentence) > 15
+
+
+@pytest.mark.parametrize(
+    ("current", "goal"),
+    [
+        (NodeState.STANDBY, NodeState.PRIMARY),
+        (NodeState.STANDBY, NodeState.PROMOTING),
+        (NodeState.QUIESCED, NodeState.PRIMARY),
+        (NodeState.PRIMARY, NodeState.STANDBY),
+        (NodeState.REJOINING, NodeState.PRIMARY),
+        (NodeState.CLONING, NodeState.STANDBY),
+    ],
+)
+def test_dangerous_short_cuts_do_not_exist(current: NodeState, goal: NodeState) -> None:
+    with pytest.raises(IllegalTransition, match=f"{current.value} cannot be made {goal.value}"):
+        transition(current, goal)
