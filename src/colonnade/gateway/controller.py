@@ -61,7 +61,16 @@ class Surroundings:
 class GatewayController:
     """One HAProxy process. Start it, then let `run` go on beside everything else."""
 
-    def __init__(self, name: str, render: Render, listeners: Mapping[str, int], surroundings: Surroundings) -> None:
+    def __init__(
+        self,
+        name: str,
+        render: Render,
+        listeners: Mapping[str, int],
+        surroundings: Surroundings,
+        *,
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._look_every_s = look_every_s
         self._name = name
         self._render = render
         self._listeners = dict(listeners)
@@ -169,7 +178,7 @@ class GatewayController:
     async def run(self) -> None:
         """Until `stop` or `detach`: restart at once what died, look, correct, fail open."""
         while not self._is_stopping:
-            await self._wait_for_news(LOOK_EVERY_S)
+            await self._wait_for_news(self._look_every_s)
             if self._is_stopping:
                 return
             try:

@@ -71,7 +71,11 @@ class RuntimeView:
 
 
 class RuntimeController:
-    """Owns the replicas of all services. `on_change` is called after each change of state, address or number."""
+    """Owns the replicas of all services. `on_change` is called after each change of state, address or number.
+
+    `starts_at_once_max` bounds the new replicas of a service that start side by side: importing an application is
+    all processor, so more of them than cores only make the first one late.
+    """
 
     def __init__(
         self,
@@ -81,6 +85,8 @@ class RuntimeController:
         clock: Clock,
         random: Random,
         on_change: Callable[[], None],
+        *,
+        starts_at_once_max: int,
     ) -> None:
         self._registry_path = registry_path
         self._ports = ports
@@ -88,6 +94,7 @@ class RuntimeController:
         self._clock = clock
         self._random = random
         self._on_change = on_change
+        self._starts_at_once_max = starts_at_once_max
         self._plans: dict[str, ServicePlan] = {}
         self._desired: dict[str, int] = {}
         self._replicas: dict[ReplicaId, _Replica] = {}
@@ -177,7 +184,7 @@ class RuntimeController:
         self._recheck_after_s = TICK_S
         for service, plan in self._plans.items():
             wanted = {ReplicaId(service, number) for number in wanted_numbers(self._desired[service])}
-            for replica in sorted(wanted - self._replicas.keys()):
+            for replica in sorted(wanted - self._replicas.keys())[: self._free_starts(service)]:
                 self._apply(decide_absent(replica))
             for replica in sorted(key for key in self._replicas if key.service == service):
                 record = self._replicas[replica]
@@ -195,6 +202,15 @@ class RuntimeController:
                     self._recheck_after_s = min(self._recheck_after_s, max(0.01, decision.recheck_after_s))
         if self._is_unsaved:
             self._save()
+
+    def _free_starts(self, service: str) -> int:
+        """How many new replicas of a service may start now; those that replace a dead one do not wait for this."""
+        starting = sum(
+            1
+            for replica, record in self._replicas.items()
+            if replica.service == service and record.observed.state is ReplicaState.STARTING
+        )
+        return max(0, self._starts_at_once_max - starting)
 
     def _apply(self, decision: Decision[Action]) -> None:
         for action in decision.actions:

@@ -37,6 +37,11 @@ class ServicePlan:
     log_directory: Path
 
     @property
+    def application(self) -> Detected | None:
+        """What Granian serves; None for a service by `command`."""
+        return self.run if isinstance(self.run, Detected) else None
+
+    @property
     def policy(self) -> ReplicaPolicy:
         return ReplicaPolicy(start_timeout_s=self.spec.health.start_timeout_s, drain_timeout_s=self.spec.stop_timeout_s)
 

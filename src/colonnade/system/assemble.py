@@ -128,7 +128,9 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     keeper.listen(PUBLIC, public.host, public.port)
     base_env = base_environment(os.environ, paths.mark, credentials)
     changed = asyncio.Event()
-    runtime = RuntimeController(paths.registry, ports, events, clock, Random(), changed.set)  # noqa: S311 — jitter of restarts
+    jitter = Random()  # noqa: S311 — spreads restarts, guards nothing
+    cores = max(2, os.cpu_count() or 2)
+    runtime = RuntimeController(paths.registry, ports, events, clock, jitter, changed.set, starts_at_once_max=cores)
     database = assemble_database(loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock)
     internal = {
         name: listen_somewhere(keeper, service_listener(name), ports) for name in sorted(used_by_others(loaded))

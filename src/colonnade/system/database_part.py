@@ -16,9 +16,11 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Credentials
-from colonnade.database import DatabaseController, DatabasePaths, DatabaseView, Routes, build_controller
+from colonnade.database.build import build_controller
+from colonnade.database.controller import DatabaseController
+from colonnade.database.driver import DatabasePaths
 from colonnade.database.secrets import load_or_make_secrets
-from colonnade.database.state import NODE_NAMES
+from colonnade.database.state import NODE_NAMES, DatabaseView, Routes
 from colonnade.gateway.controller import GatewayController, Surroundings
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
 from colonnade.gateway.process import GatewayPaths, process_text
@@ -29,6 +31,10 @@ from colonnade.system.plans import DATABASE_PRIMARY, DATABASE_STANDBYS
 
 CONNECTIONS_KEPT = 20
 """Of max_connections, for the controller, replication, clones and psql; dbgate admits the rest."""
+
+DBGATE_LOOK_EVERY_S = 2.0
+"""It has no checks to follow, roles are set when they change, and its death is seen by pidfd: looking only corrects
+what should never happen."""
 
 Spawn = Callable[[Coroutine[Any, Any, None], str], None]
 
@@ -189,4 +195,6 @@ def _dbgate(
     settings = DatabaseGatewaySettings(text, spec.connections_max - CONNECTIONS_KEPT)
     listeners = {name: fd for name, fd in keeper.descriptors.items() if name.startswith("db:")}
     surroundings = Surroundings(place, base_env, events, clock)
-    return GatewayController("dbgate", partial(render_dbgate, settings), listeners, surroundings)
+    return GatewayController(
+        "dbgate", partial(render_dbgate, settings), listeners, surroundings, look_every_s=DBGATE_LOOK_EVERY_S
+    )

@@ -283,8 +283,11 @@ def main() -> int:
     for descriptor in inherited.values():
         os.set_inheritable(int(descriptor), False)
     keeper = Keeper(options.state, {name: int(descriptor) for name, descriptor in inherited.items()})
-    if options.controller_pid is None:
+    if not keeper.listeners:
+        # Nobody had them to pass on: a first start; or keeper and controller died together; or the keeper died before
+        # its new controller had asked for them.
         keeper.listeners = recover_listeners(options.state)
+    if options.controller_pid is None:
         keeper.start_controller()
     else:
         os.set_inheritable(options.link, False)

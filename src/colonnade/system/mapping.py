@@ -40,9 +40,7 @@ def service_membership(services: Mapping[str, ServiceSpec], runtime: RuntimeView
             for replica in runtime.replicas
             if replica.id.service == name and replica.state in IN_ROTATION and replica.port is not None
         )
-        pools.append(
-            Pool(name, slots_for(service), servers, check_expect=CHECK_EXPECT, check_path=service.health.path)
-        )
+        pools.append(Pool(name, slots_for(service), servers, check_expect=CHECK_EXPECT, check_path=service.health.path))
     return Membership(tuple(pools))
 
 

@@ -1,8 +1,10 @@
 """The order in which a system comes up, and what ends its start.
 
-Gateway first (it answers 503 meanwhile), database and the look at the applications side by side, then each service
-as soon as all that it uses is ready: its release command, its replicas. An adoption takes the same way, but runs no
-release and imports nobody's code again.
+Gateway first (it answers 503 meanwhile), database and the look at the applications side by side. Then all services at
+once: one that uses the database waits for it and runs its release command first; services do not wait for each other,
+because their addresses are there from the beginning and the imports of one fill the processor while another waits. One
+that cannot live without another yet may fail and is started again; its failures count from the moment on when all
+that it uses is ready. An adoption takes the same way, but runs no release and imports nobody's code again.
 """
 
 from __future__ import annotations
@@ -37,63 +39,67 @@ async def bring_up(system: System, *, is_adopting: bool) -> Accepted:
     """Everything up, or the first error that ends the start. Returns the declaration with what was found out."""
     await system.gateway.start(system.membership())
     system.spawn(system.gateway.run(), "gateway")
-    applications, _ = await asyncio.gather(_applications(system), _start_database(system))
-    ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name in system.services}
+    ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name in (*system.services, DATABASE)}
     async with asyncio.TaskGroup() as starts:
-        for name in system.services:
-            starts.create_task(_start_service(system, name, applications.get(name), ready, is_adopting=is_adopting))
+        starts.create_task(_start_database(system, ready[DATABASE]))
+        services = [
+            starts.create_task(_start_service(system, name, ready, is_adopting=is_adopting)) for name in system.services
+        ]
+    applications = {name: found for task in services for name, found in task.result().items()}
     await system.apply_membership()
     accepted = replace(system.accepted, applications=applications, was_running=True)
     write_accepted(system.paths, accepted, None)
     return accepted
 
 
-async def _start_database(system: System) -> None:
+async def _start_database(system: System, ready: asyncio.Event) -> None:
     if system.database is not None:
         system.say("database_starting", "database", "declared", "the database comes up")
         await system.database.start(system.spawn)
+    ready.set()
 
 
-async def _applications(system: System) -> dict[str, Detected]:
-    """What stands behind each import string; known already when adopting."""
-    known = dict(system.accepted.applications or {})
-    names = [name for name, service in system.services.items() if service.app and name not in known]
-    found = await asyncio.gather(*(_probe(system, name) for name in names))
-    return known | dict(zip(names, found, strict=True))
-
-
-async def _probe(system: System, name: str) -> Detected:
+async def _start_service(
+    system: System, name: str, ready: Mapping[str, asyncio.Event], *, is_adopting: bool
+) -> dict[str, Detected]:
+    """Bring one service up; returns what stands behind its import string, if it has one."""
     service = system.services[name]
+    known = (system.accepted.applications or {}).get(name)
+    async with asyncio.TaskGroup() as preparations:
+        probe = preparations.create_task(_probe(system, name, known))
+        preparations.create_task(_prepare(system, name, ready[DATABASE], is_adopting=is_adopting))
+    plan = _plan(system, name, probe.result())
+    count = system.registry.desired.get(name) if is_adopting else None
+    declared = sum(group.count for group in replica_groups(service))
+    system.runtime.add_service(plan, count if count is not None else declared)
+    needed = [ready[used] for used in service.uses]
+    if is_adopting:
+        # All was ready once: what cannot be ready now is healed later, and nobody waits long for it.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ADOPTION_READY_S):
+                await _until_ready(system, plan, needed, may_fail=True)
+    else:
+        await _until_ready(system, plan, needed, may_fail=False)
+    ready[name].set()
+    return {} if plan.application is None else {name: plan.application}
+
+
+async def _probe(system: System, name: str, known: Detected | None) -> Detected | None:
+    """None for a service by `command`; at an adoption what the first start found."""
+    service = system.services[name]
+    if not service.app or known is not None:
+        return known
     plan = _plan(system, name, None)
     return await probe_application(name, service.app, service.kind, plan.directory, plan.env, system.credentials)
 
 
-async def _start_service(
-    system: System,
-    name: str,
-    application: Detected | None,
-    ready: Mapping[str, asyncio.Event],
-    *,
-    is_adopting: bool,
-) -> None:
+async def _prepare(system: System, name: str, database_ready: asyncio.Event, *, is_adopting: bool) -> None:
+    """The database, if the service uses it, and its release command."""
     service = system.services[name]
-    # When adopting, all was ready once: a service that cannot be is no reason to leave those that use it unattended.
-    for used in service.uses if not is_adopting else ():
-        if used != DATABASE:
-            await ready[used].wait()
-    plan = _plan(system, name, application)
+    if DATABASE in service.uses:
+        await database_ready.wait()
     if service.release and not is_adopting:
-        await _release(system, plan)
-    count = system.registry.desired.get(name) if is_adopting else None
-    declared = sum(group.count for group in replica_groups(service))
-    system.runtime.add_service(plan, count if count is not None else declared)
-    if is_adopting:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ADOPTION_READY_S):
-                await _until_ready(system, plan, is_adopting=True)
-    else:
-        await _until_ready(system, plan, is_adopting=False)
-    ready[name].set()
+        await _release(system, _plan(system, name, None))
 
 
 def _plan(system: System, name: str, application: Detected | None) -> ServicePlan:
@@ -120,22 +126,23 @@ def _release_log(system: System, service: str) -> Path:
     return system.paths.logs / f"{service}-release.log"
 
 
-async def _until_ready(system: System, plan: ServicePlan, *, is_adopting: bool) -> None:
-    """Wait until every wanted replica is ready. Raises AppError when one cannot get there; an adoption only waits
-    (not for long), because what it finds broken is healed, not given up."""
+async def _until_ready(system: System, plan: ServicePlan, needed: list[asyncio.Event], *, may_fail: bool) -> None:
+    """Wait until every wanted replica is ready. Raises AppError when one cannot get there although all that is
+    `needed` was ready before it failed."""
     failures: list[Event] = []
     changed = asyncio.Event()
 
     def look(event: Event) -> None:
         is_ours = event.subject.rpartition("/")[0] == plan.name
-        if is_ours and (event.kind == "replica_crash_looping" or event.reason in ("start_timeout", "host_refused")):
+        has_failed = event.kind == "replica_crash_looping" or event.reason in ("start_timeout", "host_refused")
+        if is_ours and has_failed and all(used.is_set() for used in needed):
             failures.append(event)
         changed.set()
 
     unsubscribe = system.events.subscribe(look)
     try:
         while not _all_ready(system, plan.name):
-            if failures and not is_adopting:
+            if failures and not may_fail:
                 raise _start_error(system, plan, failures[0])
             await changed.wait()
             changed.clear()
