@@ -189,3 +189,18 @@ def test_scaling_out_of_bounds_is_refused(hello: Runner, change: str, words: lis
     assert ran.exit_code == 2
     assert all(word in ran.err for word in ["error", "→", *words]), ran.err
     assert len(hello.replicas("hello")) == 3
+
+
+def test_a_keeper_that_dies_before_its_new_controller_asked_for_the_sockets(hello: Runner) -> None:
+    before = hello.running()
+    pids = hello.replicas("hello")
+    with Trickle(hello) as trickle:
+        kill(before["controller_pid"])
+        hello.wait_gone(before["controller_pid"])
+        hello.wait_until(lambda: hello.find_process("colonnade.system.controller"), "the next controller")
+        kill(before["keeper_pid"])
+        hello.wait_gone(before["keeper_pid"])
+        after = hello.running()
+    assert trickle.failures == []
+    assert hello.replicas("hello") == pids
+    assert (after["gateway"]["pid"], after["gateway"]["restarts"]) == (before["gateway"]["pid"], 0)

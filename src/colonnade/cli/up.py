@@ -19,6 +19,7 @@ from rich.text import Text
 from colonnade.cli.messages import event_line, out, print_warning
 from colonnade.cli.screens import system_screen
 from colonnade.core.errors import DriverUnavailable
+from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.launch import (
     Declared,
@@ -34,6 +35,9 @@ from colonnade.system.launch import (
 
 REFRESH_S = 0.5
 EVENTS_SHOWN = 8
+
+AWAY_MAX = 20
+"""Looks at a system that does not answer, though parts of it run, before the viewer gives up: ten seconds."""
 
 
 def up(target: Target, *, detach: bool) -> None:
@@ -107,7 +111,7 @@ def _view(target: Target) -> None:
         seen = max((event["seq"] for event in client.events()), default=0)
         if not out.is_terminal:
             out.print("events follow; Ctrl-C takes the system down")
-            _follow(client, seen)
+            _follow(client, seen, target)
             return
         recent = client.events()[-EVENTS_SHOWN:]
         with Live(console=out, auto_refresh=False, screen=False, transient=True) as live:
@@ -129,25 +133,25 @@ def _view(target: Target) -> None:
 
 
 def _is_gone(target: Target) -> bool:
-    """A controller that restarts is away for a second; a system that is down stays away."""
-    for _ in range(20):
+    """A controller that restarts is away for a second; a system that is down leaves no process."""
+    for _ in range(AWAY_MAX):
+        if not marked_processes(target.paths.mark):
+            return True
         time.sleep(REFRESH_S)
         if is_running(target.paths) is not None:
             return False
     return True
 
 
-def _follow(client: ControlClient, seen: int) -> None:
-    away_since = 0
-    while away_since < 20:
+def _follow(client: ControlClient, seen: int, target: Target) -> None:
+    while True:
         try:
             for event in client.events(after_seq=seen, wait_s=10):
                 seen = event["seq"]
                 _print_event(event)
-            away_since = 0
         except (NotRunning, DriverUnavailable):
-            away_since += 1
-            time.sleep(REFRESH_S)
+            if _is_gone(target):
+                return
 
 
 def _print_event(event: dict[str, Any]) -> None:
