@@ -40,11 +40,11 @@ AWAY_MAX = 20
 """Looks at a system that does not answer, though parts of it run, before the viewer gives up: ten seconds."""
 
 
-def up(target: Target, *, detach: bool) -> None:
+def up(target: Target, *, detach: bool, listen: str = "") -> None:
     """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
     if _says_that_it_runs(target):
         return
-    declared = declare(target)
+    declared = declare(target, listen)
     for warning in declared.loaded.warnings:
         print_warning(warning)
     with _interruptible():

@@ -3,14 +3,15 @@ somebody's edit goes on with what was accepted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from colonnade.core.errors import HostError
+from colonnade.core.errors import HostError, SpecError
 from colonnade.core.files import read_json, write_durably, write_json_durably
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
+from colonnade.spec.syntax import parse_listen
 from colonnade.system.paths import StatePaths
 
 
@@ -73,5 +74,21 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
 def load_accepted(paths: StatePaths, accepted: Accepted) -> LoadedSpec:
     """The declaration again, checked as at `up`."""
     if accepted.app:
-        return spec_for_app(accepted.app, directory=accepted.directory)
-    return load_spec(paths.accepted, directory=accepted.directory)
+        loaded = spec_for_app(accepted.app, directory=accepted.directory)
+    else:
+        loaded = load_spec(paths.accepted, directory=accepted.directory)
+    return listening_on(loaded, accepted.listen)
+
+
+def listening_on(loaded: LoadedSpec, listen: str) -> LoadedSpec:
+    """The declaration with another [gateway] listen; itself when there is none. Raises SpecError for a wrong one."""
+    if not listen:
+        return loaded
+    try:
+        parse_listen(listen)
+    except ValueError as error:
+        raise SpecError(
+            f"{error}, got {listen!r}", subject="--listen", hint="for example `colonnade up --listen 127.0.0.1:9000`"
+        ) from None
+    gateway = loaded.spec.gateway.model_copy(update={"listen": listen})
+    return replace(loaded, spec=loaded.spec.model_copy(update={"gateway": gateway}))

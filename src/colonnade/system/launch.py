@@ -26,7 +26,7 @@ from colonnade.core.processes import Command, Credentials, Process
 from colonnade.database.shared_memory import remove_shared_memory
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
-from colonnade.system.accepted import Accepted, read_accepted, write_accepted
+from colonnade.system.accepted import Accepted, listening_on, read_accepted, write_accepted
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
@@ -78,11 +78,13 @@ class Declared:
 
     loaded: LoadedSpec
     text: str
+    listen: str
     credentials: Credentials | None
 
 
-def declare(target: Target) -> Declared:
-    """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched."""
+def declare(target: Target, listen: str = "") -> Declared:
+    """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched.
+    `listen` is told instead of the declaration's own, if any."""
     if target.app:
         loaded, text = spec_for_app(target.app, directory=target.directory), ""
     else:
@@ -90,10 +92,11 @@ def declare(target: Target) -> Declared:
         loaded = load_spec(file)
         text = file.read_text(encoding="utf-8")
     credentials = choose_credentials(loaded.spec.system.user, target.directory)
+    loaded = listening_on(loaded, listen)
     with _no_sockets_left(target.paths):
         state_paths.prepare(target.paths, credentials)
         check_access(needed_access(loaded, target.paths), credentials)
-    return Declared(loaded, text, credentials)
+    return Declared(loaded, text, listen, credentials)
 
 
 @contextmanager
@@ -133,7 +136,7 @@ def launch(target: Target, declared: Declared) -> Launch:
         if not is_takeover:
             end_by_force(paths)
             state_paths.prepare(paths, credentials)
-            about = Accepted(target.directory, str(target.file or ""), app=target.app)
+            about = Accepted(target.directory, str(target.file or ""), app=target.app, listen=declared.listen)
             write_accepted(paths, about, declared.text)
         last_seq = max((event.seq for event in read_events(paths.events)), default=0)
         keeper = _start_keeper(paths, needed_access(loaded, paths), credentials)
