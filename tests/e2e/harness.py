@@ -240,7 +240,10 @@ class Runner:
         left = [f"{pid} {command_of(pid)}" for pid in self.processes()]
         assert not left, f"still running: {left}{self.story()}"
         assert is_free("127.0.0.1", self.port), f"port {self.port} is still taken"
-        assert not self.paths.sockets.exists(), f"{self.paths.sockets} is still there"
+        sockets = self.paths.sockets
+        if self.user_id is not None:
+            sockets = Path("/tmp") / f"colonnade-{self.user_id}" / sockets.name
+        assert not sockets.exists(), f"{sockets} is still there"
 
 
 class _ControlConnection(http.client.HTTPConnection):

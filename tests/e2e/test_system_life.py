@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -13,6 +14,9 @@ import pytest
 from .harness import TINY_APP, Runner, is_alive, kill
 
 pytestmark = pytest.mark.slow
+
+ORDINARY_USER = 12345
+"""Needs no entry in the list of users: nothing asks for its name."""
 
 
 @contextmanager
@@ -198,3 +202,34 @@ def test_a_replica_that_was_starting_when_the_controller_died_gets_ready(runner:
     kill(before["controller_pid"])
     runner.wait_gone(before["controller_pid"])
     runner.running()
+
+
+def test_an_application_without_any_file_runs_as_three_replicas(runner: Runner) -> None:
+    runner.write("tiny.py", TINY_APP)
+    ran = runner.run("up", "tiny:app", "--detach", "--listen", f"127.0.0.1:{runner.port}")
+    assert ran.exit_code == 0, ran.text + runner.story()
+    assert f"http://127.0.0.1:{runner.port}" in ran.out
+    assert set(runner.replicas("web")) == {"web/1", "web/2", "web/3"}
+    assert runner.get("/here").body.endswith(" /here")
+    # The next controller reads no file either.
+    before = runner.running()["controller_pid"]
+    kill(before)
+    runner.wait_gone(before)
+    assert runner.running()["url"] == f"http://127.0.0.1:{runner.port}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs all the other tests as one")
+def test_an_ordinary_user_starts_heals_and_ends_it(runner: Runner) -> None:
+    runner.user_id = ORDINARY_USER
+    runner.env = {"HOME": str(runner.directory), "XDG_RUNTIME_DIR": ""}
+    os.chown(runner.directory, ORDINARY_USER, ORDINARY_USER)
+    runner.declare()
+    runner.up()
+    status = json.loads(runner.run("status", "--json").out)
+    for pid in (status["keeper_pid"], status["gateway"]["pid"], status["services"][0]["replicas"][0]["pid"]):
+        assert os.stat(f"/proc/{pid}").st_uid == ORDINARY_USER
+    kill(status["keeper_pid"], status["controller_pid"])
+    runner.wait_gone(status["keeper_pid"], status["controller_pid"])
+    assert runner.get().status == 200
+    assert "takes over" in runner.up().out
+    assert runner.get().status == 200
