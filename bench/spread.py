@@ -43,7 +43,7 @@ def measure(repetitions: int) -> dict[str, Any]:
         "weights_3_1": _shares('balance = "weighted"\nweights = [{ weight = 3 }, { weight = 1 }]'),
         "least_connections_one_of_4_10x_slower": _shares(
             'balance = "least-connections"\n'
-            'weights = [{ env = { DELAY_S = "0.02" } }, { replicas = 3, env = { DELAY_S = "0.002" } }]'
+            'weights = [{ env = { DELAY_S = "0.2" } }, { replicas = 3, env = { DELAY_S = "0.02" } }]'
         ),
         "consistent_hash_3_to_4": _moved(),
     }

@@ -19,7 +19,7 @@ from colonnade.core.errors import AppError
 from colonnade.core.events import Event
 from colonnade.core.files import tail_lines
 from colonnade.runtime.decide import wanted_numbers
-from colonnade.runtime.launch import ServicePlan, log_path
+from colonnade.runtime.launch import REPLICA_MARK, ServicePlan, log_path
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.spec.derive import DATABASE, replica_groups
 from colonnade.spec.detect import Detected
@@ -90,7 +90,9 @@ async def _probe(system: System, name: str, known: Detected | None) -> Detected 
     if not service.app or known is not None:
         return known
     plan = _plan(system, name, None)
-    return await probe_application(name, service.app, service.kind, plan.directory, plan.env, system.credentials)
+    # An application may read these at import; the look at it is replica 0, on a port that nobody serves.
+    env = {**plan.env, "PORT": "0", REPLICA_MARK: str(ReplicaId(name, 0))}
+    return await probe_application(name, service.app, service.kind, plan.directory, env, system.credentials)
 
 
 async def _prepare(system: System, name: str, database_ready: asyncio.Event, *, is_adopting: bool) -> None:
