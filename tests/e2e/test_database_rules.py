@@ -167,13 +167,18 @@ def test_old_primary_is_rewound_only_after_the_endpoint_is_open(work_dir: Path) 
     play(case, work_dir)
 
 
-def test_primary_and_one_standby_that_die_together_restart_in_place(work_dir: Path) -> None:
+def test_primary_restarts_in_place_when_too_few_standbys_are_left_to_elect(work_dir: Path) -> None:
     async def case(harness: Harness) -> None:
         async with Stream(harness) as stream:
             await stream.until_acknowledged_after(time.monotonic() + 0.3)
             killed_at_s = time.monotonic()
+            # With its data, so that it cannot be back in time to vote.
+            await harness.end_loop()
             os.kill(harness.pid("c"), signal.SIGKILL)
             os.kill(harness.pid("a"), signal.SIGKILL)
+            await asyncio.sleep(0.1)
+            shutil.rmtree(harness.paths.node("c"))
+            harness.run()
             await stream.until_acknowledged_after(killed_at_s + 0.05)
             await harness.until_well()
         assert harness.primary == "a"
