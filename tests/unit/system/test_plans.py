@@ -1,0 +1,133 @@
+"""Environments and plans of services, and who is in rotation."""
+
+from pathlib import Path
+
+import pytest
+
+from colonnade.gateway.state import GatewayView, ObservedBackend, PoolView, Server, ServerState, ServerView
+from colonnade.runtime.controller import RuntimeView
+from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
+from colonnade.spec.detect import Detected
+from colonnade.spec.model import ServiceSpec
+from colonnade.system.mapping import service_membership, traffic_of
+from colonnade.system.plans import Addresses, Surroundings, service_environment, service_listener, service_plan
+
+
+def spec(**keys: object) -> ServiceSpec:
+    return ServiceSpec.model_validate({"app": "web:app", **keys})
+
+
+def around(**urls: str) -> Surroundings:
+    addresses = Addresses({"user-api": ("127.0.0.1", 15_001), "mail": ("127.0.0.1", 15_002)}, **urls)
+    return Surroundings(Path("/srv/app"), {"PATH": "/bin", "MODE": "caller"}, None, Path("/srv/logs"), addresses)
+
+
+@pytest.mark.parametrize(
+    ("env_file", "keys", "mode"),
+    [
+        ({}, {}, "caller"),
+        ({"MODE": "file"}, {}, "file"),
+        ({"MODE": "file"}, {"env": {"MODE": "declared"}}, "declared"),
+    ],
+)
+def test_what_is_nearer_to_the_service_wins(env_file: dict[str, str], keys: dict[str, object], mode: str) -> None:
+    assert service_environment(spec(**keys), env_file, around())["MODE"] == mode
+
+
+def test_addresses_beat_everything_and_only_those_used_are_told() -> None:
+    service = spec(uses=["user-api"], env={"USER_API_URL": "http://wrong"})
+    env = service_environment(service, {}, around(database_url="postgresql://secret"))
+    assert env["USER_API_URL"] == "http://127.0.0.1:15001"
+    assert not {"MAIL_URL", "DATABASE_URL", "DATABASE_READ_URL"} & env.keys()
+
+
+@pytest.mark.parametrize(("read_url", "expected"), [("postgresql://r", "postgresql://r"), ("", "postgresql://w")])
+def test_reads_go_to_the_primary_where_there_is_no_read_address(read_url: str, expected: str) -> None:
+    surroundings = around(database_url="postgresql://w", database_read_url=read_url)
+    env = service_environment(spec(uses=["database"]), {}, surroundings)
+    assert (env["DATABASE_URL"], env["DATABASE_READ_URL"]) == ("postgresql://w", expected)
+
+
+def test_passwords_and_environments_are_in_no_repr() -> None:
+    surroundings = around(
+        database_url="postgresql://app:s3cret@h/app", database_read_url="postgresql://app:s3cret@r/app"
+    )
+    plan = service_plan("web", spec(uses=["database"]), None, {"TOKEN": "s3cret"}, surroundings)
+    assert "s3cret" not in repr(surroundings) + repr(plan)
+
+
+def test_a_plan_for_an_application_and_for_a_command() -> None:
+    found = Detected("asgi", False, "web:app")
+    plan = service_plan("web", spec(path="sub/.."), found, {}, around())
+    assert (plan.run, plan.directory, plan.log_directory) == (found, Path("/srv/app"), Path("/srv/logs"))
+    command = ServiceSpec.model_validate({"command": "serve --at '127.0.0.1 $PORT'"})
+    assert service_plan("web", command, None, {}, around()).run == ["serve", "--at", "127.0.0.1 $PORT"]
+
+
+def test_a_services_listener_has_a_name_of_its_own() -> None:
+    assert service_listener("mail") == "service:mail"
+
+
+def seen(number: int, state: ReplicaState, service: str = "web") -> ObservedReplica:
+    return ObservedReplica(ReplicaId(service, number), state, 0.0, pid=1, port=15_000 + number)
+
+
+@pytest.mark.parametrize(
+    ("state", "in_rotation"),
+    [
+        (ReplicaState.STARTING, None),
+        (ReplicaState.READY, ServerState.READY),
+        (ReplicaState.DRAINING, ServerState.DRAIN),
+        (ReplicaState.STOPPING, None),
+        (ReplicaState.WAITING, None),
+    ],
+)
+def test_only_what_serves_has_a_place_in_the_gateway(state: ReplicaState, in_rotation: ServerState | None) -> None:
+    (pool,) = service_membership({"web": spec()}, RuntimeView({"web": 1}, (seen(2, state),))).pools
+    assert pool.servers == ((Server(2, "127.0.0.1:15002", in_rotation, 1),) if in_rotation else ())
+
+
+def test_every_service_has_a_pool_with_its_own_replicas_and_weights() -> None:
+    services = {
+        "web": spec(weights=[{"replicas": 1, "weight": 3}, {"replicas": 1}], health={"path": "/up"}),
+        "api": spec(),
+    }
+    view = RuntimeView(
+        {}, (seen(1, ReplicaState.READY), seen(2, ReplicaState.READY), seen(1, ReplicaState.READY, "api"))
+    )
+    web, api = service_membership(services, view).pools
+    assert [(server.slot, server.weight) for server in web.servers] == [(1, 3), (2, 1)]
+    assert [(server.slot, server.weight) for server in api.servers] == [(1, 1)]
+    assert (web.check_path, web.check_expect, web.slots_max >= 2) == ("/up", "200-499", True)
+
+
+def server(slot: int, *, failing_since_s: float | None = None) -> ServerView:
+    return ServerView(
+        slot=slot,
+        address="127.0.0.1:1",
+        status="UP",
+        check_status="",
+        sessions=slot,
+        streams=0,
+        queued=0,
+        requests_total=0,
+        errors_total=0,
+        failing_since_s=failing_since_s,
+    )
+
+
+def traffic(*, is_failed_open: bool, **failing: float | None) -> dict[int, bool]:
+    servers = {int(name[1:]): server(int(name[1:]), failing_since_s=since) for name, since in failing.items()}
+    view = GatewayView(
+        pools={"web": PoolView(servers=servers, traffic=ObservedBackend(), is_failed_open=is_failed_open)}
+    )
+    return {replica.number: seen.is_unhealthy for replica, seen in traffic_of(view).items()}
+
+
+def test_whoever_fails_its_checks_is_unhealthy() -> None:
+    assert traffic(is_failed_open=False, s1=None, s2=5.0, s3=None) == {1: False, 2: True, 3: False}
+
+
+def test_of_a_pool_that_mostly_fails_only_the_one_that_fails_longest_is() -> None:
+    assert traffic(is_failed_open=True, s1=7.0, s2=5.0, s3=None) == {1: False, 2: True, 3: False}
+    assert traffic(is_failed_open=True, s1=None, s2=None) == {1: False, 2: False}
