@@ -28,6 +28,8 @@ INITDB_S_MAX = 60.0
 WAL_SEGMENT_MB = 4
 """A promotion copies the segment it forks in, and a standby that follows a new primary receives its segment from the
 start, twice: with PostgreSQL's 16 MB a failover took 0.25 s, with 4 MB 0.14 s, with 1 MB and many files 0.12 s."""
+COPY_BYTES = 16 * 1024 * 1024
+"""At once by sendfile; the kernel copies, Python only asks."""
 CLONE_S_MAX = 6 * 3600.0
 """A base backup of a large database takes long; it is given up only when it is certainly stuck."""
 REWIND_S_MAX = 3600.0
@@ -136,16 +138,31 @@ def _sync_method(tools: Toolbox) -> list[str]:
 
 
 def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
+    """Copy a tree of plain files, all of them private: a thousand small ones, so only the calls that it needs
+    (shutil.copytree asks for times, modes and extended attributes of each, and takes three times as long)."""
     try:
-        shutil.copytree(source, target, symlinks=True)
-        target.chmod(0o700)
-        if owner is not None:
-            for directory, _, files in os.walk(target):
-                os.chown(directory, *owner)
-                for file in files:
-                    os.chown(os.path.join(directory, file), *owner)
+        _copy_tree(str(source), str(target), owner or (-1, -1))
     except OSError as error:
         raise disk_error(error, target) from error
+
+
+def _copy_tree(source: str, target: str, owner: tuple[int, int]) -> None:
+    os.mkdir(target, 0o700)
+    os.chown(target, *owner)
+    with os.scandir(source) as entries:
+        for entry in entries:
+            copy = f"{target}/{entry.name}"
+            if entry.is_dir(follow_symlinks=False):
+                _copy_tree(entry.path, copy, owner)
+                continue
+            with open(entry.path, "rb", buffering=0) as old, open(copy, "xb", buffering=0, opener=_private) as new:
+                while os.sendfile(new.fileno(), old.fileno(), None, COPY_BYTES):
+                    pass
+                os.fchown(new.fileno(), *owner)
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def _remove(directory: Path) -> None:
