@@ -15,6 +15,7 @@ from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import processes_in
 from colonnade.database.history import history_name, newest_timeline, read_forks
 from colonnade.database.monitor import Look, Monitor
+from colonnade.database.shared_memory import Segment, segment_of
 from colonnade.database.state import Address, NodeName, ObservedNode, Position
 
 RETRY_FIRST_S = 0.5
@@ -48,8 +49,14 @@ class Node:
         self.process: Process | None = None
         self.monitor: Monitor | None = None
         self.memory = Memory()
+        self._segment: Segment | None = None
         self._paths = paths
         self._clock = clock
+
+    @property
+    def shared_memory(self) -> Segment | None:
+        """What its last run made; remembered, because its directory may be gone by the time that it matters."""
+        return segment_of(self.directory) or self._segment
 
     @property
     def exists(self) -> bool:
@@ -146,6 +153,8 @@ class Node:
 
     def _note_answer(self, look: Look, now: float) -> None:
         memory = self.memory
+        if not memory.answered:
+            self._segment = segment_of(self.directory)
         memory.answered = True
         if look.in_recovery:
             memory.opening_lsn = None

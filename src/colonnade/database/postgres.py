@@ -146,7 +146,7 @@ class PostgresDriver:
         nodes = list(self._nodes.values())
         for node in nodes:
             await end_processes((node.directory, node.unfinished))
-            remove_shared_memory(node.directory)
+            remove_shared_memory(node.shared_memory)
         directories = [node.directory for node in nodes]
         settings = settings_from_birth(self._spec, tuple(self._nodes))
         await cloning.create_directories(directories, settings, self._known_secrets, self._toolbox)
@@ -180,6 +180,7 @@ class PostgresDriver:
         """Nobody else may be at work in the directory, and the port must be free."""
         await node.detach()
         await end_processes((node.directory, node.unfinished))
+        remove_shared_memory(node.shared_memory)
         if not node.port or not is_free("127.0.0.1", node.port):
             node.port = self._host.ports.take()
             self._save_ports()
@@ -211,7 +212,7 @@ class PostgresDriver:
         mark_as_standby(handle.directory)
         # Before anyone else can be promoted: the timeline number it may have taken is taken.
         keep_histories(handle.pg_wal, self._paths.history)
-        remove_shared_memory(handle.directory)
+        remove_shared_memory(handle.shared_memory)
         handle.memory.is_proved_dead = True
 
     async def quiesce(self, node: NodeName) -> None:
@@ -324,7 +325,7 @@ class PostgresDriver:
             handle.process.send(signal.SIGCONT)
             await handle.process.wait(grace_period_s)
         await end_processes((handle.directory, handle.unfinished))
-        remove_shared_memory(handle.directory)
+        remove_shared_memory(handle.shared_memory)
         await handle.detach()
         for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
             (self._paths.sockets / leftover).unlink(missing_ok=True)

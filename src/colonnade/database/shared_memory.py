@@ -14,6 +14,7 @@ import ctypes
 import mmap
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 
 HEADER_MAGIC = 679834894
@@ -30,14 +31,29 @@ _ITEM = struct.Struct("=II32x")
 _FAILED = ctypes.c_void_p(-1).value
 
 
-def remove_shared_memory(data_directory: Path) -> None:
-    """Remove what a killed server of `data_directory` left. Call only when no process of it is alive. Never raises:
-    what cannot be removed is a leak of kilobytes, not a reason to stop a failover."""
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A server's System V segment: who made it, and its id."""
+
+    creator_pid: int
+    segment_id: int
+
+
+def segment_of(data_directory: Path) -> Segment | None:
+    """What postmaster.pid names; None when the server stopped by itself, or never got so far."""
     try:
         lines = (data_directory / "postmaster.pid").read_text().splitlines()
-        creator_pid, segment_id = int(lines[0]), int(lines[6].split()[1])
+        return Segment(int(lines[0]), int(lines[6].split()[1]))
     except (OSError, ValueError, IndexError):
-        return  # it stopped by itself and removed all of it, or never got so far
+        return None
+
+
+def remove_shared_memory(segment: Segment | None) -> None:
+    """Remove what a killed server left. Call only when no process of it is alive. Never raises: what cannot be
+    removed is a leak of kilobytes, not a reason to stop a failover."""
+    if segment is None:
+        return
+    creator_pid, segment_id = segment.creator_pid, segment.segment_id
     libc = ctypes.CDLL(None, use_errno=True)
     libc.shmat.restype = ctypes.c_void_p
     libc.shmat.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_int)
