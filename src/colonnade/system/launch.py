@@ -253,13 +253,21 @@ def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> int:
             left = processes.marked_processes(paths.mark)
             if not left:
                 raise
-            if clock.monotonic() > deadline:
+            if clock.monotonic() > deadline or not any(map(_may_bring_an_answer, left)):
                 raise HostError(
                     f"no controller answers, but {len(left)} processes of the system run",
                     subject=str(paths.root),
                     hint="`colonnade up` takes them over; `colonnade down --force` kills them",
                 ) from None
             time.sleep(POLL_S)
+
+
+def _may_bring_an_answer(pid: int) -> bool:
+    """True for a keeper, which starts controllers, and for a controller."""
+    try:
+        return b"colonnade.system." in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True  # gone meanwhile: the next look tells
 
 
 def end_by_force(paths: StatePaths) -> int:
