@@ -195,7 +195,7 @@ def fill(directory: Path, *, leave_bytes: int) -> None:
         file.write(bytes(max(0, about.f_bavail * about.f_frsize - leave_bytes)))
 
 
-@pytest.mark.parametrize("leave_bytes", [0, 4096, 8 * 4096, 16 * 4096, 24 * 4096])
+@pytest.mark.parametrize("leave_bytes", [0, 4096, 8 * 4096])
 def test_a_full_disk_ends_the_start_and_leaves_nothing(
     runner: Runner, small_disk: Callable[[int], Path], leave_bytes: int
 ) -> None:
@@ -227,7 +227,7 @@ def test_a_disk_that_fills_up_while_it_runs_stops_nothing(runner: Runner, small_
     runner.assert_nothing_left()
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"directory": 3}', "\x00\x01"])
+@pytest.mark.parametrize("text", ["{", '{"directory": 3}'])
 def test_a_garbled_record_is_no_obstacle_to_a_new_start(runner: Runner, text: str) -> None:
     runner.declare()
     runner.paths.root.mkdir()
@@ -265,15 +265,11 @@ def test_records_that_rot_while_it_runs_are_told_and_the_application_serves(runn
     runner.wait_until(lambda: "replicas.json" in str((runner.status() or {}).get("problems")), "`status` tells, too")
     runner.paths.registry.write_text(good)
     runner.running()
-
-
-def test_down_works_while_nothing_can_be_adopted(runner: Runner) -> None:
-    runner.declare()
-    runner.up()
-    before = runner.running()
+    # And if nobody mends it, the system can at least be ended.
     runner.paths.registry.write_text("{ rot")
-    kill(before["controller_pid"])
-    runner.wait_until(lambda: runner.events("adoption_failed"), "the next controller cannot adopt")
+    told_before = len(runner.events("adoption_failed"))
+    kill((runner.status() or {})["controller_pid"])
+    runner.wait_until(lambda: len(runner.events("adoption_failed")) > told_before, "it is told again")
     ran = runner.run("down")
     assert ran.exit_code == 0, ran.text
     runner.assert_nothing_left()

@@ -174,6 +174,17 @@ def test_scaling_under_load_loses_nothing_and_reloads_nothing(hello: Runner) -> 
     assert after["uptime_s"] >= before["uptime_s"]
 
 
+def test_a_scaled_service_stays_scaled_across_a_controller(hello: Runner) -> None:
+    assert hello.run("scale", "hello=4").exit_code == 0
+    hello.wait_until(lambda: len(hello.replicas("hello")) == 4, "four replicas")
+    before = hello.running()["controller_pid"]
+    kill(before)
+    hello.wait_gone(before)
+    assert hello.running()["services"][0]["desired"] == 4
+    assert hello.run("scale", "hello=3").exit_code == 0
+    hello.wait_until(lambda: len(hello.replicas("hello")) == 3, "three again")
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
