@@ -46,7 +46,7 @@ def credentials() -> Credentials | None:
 
 
 def paths_in(work_dir: Path) -> DatabasePaths:
-    return DatabasePaths(work_dir / "database", work_dir / "logs", work_dir / "s", work_dir / "binaries")
+    return DatabasePaths(work_dir / "database", work_dir / "logs", work_dir / "s")
 
 
 class ControllerKilled(BaseException):

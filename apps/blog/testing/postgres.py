@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from colonnade.database.shared_memory import remove_shared_memory
+from colonnade.database.shared_memory import remove_shared_memory, segment_of
 
 PASSWORD = "scratch"  # noqa: S105 — for a server that lives for one test session on the loopback interface
 
@@ -115,7 +115,7 @@ class Postgres:
             self._signal_all(signal.SIGKILL)
             self.process.wait()
             self.process = None
-            remove_shared_memory(self.data)  # a killed server cannot do so itself
+            remove_shared_memory(segment_of(self.data))  # a killed server cannot do so itself
 
     def freeze(self) -> None:
         """Every process stops where it is: connections stay open, nobody answers."""

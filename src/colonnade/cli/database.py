@@ -54,7 +54,7 @@ def psql(
     if database["external"]:
         raise HostError("the database is not ours", subject="database", hint="use psql with its own address")
     host, _, port = database["standbys_endpoint" if is_standby else "primary_endpoint"].rpartition(":")
-    program = str(asyncio.run(find_binaries(target.paths.root / "database", None)).directory / "psql")
+    program = str(asyncio.run(find_binaries()).directory / "psql")
     name = database["database_name"]
     # In the environment, which only this user can read; an argv is everybody's.
     env = {**os.environ, "PGPASSWORD": load_or_make_secrets(target.paths.root / "database", None).application}

@@ -18,13 +18,13 @@ from typing import Literal
 from rich.markup import escape
 
 from colonnade.cli.messages import out, print_json
+from colonnade.core.access import closed_directory
 from colonnade.core.errors import ColonnadeError
 from colonnade.core.processes import program_version
 from colonnade.database.binaries import find_binaries
 from colonnade.gateway.process import find_binary as find_haproxy
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.paths import runtime_root
-from colonnade.system.reach import closed_directory
 
 DISK_FREE_BYTES_MIN = 1_000_000_000
 """Three small database nodes, their WAL and logs fit with room to decide what to do next."""
@@ -71,7 +71,7 @@ def engine_versions() -> list[str]:
 
 def find_postgres() -> str:
     """The server that would be used. Raises HostError when there is none that is new enough."""
-    return str(asyncio.run(find_binaries(Path(), None)).directory / "postgres")
+    return str(asyncio.run(find_binaries()).directory / "postgres")
 
 
 def examine() -> Iterator[Finding]:

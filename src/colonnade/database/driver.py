@@ -20,14 +20,12 @@ class DatabasePaths:
     """Where the database lives.
 
     `root` holds `nodes/<name>` (data directories), `record.json`, `history/` and the secrets (0600); `logs` one
-    `db-<name>.log` per node; `sockets` is a short private directory owned by the user that PostgreSQL runs as;
-    `binaries_cache` receives a copy of PostgreSQL when that user cannot reach the installed one.
+    `db-<name>.log` per node; `sockets` is a short private directory owned by the user that PostgreSQL runs as.
     """
 
     root: Path
     logs: Path
     sockets: Path
-    binaries_cache: Path
 
     def node(self, name: NodeName) -> Path:
         return self.root / "nodes" / name

@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, LiteralString
 
+from colonnade.core.access import closed_directory
 from colonnade.core.clock import Clock
 from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
@@ -20,7 +21,7 @@ from colonnade.core.files import make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
 from colonnade.database import clone as cloning
-from colonnade.database.binaries import Binaries, find_binaries, is_reachable
+from colonnade.database.binaries import Binaries, find_binaries
 from colonnade.database.config import (
     FOLLOW_FILE,
     NodeConfig,
@@ -94,13 +95,13 @@ class PostgresDriver:
         make_directory(paths.logs, mode=0o755)
         make_directory(paths.sockets, mode=0o700, owner=owner)
         for place in (paths.root, paths.sockets) if credentials else ():
-            if credentials is not None and not is_reachable(place, credentials):
+            if credentials is not None and closed_directory(str(place), credentials.user_id, credentials.group_id):
                 raise HostError(
                     f"cannot be reached by the user {credentials.user_name}, whom the database runs as",
                     subject=str(place),
                     hint=f"let others pass through its parents (`namei -l {place}`), or choose another --state-dir",
                 )
-        self._binaries = await find_binaries(paths.binaries_cache, credentials)
+        self._binaries = await find_binaries(credentials)
         self._secrets = load_or_make_secrets(paths.root, credentials)
         ports = read_json(paths.root / "ports.json") or {}
         for node in self._nodes.values():

@@ -175,7 +175,7 @@ def assemble_database(
     owner = (credentials.user_id, credentials.group_id) if credentials else None
     sockets = paths.sockets / "db"
     make_directory(sockets, mode=0o700, owner=owner)
-    database_paths = DatabasePaths(root, paths.logs, sockets, root / "binaries")
+    database_paths = DatabasePaths(root, paths.logs, sockets)
     part.connect(build_controller(spec, database_paths, credentials, base_env, ports, part, events, clock))
     return part
 

@@ -23,7 +23,7 @@ from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, H
 from colonnade.core.events import read_events
 from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import Command, Credentials, Process
-from colonnade.database.shared_memory import remove_shared_memory
+from colonnade.database.shared_memory import remove_shared_memory, segment_of
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, listening_on, read_accepted, write_accepted
@@ -294,7 +294,7 @@ def remove_leftovers(paths: StatePaths) -> None:
     """Sockets and records of processes that no longer run."""
     state_paths.remove_sockets(paths)
     for node in paths.root.glob("database/nodes/*"):
-        remove_shared_memory(node)
+        remove_shared_memory(segment_of(node))
     # A record that nobody can read, or a disk that takes none, is no reason to leave the rest.
     with suppress(HostError):
         earlier = read_accepted(paths)

@@ -13,28 +13,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import stat
 from collections.abc import Iterable
+
+from colonnade.core.access import closed_directory, may_pass
 
 CLONE_NEWNS = 0x00020000
 MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
-
-
-def closed_directory(path: str, user_id: int, group_id: int) -> str | None:
-    """The first directory on the way to `path`, itself included, that this user cannot enter; None: the way is free."""
-    way = [path]
-    while (parent := os.path.dirname(way[-1])) != way[-1]:
-        way.append(parent)
-    return next((place for place in reversed(way) if not _can_enter(place, user_id, group_id)), None)
-
-
-def _can_enter(path: str, user_id: int, group_id: int) -> bool:
-    about = os.stat(path)
-    if about.st_uid == user_id:
-        return bool(about.st_mode & stat.S_IXUSR)
-    if about.st_gid == group_id:
-        return bool(about.st_mode & stat.S_IXGRP)
-    return bool(about.st_mode & stat.S_IXOTH)
 
 
 def plan_openings(needed: Iterable[str], user_id: int, group_id: int) -> dict[str, list[str]]:
@@ -44,7 +28,7 @@ def plan_openings(needed: Iterable[str], user_id: int, group_id: int) -> dict[st
     """
     openings: dict[str, list[str]] = {}
     for path in sorted({os.path.realpath(path) for path in needed}):
-        if not _can_enter(path, user_id, group_id):
+        if not may_pass(path, user_id, group_id):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         closed = closed_directory(path, user_id, group_id)
         if closed is not None:
