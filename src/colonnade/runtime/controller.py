@@ -49,6 +49,10 @@ TICK_S = 1.0
 PROBE_INTERVAL_S = 0.03
 """While a replica starts: fine enough not to add to its start, and each attempt is one refused connection."""
 
+UNREADY_GRACE_S = 1.0
+"""Between SIGTERM and SIGKILL for a replica that was never ready: it has nothing to finish, and Granian does not hear
+SIGTERM while its worker imports the application."""
+
 LOG_TAIL_LINES = 15
 """Shown with a failure: a Python traceback's end fits."""
 
@@ -147,14 +151,12 @@ class RuntimeController:
     def adopt(self, registry: Registry) -> None:
         """Take over what an earlier controller left running: known replicas become ours, unknown ones end."""
         now = self._clock.monotonic()
-        known: set[int] = set()
         for entry in registry.replicas:
             process = processes.adopt(entry.process)
             if process is None:
                 continue
-            known.add(process.pid)
             state = ReplicaState.READY if entry.is_ready else ReplicaState.STARTING
-            observed = ObservedReplica(entry.id, state, now, process.pid, entry.port, now)
+            observed = ObservedReplica(entry.id, state, now, process.pid, entry.port, now, is_probe_ok=entry.is_ready)
             history = replace(observed.history, total_restarts=entry.total_restarts)
             self._replicas[entry.id] = _Replica(replace(observed, history=history), process)
             process.on_exit(lambda replica=entry.id: self._exited(replica))  # type: ignore[misc]
@@ -343,18 +345,22 @@ class RuntimeController:
 
     async def _stop(self, replica: ReplicaId) -> None:
         record = self._replicas[replica]
-        plan = self._plans[replica.service]
         if record.process is not None:
-            graceful = await processes.stop(record.process, grace_period_s=plan.spec.stop_timeout_s)
+            grace_period_s = self._grace_period_s(record)
+            graceful = await processes.stop(record.process, grace_period_s=grace_period_s)
             if not graceful:
                 self._events.emit(
                     "replica_killed",
                     str(replica),
                     reason="stop_timeout",
-                    message=f"{replica} did not end within {plan.spec.stop_timeout_s:.0f} s of SIGTERM",
+                    message=f"{replica} did not end within {grace_period_s:.0f} s of SIGTERM",
                 )
         record.observed = replace(record.observed, has_stopped=True)
         self._wake.set()
+
+    def _grace_period_s(self, record: _Replica) -> float:
+        declared_s = self._plans[record.observed.id.service].spec.stop_timeout_s
+        return declared_s if record.observed.is_probe_ok else min(declared_s, UNREADY_GRACE_S)
 
     async def _kill(self, replica: ReplicaId) -> None:
         process = self._replicas[replica].process
@@ -413,7 +419,7 @@ class RuntimeController:
             self._cancel(record)
         await asyncio.gather(
             *(
-                processes.stop(record.process, grace_period_s=self._plans[key.service].spec.stop_timeout_s)
+                processes.stop(record.process, grace_period_s=self._grace_period_s(record))
                 for key, record in self._replicas.items()
                 if record.process is not None and key.service in self._plans
             )
