@@ -6,12 +6,14 @@ None of it waits for standbys: the endpoint opens only when enough of them have 
 from __future__ import annotations
 
 from pathlib import Path
+from secrets import token_bytes
 from typing import LiteralString
 
 import psycopg
 from psycopg import sql
 
 from colonnade.core.errors import DriverUnavailable
+from colonnade.database.scram import SALT_BYTES, scram_verifier
 from colonnade.database.secrets import REPLICATOR, SUPERUSER, Secrets
 
 
@@ -47,6 +49,6 @@ async def _make_role(
     known = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (role,))
     verb: LiteralString = "CREATE" if await known.fetchone() is None else "ALTER"
     # The password travels as a SCRAM verifier, so it is in no server log even when statements are logged.
-    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    verifier = scram_verifier(password, token_bytes(SALT_BYTES))
     statement = sql.SQL(f"{verb} ROLE {{}} {attributes} PASSWORD {{}}")
     await connection.execute(statement.format(sql.Identifier(role), sql.Literal(verifier)))
