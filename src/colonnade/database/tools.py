@@ -15,9 +15,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psutil
+
 from colonnade.core.errors import DriverError, HostError
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import Credentials
+
+BEHIND_CLIENTS = frozenset({"pg_rewind", "pg_basebackup"})
+"""They repair while clients work, right after a failover when all of these connect again: the processor is theirs."""
+
+NICENESS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,9 @@ class Toolbox:
             ) from error
         finally:
             os.close(descriptor)
+        if program in BEHIND_CLIENTS:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                psutil.Process(child.pid).nice(NICENESS)
         try:
             exit_code = await asyncio.wait_for(child.wait(), deadline_s)
         except (TimeoutError, asyncio.CancelledError) as error:
