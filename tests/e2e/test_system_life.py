@@ -213,6 +213,19 @@ def test_an_application_without_any_file_runs_as_three_replicas(runner: Runner) 
     assert runner.running()["url"] == f"http://127.0.0.1:{runner.port}"
 
 
+def test_a_shell_in_the_state_directory_is_nobodys_to_kill(runner: Runner) -> None:
+    runner.declare()
+    runner.paths.logs.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "60"], cwd=runner.paths.logs) as shell:
+        try:
+            runner.up()
+            assert runner.run("down").exit_code == 0
+            assert runner.run("down", "--force").exit_code == 0
+            assert shell.poll() is None
+        finally:
+            shell.kill()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs all the other tests as one")
 def test_an_ordinary_user_starts_heals_and_ends_it(runner: Runner) -> None:
     runner.user_id = ORDINARY_USER

@@ -274,23 +274,44 @@ def marked_processes(mark: str, *, with_variable: str = "") -> list[int]:
     """Pids of all processes of this system, ourselves and our ancestors apart; with `with_variable`, only those that
     have that environment variable too.
 
-    `mark` is the state directory. A process belongs to it that carries the mark, or that works below it: PostgreSQL's
-    children overwrite their environment with their title, but their working directory is the node's data."""
+    `mark` is the state directory. A process belongs to it that carries the mark; or that works below it and has no
+    environment at all: PostgreSQL's children overwrite theirs with their title, but their working directory is the
+    node's data. (Somebody's shell that went there to read a log has one, and is none of ours.)"""
     ours = relatives_of_ours()
     return [pid for pid in psutil.pids() if pid not in ours and _is_marked(pid, mark, with_variable)]
 
 
 def _is_marked(pid: int, mark: str, with_variable: str) -> bool:
     try:
-        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
         place = os.readlink(f"/proc/{pid}/cwd")
     except OSError:
         return False  # gone meanwhile, or another user's: then it is not ours to stop
     if start_ticks_of(pid) is None:
         return False
+    entries = environment.split(b"\0")
     if with_variable and not any(entry.startswith(f"{with_variable}=".encode()) for entry in entries):
         return False
-    return f"{SYSTEM_MARK}={mark}".encode() in entries or f"{place}/".startswith(f"{mark}/")
+    is_erased = b"=" not in environment
+    return f"{SYSTEM_MARK}={mark}".encode() in entries or (is_erased and f"{place}/".startswith(f"{mark}/"))
+
+
+def name_of(pid: int) -> str:
+    """The program's name as the kernel knows it (15 characters at most); empty when the process is gone."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return ""
+
+
+def variable_of(pid: int, name: str) -> str | None:
+    """A variable of the environment that a process was started with; None when it has none, or is gone."""
+    try:
+        entries = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    start = f"{name}=".encode()
+    return next((entry[len(start) :].decode(errors="replace") for entry in entries if entry.startswith(start)), None)
 
 
 PROGRAM_TIMEOUT_S = 10.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Coroutine, Mapping
+from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -18,7 +18,7 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Credentials
-from colonnade.gateway.config import GatewaySettings, render_gateway, slots_for
+from colonnade.gateway.config import PUBLIC_FRONTEND, GatewaySettings, render_gateway, slots_for
 from colonnade.gateway.controller import GatewayController
 from colonnade.gateway.controller import Surroundings as GatewaySurroundings
 from colonnade.gateway.process import GatewayPaths, process_text
@@ -124,6 +124,9 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     registry = read_registry(paths.registry)
     ports = PortAllocator(str(paths.root), registry.port_cursor)
     keeper.fetch_all()
+    if lost := keeper.lost_addresses():
+        # Keeper and controller died together and the kernel would not give back the sockets: HAProxy still holds them.
+        await _end_gateways(paths, events, lost)
     public = parse_listen(loaded.spec.gateway.listen)
     keeper.listen(PUBLIC, public.host, public.port)
     base_env = base_environment(os.environ, paths.mark, credentials)
@@ -191,17 +194,42 @@ def _gateway(
     settings = GatewaySettings(spec.gateway, spec.services, text)
     listeners = {name: fd for name, fd in keeper.descriptors.items() if not name.startswith("db:")}
     return GatewayController(
-        "gateway", partial(render_gateway, settings), listeners, GatewaySurroundings(place, base_env, events, clock)
+        "gateway",
+        partial(render_gateway, settings),
+        listeners,
+        GatewaySurroundings(place, base_env, events, clock),
+        # At the end nobody comes in any more, while services still reach each other to finish what is in flight.
+        closes_first=PUBLIC_FRONTEND,
+    )
+
+
+async def _end_gateways(paths: StatePaths, events: EventLog, lost: Collection[str]) -> None:
+    """End our own HAProxy processes, so that their addresses can be bound anew. Cuts what is in flight, once."""
+    for pid in processes.marked_processes(paths.mark):
+        ticks = processes.start_ticks_of(pid)
+        process = processes.adopt(processes.ProcessId(pid, ticks)) if ticks is not None else None
+        if process is not None and processes.name_of(pid) == "haproxy":
+            await processes.kill(process)
+        if process is not None:
+            process.close()
+    events.emit(
+        "gateways_ended",
+        "gateway",
+        reason="sockets_lost",
+        message=f"the sockets {', '.join(sorted(lost))} could not be taken over: they are bound anew",
     )
 
 
 async def _end_unknown_replicas(system: System) -> None:
-    """Replicas that a predecessor started and had no time to write down: nobody knows their port, so they end."""
-    known = {replica.pid for replica in system.runtime.view().replicas}
+    """Replicas that a predecessor started and had no time to write down: nobody knows their port, so they end.
+    What a replica that we know started in a session of its own (a browser, a worker) has its port, and stays."""
+    replicas = system.runtime.view().replicas
+    known = {replica.pid for replica in replicas}
+    ports = {str(replica.port) for replica in replicas}
     for pid in processes.marked_processes(system.paths.mark, with_variable=REPLICA_MARK):
         ticks = processes.start_ticks_of(pid)
         group = processes.group_of(pid)
-        if ticks is None or pid in known or group in known:
+        if ticks is None or pid in known or group in known or processes.variable_of(pid, "PORT") in ports:
             continue
         system.say("replica_unknown", str(pid), "not_registered", f"pid {pid} is no replica we know: it ends")
         process = processes.adopt(processes.ProcessId(pid, ticks))

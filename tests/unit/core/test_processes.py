@@ -274,5 +274,7 @@ def test_processes_are_found_by_the_mark_of_their_system(begin: Start, tmp_path:
 def test_processes_are_found_by_where_they_work_when_they_overwrote_their_environment(
     begin: Start, tmp_path: Path
 ) -> None:
-    ours = begin("sleep", "60", env={})
+    # With an environment: somebody's shell that went there to look at a log.
+    begin("sleep", "60")
+    ours = begin("env", "-i", "sleep", "60")
     wait_until(lambda: marked_processes(str(tmp_path)) == [ours.pid])
