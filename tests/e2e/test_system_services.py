@@ -12,26 +12,29 @@ import pytest
 
 from colonnade.core.files import LOG_FILE_BYTES_MAX
 
-from .harness import Runner, Trickle, kill
+from .harness import Runner, Trickle, is_alive, kill
 
 pytestmark = pytest.mark.slow
 
 FRONTEND = """
-import json, os, urllib.request
+import json, os, subprocess, urllib.request
+
+helper = subprocess.Popen(["sleep", "600"], start_new_session=True)
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/call":
         with urllib.request.urlopen(os.environ["BACKEND_URL"] + "/env", timeout=5) as answer:
             body = answer.read()
     elif environ["PATH_INFO"] == "/env":
-        body = json.dumps(dict(os.environ)).encode()
+        body = json.dumps({"helper": helper.pid, **os.environ}).encode()
     else:
         print("asked for", environ["PATH_INFO"])
         body = b"front"
     start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
 """
-"""It prints on each request: with its output in a pipe that nobody reads, it would answer 500."""
+"""It keeps a helper in a session of its own, and prints on each request: with its output in a pipe that nobody reads,
+it would answer 500."""
 
 BACKEND = """
 import json, os, signal
@@ -154,6 +157,17 @@ def test_an_application_that_prints_is_not_disturbed_by_a_dead_controller(blog: 
         blog.running()
     assert trickle.failures == []
     assert sum(path.stat().st_size for path in blog.paths.logs.glob("frontend-?.log")) > log_bytes
+
+
+def test_what_an_application_started_for_itself_outlives_the_controller(blog: Runner) -> None:
+    helpers = {environment(blog, "/env")["helper"] for _ in range(4)}
+    assert len(helpers) == 2
+    before = blog.running()["controller_pid"]
+    kill(before)
+    blog.wait_gone(before)
+    blog.running()
+    assert all(is_alive(int(pid)) for pid in helpers)
+    assert {environment(blog, "/env")["helper"] for _ in range(4)} == helpers
 
 
 def test_logs_are_shown_with_their_origin(blog: Runner) -> None:

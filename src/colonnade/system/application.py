@@ -6,9 +6,14 @@ Their failures are told with the application's own words (its traceback, its las
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import signal
 import sys
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from colonnade.core import processes
 from colonnade.core.errors import AppError
@@ -20,6 +25,9 @@ from colonnade.spec.model import ServiceKind
 PROBE_TIMEOUT_S = 60.0
 """For importing the application once; heavy ones load models."""
 
+OUTPUT_BYTES_MAX = 256 * 1024
+"""Of what an application prints at its import, the end: the answer, or the traceback."""
+
 
 async def probe_application(
     service: str,
@@ -30,35 +38,18 @@ async def probe_application(
     credentials: Credentials | None,
 ) -> Detected:
     """Import the application in a process like a replica's and see what it is. Raises AppError with its traceback."""
-    account: dict[str, object] = {}
-    if credentials is not None:
-        account = {"user": credentials.user_id, "group": credentials.group_id, "extra_groups": []}
-    process = await asyncio.create_subprocess_exec(
-        *probe_command(sys.executable, import_string, kind),
-        cwd=directory,
-        env=dict(env),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        **account,  # type: ignore[arg-type]
-    )
+    command = probe_command(sys.executable, import_string, kind)
     try:
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
-            out, err = await process.communicate()
+        exit_code, out, err = await _run_to_its_end(command, directory, env, credentials)
     except TimeoutError:
         raise AppError(
             f"importing {import_string} took longer than {PROBE_TIMEOUT_S:.0f} s",
             subject=f"services.{service}.app",
             hint="start slow work in the background, not at import",
         ) from None
-    finally:
-        if process.returncode is None:  # too slow, or nobody waits for it any more
-            process.kill()
-            await process.wait()
-    found = read_answer(out.decode(errors="replace")) if process.returncode == 0 else None
+    found = read_answer(out) if exit_code == 0 else None
     if found is None:
-        told = err.decode(errors="replace").strip()
+        told = err.strip()
         raise AppError(
             f"{import_string} cannot be imported",
             subject=f"services.{service}.app",
@@ -66,6 +57,41 @@ async def probe_application(
             detail=told,
         )
     return found
+
+
+async def _run_to_its_end(
+    argv: Sequence[str], directory: Path, env: Mapping[str, str], credentials: Credentials | None
+) -> tuple[int | None, str, str]:
+    """Exit code, stdout and stderr of a short command. Into files, not pipes: a process that the application starts at
+    its import and leaves running would hold a pipe open. Raises TimeoutError."""
+    account: dict[str, object] = {}
+    if credentials is not None:
+        account = {"user": credentials.user_id, "group": credentials.group_id, "extra_groups": []}
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            cwd=directory,
+            env=dict(env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            **account,  # type: ignore[arg-type]
+        )
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await process.wait()
+        finally:
+            # Too slow, or nobody waits for it any more, or it left others of its group behind.
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            await process.wait()
+        return process.returncode, _end_of(out), _end_of(err)
+
+
+def _end_of(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - OUTPUT_BYTES_MAX))
+    return file.read().decode(errors="replace")
 
 
 async def run_release(
