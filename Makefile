@@ -31,7 +31,7 @@ check:  ## format, lint, types and the fast tests: under a minute
 fmt:  ## format the code and fix what can be fixed by itself
 	@$(INSTALL) test && .venv/bin/ruff format . && .venv/bin/ruff check --fix .
 
-bench:  ## measure this machine: throughput, latency, failover
+bench:  ## measure on this machine: start, cost, kills under load, scaling, spread
 	@$(INSTALL) test && .venv/bin/python bench/run.py
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays

@@ -30,6 +30,8 @@ SLOTS_MIN = 16
 BACKLOG = 4096
 """As in the keeper's own listen(): HAProxy calls it again with its own figure."""
 
+PUBLIC_FRONTEND = "gateway.public"
+
 CONNECT_TIMEOUT_S = 0.25
 """On loopback a connection stands at once or the replica's accept queue is full: then another one is better."""
 
@@ -100,7 +102,7 @@ def _defaults(gateway: GatewaySpec) -> Iterator[str]:
 
 def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int) -> Iterator[str]:
     gateway = settings.gateway
-    yield "frontend gateway.public"
+    yield f"frontend {PUBLIC_FRONTEND}"
     yield f"    bind fd@{fd}"
     yield f"    maxconn {min(gateway.connections_max, settings.process.connections_max)}"
     yield from _every_frontend()

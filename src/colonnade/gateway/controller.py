@@ -69,8 +69,10 @@ class GatewayController:
         surroundings: Surroundings,
         *,
         look_every_s: float = LOOK_EVERY_S,
+        closes_first: str = "",
     ) -> None:
         self._look_every_s = look_every_s
+        self._closes_first = closes_first
         self._name = name
         self._render = render
         self._listeners = dict(listeners)
@@ -160,7 +162,9 @@ class GatewayController:
         async with self._lock:
             if self._running is None:
                 return
-            is_graceful = await stop_gracefully(self._running, self._api, self._clock, grace_period_s)
+            is_graceful = await stop_gracefully(
+                self._running, self._api, self._clock, grace_period_s, closes_first=self._closes_first
+            )
             await process_module.kill(self._running)
             self._running = None
             self._view = GatewayView()

@@ -76,7 +76,7 @@ class ReplicasSpec(Model):
     min: Whole = Field(default=2, ge=0, le=REPLICAS_MAX)
     max: Whole = Field(default=2, ge=1, le=REPLICAS_MAX)
     fixed: Flag = Field(default=True, exclude=True)
-    """True when a plain number was given: then `scale` may go up to `slots_max`."""
+    """True when a plain number was given: then `scale` may go up to twice as many, and to 16 at least."""
 
 
 def parse_replicas(value: object) -> object:

@@ -119,6 +119,6 @@ def _release_error(service: str, argv: Sequence[str], what: str, log_path: Path)
     return AppError(
         f"the release command {what}: {' '.join(argv)}",
         subject=f"services.{service}.release",
-        hint=f"nothing was started; its whole output is in {log_path}",
+        hint=f"no replica of it was started; the whole output is in {log_path}",
         detail="\n".join(tail_lines(log_path, 20)),
     )

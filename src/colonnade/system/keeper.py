@@ -10,7 +10,7 @@ with its own copies: `--inherit`, `--controller-pid` and `--link` are for that.
 
 Messages on the link (SOCK_SEQPACKET, JSON), controller → keeper: {"listen": {name, host, port}} answered by
 {"ok": true, "fd": N} with the descriptor or {"error": text, "errno": n}; {"list": true} answered by all names with
-their descriptors; {"close": name}; {"finished": true}.
+their descriptors, and the addresses that were lost; {"close": name}; {"finished": true}.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Keeper:
     def __init__(self, state_directory: str, listeners: dict[str, int]) -> None:
         self.state_directory = state_directory
         self.listeners = listeners
+        self.lost: dict[str, dict[str, Any]] = {}
+        """Listeners that an earlier keeper had and we could not get: where they were, until they are bound anew."""
         self.controller_pid = 0
         self.controller_pidfd = -1
         self.link: socket.socket | None = None
@@ -51,7 +53,7 @@ class Keeper:
 
     def record(self) -> None:
         """What a later keeper needs to find these sockets again; written whole, then renamed."""
-        entries = {}
+        entries = dict(self.lost)
         for name, descriptor in self.listeners.items():
             address = sockets.local_address(descriptor)
             if address is not None:
@@ -159,7 +161,8 @@ class Keeper:
             return self.listen(**message["listen"])
         if "list" in message:
             names = sorted(self.listeners)
-            return {"names": names, "fds": [self.listeners[n] for n in names]}, tuple(self.listeners[n] for n in names)
+            descriptors = tuple(self.listeners[name] for name in names)
+            return {"names": names, "fds": descriptors, "lost": self.lost}, descriptors
         if "close" in message:
             descriptor = self.listeners.pop(message["close"], None)
             if descriptor is not None:
@@ -177,18 +180,20 @@ class Keeper:
                 self.listeners[name] = sockets.open_listener(host, port)
             except OSError as error:
                 return {"error": os.strerror(error.errno or 0), "errno": error.errno or 0}, ()
+            self.lost.pop(name, None)
             self.record()
         return {"ok": True, "fd": self.listeners[name]}, (self.listeners[name],)
 
 
-def recover_listeners(state_directory: str) -> dict[str, int]:
-    """Copies of the sockets that a dead keeper left in HAProxy's hands, as far as the kernel gives them."""
+def recover_listeners(state_directory: str) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
+    """Copies of the sockets that a dead keeper left in HAProxy's hands, as far as the kernel gives them; and the
+    entries of those that it does not."""
     path = os.path.join(state_directory, "listeners.json")
     try:
         with open(path, encoding="utf-8") as file:
             entries = json.load(file)
     except (OSError, ValueError):
-        return {}
+        return {}, {}
     listeners: dict[str, int] = {}
     for process in ("gateway", "dbgate"):
         pid = _recorded_pid(os.path.join(state_directory, process, "process.json"))
@@ -202,7 +207,7 @@ def recover_listeners(state_directory: str) -> dict[str, int]:
             else:
                 os.close(entry["fd"])
     log(f"took over {len(listeners)} of {len(entries)} listening sockets")
-    return listeners
+    return listeners, {name: entry for name, entry in entries.items() if name not in listeners}
 
 
 def _recorded_pid(path: str) -> int | None:
@@ -286,7 +291,7 @@ def main() -> int:
     if not keeper.listeners:
         # Nobody had them to pass on: a first start; or keeper and controller died together; or the keeper died before
         # its new controller had asked for them.
-        keeper.listeners = recover_listeners(options.state)
+        keeper.listeners, keeper.lost = recover_listeners(options.state)
     if options.controller_pid is None:
         keeper.start_controller()
     else:

@@ -38,6 +38,7 @@ class KeeperLink:
         self._paths = paths
         self._events = events
         self._keeper = _handle(keeper_pid)
+        self._lost: dict[str, tuple[str, int]] = {}
         self.descriptors: dict[str, int] = {}
 
     @property
@@ -47,8 +48,13 @@ class KeeperLink:
     def fetch_all(self) -> None:
         """Copies of every listener that the keeper already has."""
         answer, received = self._ask({"list": True})
+        self._lost = {name: (entry["host"], entry["port"]) for name, entry in answer["lost"].items()}
         for name, number, copy in zip(answer["names"], answer["fds"], received, strict=True):
             self.descriptors[name] = sockets.keep_number(copy, number)
+
+    def lost_addresses(self) -> dict[str, tuple[str, int]]:
+        """Where listeners were that could not be taken over: those who know these addresses expect them back."""
+        return dict(self._lost)
 
     def listen(self, name: str, host: str, port: int) -> tuple[str, int]:
         """Make sure a listener `name` is open; returns where it listens. Port 0 is not for here.
@@ -155,9 +161,11 @@ def listen_error(text: str, number: int, name: str, host: str, port: int) -> Hos
 
 def listen_somewhere(keeper: KeeperLink, name: str, ports: PortAllocator) -> tuple[str, int]:
     """An internal listener on any free loopback port; the one it has already, if it is open."""
-    for _ in range(PORT_ATTEMPTS_MAX):
+    known = keeper.lost_addresses().get(name)
+    for attempt in range(PORT_ATTEMPTS_MAX):
+        host, port = known if known is not None and attempt == 0 else ("127.0.0.1", ports.take())
         try:
-            return keeper.listen(name, "127.0.0.1", ports.take())
+            return keeper.listen(name, host, port)
         except PortTaken:
             continue
     raise HostError(f"no port for {name} after {PORT_ATTEMPTS_MAX} attempts", hint="see who holds them: `ss -ltnp`")
