@@ -1,11 +1,10 @@
-"""What follows from a declaration without being written in it: order, groups, variables, quorum. Pure."""
+"""What follows from a declaration without being written in it: circles, groups, variables, quorum. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from colonnade.core.errors import Bug
 from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
 
 DATABASE = "database"
@@ -65,39 +64,23 @@ def synchronous_standbys(database: DatabaseSpec) -> int:
 
 def find_cycle(spec: Spec) -> list[str] | None:
     """Services that use each other in a circle, as a path that ends where it began; None when there is no circle."""
-    return _walk(spec)[1]
-
-
-def start_order(spec: Spec) -> list[str]:
-    """Services so that each comes after all that it uses; otherwise in the order of the file."""
-    order, cycle = _walk(spec)
-    if cycle is not None:
-        raise Bug(f"start order asked for a circle of services: {' → '.join(cycle)}")
-    return order
-
-
-def _walk(spec: Spec) -> tuple[list[str], list[str] | None]:
-    """Depth first along `uses`: the services in order, and the first circle met."""
-    order: list[str] = []
+    done: set[str] = set()
     path: list[str] = []
 
     def visit(name: str) -> list[str] | None:
         if name in path:
             return [*path[path.index(name) :], name]
-        if name in order or name not in spec.services:
+        if name in done or name not in spec.services:
             return None
         path.append(name)
         for used in used_services(spec.services[name]):
             if (cycle := visit(used)) is not None:
                 return cycle
         path.pop()
-        order.append(name)
+        done.add(name)
         return None
 
-    for name in spec.services:
-        if (cycle := visit(name)) is not None:
-            return order, cycle
-    return order, None
+    return next((cycle for name in spec.services if (cycle := visit(name)) is not None), None)
 
 
 def fit_name(text: str, *, default: str) -> str:
