@@ -52,7 +52,9 @@ def up(
     file: FileOption = None,
     state_dir: StateOption = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once it serves")] = False,
-    listen: Annotated[str, typer.Option(metavar="ADDRESS:PORT", help="Where the gateway listens, whatever the file says")] = "",
+    listen: Annotated[
+        str, typer.Option(metavar="ADDRESS:PORT", help="Where the gateway listens, whatever the file says")
+    ] = "",
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
     run_up(find_target(file, application, state_dir), detach=detach, listen=listen)
