@@ -184,7 +184,8 @@ def small_disk(work_dir: Path) -> Iterator[Callable[[int], Path]]:
         return place
 
     yield mount
-    subprocess.run(["umount", "-l", str(place)], capture_output=True, check=False)
+    while os.path.ismount(place):
+        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=True)
 
 
 def fill(directory: Path, *, leave_bytes: int) -> None:
@@ -200,8 +201,9 @@ def test_a_full_disk_ends_the_start_and_leaves_nothing(
     runner: Runner, small_disk: Callable[[int], Path], leave_bytes: int
 ) -> None:
     runner.declare()
-    runner.state_directory = small_disk(1024 * 1024) / "state"
-    fill(small_disk(1024 * 1024), leave_bytes=leave_bytes)
+    place = small_disk(1024 * 1024)
+    runner.state_directory = place / "state"
+    fill(place, leave_bytes=leave_bytes)
     ran = runner.run("up", "--detach")
     if ran.exit_code == 0:
         pytest.skip("there was room enough")
