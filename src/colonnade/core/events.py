@@ -59,7 +59,7 @@ class EventLog:
         self._seq = 0
         self._is_line_open = path is not None and _ends_within_a_line(path)
         if path is not None:
-            for event in read_events(path):
+            for event in read_events(path, count_max=EVENTS_IN_MEMORY_MAX):
                 self._recent.append(event)
                 self._seq = max(self._seq, event.seq)
 
@@ -114,11 +114,11 @@ def _ends_within_a_line(path: Path) -> bool:
         return False
 
 
-def read_events(path: Path) -> list[Event]:
-    """All events on disk, oldest first; lines cut by a crash are passed over."""
-    events: list[Event] = []
+def read_events(path: Path, *, count_max: int | None = None) -> list[Event]:
+    """The newest `count_max` events on disk (None: all), oldest first; lines cut by a crash are passed over."""
+    newest: deque[str] = deque(maxlen=count_max)
     for file in (path.with_suffix(".1.jsonl"), path):
         if file.exists():
             with file.open(encoding="utf-8", errors="replace") as lines:
-                events.extend(event for line in lines if (event := event_from_json(line)) is not None)
-    return events
+                newest.extend(lines)
+    return [event for line in newest if (event := event_from_json(line)) is not None]

@@ -51,7 +51,7 @@ class GatewayPaths:
             raise HostError(
                 f"is too long for a socket: more than {SOCKET_PATH_BYTES_MAX} bytes",
                 subject=str(self.socket),
-                hint="set XDG_RUNTIME_DIR to a shorter directory",
+                hint="sockets need a shorter path: run as a user whose number is shorter, or report this",
             )
 
     @property

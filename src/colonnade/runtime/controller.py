@@ -263,7 +263,7 @@ class RuntimeController:
             self._note_failed_start(replica, error, now)
             return
         if plan.spec.memory_bytes_max is not None:
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (plan.spec.memory_bytes_max, plan.spec.memory_bytes_max))
+            limit_memory(process.pid, plan.spec.memory_bytes_max)
         observed = ObservedReplica(replica, ReplicaState.STARTING, now, process.pid, port, now, history=history)
         self._replicas[replica] = _Replica(observed, process)
         self._save()
@@ -430,3 +430,11 @@ class RuntimeController:
 
     def crash_looping(self) -> list[ObservedReplica]:
         return [record.observed for record in self._replicas.values() if is_crash_loop(record.observed.history)]
+
+
+def limit_memory(pid: int, bytes_max: int) -> None:
+    """Bound the address space of a process and its children to come; a lower limit that it has already stays."""
+    with contextlib.suppress(ProcessLookupError):  # it died meanwhile, which its pidfd tells
+        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+        bound = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
+        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))

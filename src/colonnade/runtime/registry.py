@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colonnade.core.errors import HostError
-from colonnade.core.files import read_json, write_json_durably
+from colonnade.core.files import read_json, write_json_atomically
 from colonnade.core.processes import ProcessId
 from colonnade.runtime.state import ReplicaId
 
@@ -26,7 +26,7 @@ class RegisteredReplica:
 
 def write_registry(path: Path, replicas: Iterable[RegisteredReplica], desired: Mapping[str, int], cursor: int) -> None:
     """`desired` counts survive too, so that a scaled service stays scaled; `cursor` is the port allocator's."""
-    write_json_durably(
+    write_json_atomically(
         path,
         {
             "replicas": [

@@ -128,9 +128,18 @@ def _json(value: dict[str, Any]) -> Response:
 class _Server(uvicorn.Server):
     """Uvicorn inside a process that has its own ideas about signals."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.ended = asyncio.Event()
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        """Uvicorn's own wakes ten times a second to look at a flag, which is an eighth of all that we cost at rest."""
+        self.server_state.default_headers = list(self.config.encoded_headers)
+        await self.ended.wait()
 
 
 def open_socket(path: Path) -> socket.socket:
@@ -157,4 +166,5 @@ async def serve(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
         yield
     finally:
         server.should_exit = True
+        server.ended.set()
         await task

@@ -30,7 +30,7 @@ from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
 from colonnade.system.keeper_link import KeeperLink
-from colonnade.system.paths import StatePaths, remove_sockets
+from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
 from colonnade.system.startup import bring_up
 from colonnade.system.status import describe
@@ -38,6 +38,9 @@ from colonnade.system.teardown import take_down
 from colonnade.system.upkeep import begin_loops
 
 EXIT_CRASHED = 70
+
+ADOPTION_BEFORE_DOWN_S = 10.0
+"""How long a `down` that meets a new controller waits for it to find what runs; it takes well under a second."""
 
 ADOPTION_RETRY_S = 2.0
 """How long a controller that cannot adopt what runs stays all the same: `status` tells why, and `down` works."""
@@ -73,6 +76,8 @@ class SystemController:
         self.system.scale(service, replicas)
 
     def request_down(self) -> None:
+        with contextlib.suppress(ColonnadeError):  # a keeper that is being replaced; then this life must suffice
+            self.keeper.remember_down()
         self._down_asked.set()
 
     # The process's life
@@ -88,6 +93,8 @@ class SystemController:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.request_down)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})  # the keeper held it back until now
+        # As root the parts' user must get through to the database's sockets below.
+        make_socket_directory(self.paths, 0o711 if os.geteuid() == 0 else 0o700)
         async with serve(build_api(self), open_socket(self.paths.control_socket)):
             self.keeper.watch()
             await self._until_down()
@@ -105,6 +112,9 @@ class SystemController:
         try:
             await first_done(down, start)
             if not start.done():
+                if self.phase is Phase.ADOPTING:
+                    # What runs is stopped in good order only by one who knows it.
+                    await asyncio.wait({start}, timeout=ADOPTION_BEFORE_DOWN_S)
                 start.cancel()
                 await asyncio.gather(start, return_exceptions=True)
                 return

@@ -132,8 +132,15 @@ class Keeper:
             0.0 if lived_s >= STABLE_AFTER_S else min(RESTART_DELAY_MAX_S, max(0.05, self.restart_delay_s * 2))
         )
         log(f"controller {self.controller_pid} ended after {lived_s:.1f} s; next in {self.restart_delay_s:.2f} s")
-        time.sleep(self.restart_delay_s)
-        self.start_controller()
+        while True:
+            time.sleep(self.restart_delay_s)
+            try:
+                self.start_controller()
+            except OSError as error:  # no memory or no process to be had just now
+                self.restart_delay_s = min(RESTART_DELAY_MAX_S, max(0.05, self.restart_delay_s * 2))
+                log(f"the controller cannot be started ({error}); next try in {self.restart_delay_s:.2f} s")
+            else:
+                return
 
     def on_message(self) -> None:
         link = self.link
@@ -157,6 +164,10 @@ class Keeper:
             self.link = None
 
     def handle(self, message: dict[str, Any]) -> tuple[dict[str, Any], tuple[int, ...]]:
+        if "down" in message:
+            # Should this controller die on the way, its successor goes on with it.
+            self.is_down_asked = True
+            return {"ok": True}, ()
         if "listen" in message:
             return self.listen(**message["listen"])
         if "list" in message:
@@ -220,8 +231,8 @@ def _recorded_pid(path: str) -> int | None:
 
 def log(message: str) -> None:
     """One line in the keeper's log (its stdout)."""
-    sys.stdout.write(f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper[{os.getpid()}] {message}\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # a full disk must not end the one process that starts all others again
+        os.write(1, f"{time.strftime('%Y-%m-%dT%H:%M:%S')} keeper[{os.getpid()}] {message}\n".encode())
 
 
 def hold_lock(state_directory: str) -> int | None:
@@ -233,8 +244,6 @@ def hold_lock(state_directory: str) -> int | None:
         except BlockingIOError:
             time.sleep(0.05)  # a predecessor that was just killed may still be on its way out
             continue
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
         return descriptor
     return None
 

@@ -22,8 +22,9 @@ from colonnade.system.paths import StatePaths
 ANSWER_TIMEOUT_S = 5.0
 """The keeper answers within a millisecond; one that does not is stopped or swapped out."""
 
-KEEPER_RESTART_DELAY_S = 0.2
-"""Before a keeper that we started ourselves is replaced again. Nothing waits for it meanwhile."""
+KEEPER_RESTART_DELAY_S = 0.1
+KEEPER_RESTART_DELAY_S_MAX = 5.0
+"""Before a keeper that we started ourselves is replaced again, doubling. Nothing waits for it meanwhile."""
 
 PORT_ATTEMPTS_MAX = 20
 """For an internal listener: somebody may take a port between our look and the keeper's bind."""
@@ -38,6 +39,7 @@ class KeeperLink:
         self._paths = paths
         self._events = events
         self._keeper = _handle(keeper_pid)
+        self._restart_delay_s = KEEPER_RESTART_DELAY_S
         self._lost: dict[str, tuple[str, int]] = {}
         self.descriptors: dict[str, int] = {}
 
@@ -77,6 +79,10 @@ class KeeperLink:
             os.close(descriptor)
             self._ask({"close": name})
 
+    def remember_down(self) -> None:
+        """From now on a controller that dies is followed by one that goes on taking the system down."""
+        self._ask({"down": True})
+
     def finish(self) -> None:
         """Tell the keeper that the system is down on purpose: it ends when we do."""
         self._ask({"finished": True})
@@ -95,16 +101,26 @@ class KeeperLink:
         for name, descriptor in self.descriptors.items():
             argv += ["--inherit", f"{name}={descriptor}"]
         argv += ["--controller-pid", str(os.getpid()), "--link", str(theirs.fileno())]
-        self._keeper = processes.start(
-            Command(
-                argv=argv,
-                cwd=Path("/"),
-                env=keeper_environment(os.environ, self._paths),
-                log_path=self._paths.logs / "keeper.log",
-                pass_fds=(theirs.fileno(), *self.descriptors.values()),
+        try:
+            keeper = processes.start(
+                Command(
+                    argv=argv,
+                    cwd=Path("/"),
+                    env=keeper_environment(os.environ, self._paths),
+                    log_path=self._paths.logs / "keeper.log",
+                    pass_fds=(theirs.fileno(), *self.descriptors.values()),
+                )
             )
-        )
-        theirs.close()
+        except HostError as error:
+            self._events.emit("keeper_missing", "keeper", reason="host_refused", message=f"{error}; trying again")
+            ours.close()
+            self._replace_keeper_later()
+            return
+        finally:
+            theirs.close()
+        if self._keeper is not None:
+            self._keeper.close()
+        self._keeper = keeper
         self._link.close()
         self._link = ours
         self._link.settimeout(ANSWER_TIMEOUT_S)
@@ -118,7 +134,8 @@ class KeeperLink:
 
     def _replace_keeper_later(self) -> None:
         # A keeper that ends at once (a full disk, say) must not be started in a tight loop.
-        asyncio.get_running_loop().call_later(KEEPER_RESTART_DELAY_S, self._replace_keeper)
+        self._restart_delay_s = min(KEEPER_RESTART_DELAY_S_MAX, self._restart_delay_s * 2)
+        asyncio.get_running_loop().call_later(self._restart_delay_s, self._replace_keeper)
 
     def _ask(self, message: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
         try:

@@ -138,7 +138,7 @@ def launch(target: Target, declared: Declared) -> Launch:
             state_paths.prepare(paths, credentials)
             about = Accepted(target.directory, str(target.file or ""), app=target.app, listen=declared.listen)
             write_accepted(paths, about, declared.text)
-        last_seq = max((event.seq for event in read_events(paths.events)), default=0)
+        last_seq = max((event.seq for event in read_events(paths.events, count_max=1)), default=0)
         keeper = _start_keeper(paths, needed_access(loaded, paths), credentials)
     return Launch(keeper, last_seq, loaded, is_takeover)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -72,11 +73,7 @@ class StatePaths:
 
 
 def runtime_root() -> Path:
-    """`$XDG_RUNTIME_DIR/colonnade`, or `/tmp/colonnade-UID`. Root always uses the latter: the parts that dropped
-    their privileges must get through to their own sockets."""
-    base = os.environ.get("XDG_RUNTIME_DIR")
-    if base and os.geteuid() != 0 and Path(base).is_dir():
-        return Path(base) / "colonnade"
+    """`/tmp/colonnade-UID`. Not $XDG_RUNTIME_DIR: that goes away when its user logs out, and a system stays up."""
     return Path("/tmp") / f"colonnade-{os.geteuid()}"  # noqa: S108 — owner and mode are checked before use
 
 
@@ -88,8 +85,17 @@ def prepare(paths: StatePaths, credentials: Credentials | None) -> None:
     _check_version(paths)
     for directory in (paths.logs, paths.events.parent):
         make_directory(directory, mode=0o700)
-    _make_private(runtime_root(), mode)
-    _make_private(paths.sockets, mode)
+    make_socket_directory(paths, mode)
+
+
+def make_socket_directory(paths: StatePaths, mode: int) -> None:
+    """Make the directory of sockets, and keep cleaners of /tmp away from it while this process lives: they leave
+    alone what is locked."""
+    for place in (runtime_root(), paths.sockets):
+        _make_private(place, mode)
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 def remove_sockets(paths: StatePaths) -> None:
@@ -145,6 +151,6 @@ def _make_private(path: Path, mode: int) -> None:
         raise HostError(
             "is not a directory of yours: somebody else made it",
             subject=str(path),
-            hint=f"have it removed, or set XDG_RUNTIME_DIR: `ls -ld {path}`",
+            hint=f"have it removed by its owner or by root: `ls -ld {path}`",
         )
     path.chmod(mode)

@@ -98,9 +98,11 @@ async def _probe(system: System, name: str, known: Detected | None) -> Detected 
 async def _prepare(system: System, name: str, database_ready: asyncio.Event, *, is_adopting: bool) -> None:
     """The database, if the service uses it, and its release command."""
     service = system.services[name]
+    if is_adopting:
+        return  # replicas that run are looked after at once, whatever the database is doing
     if DATABASE in service.uses:
         await database_ready.wait()
-    if service.release and not is_adopting:
+    if service.release:
         await _release(system, _plan(system, name, None))
 
 
@@ -116,7 +118,8 @@ async def _release(system: System, plan: ServicePlan) -> None:
         plan.name,
         argv,
         plan.directory,
-        plan.env,
+        # By this mark a next controller finds and ends what this one left half done: it runs the release anew.
+        {**plan.env, REPLICA_MARK: f"{plan.name}/release"},
         plan.credentials,
         _release_log(system, plan.name),
         plan.spec.release_timeout_s,
