@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from colonnade.core.access import may_pass
 from colonnade.core.ports import is_free
 from colonnade.core.processes import SYSTEM_MARK, start_ticks_of
 from colonnade.system.reach import open_the_way, plan_openings
@@ -32,11 +33,18 @@ def pytest_configure() -> None:
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
         root = Path(__file__).parent.parent
-        parts = [root / name for name in ("src", "apps", "examples", "tests")]
-        needed = [sys.prefix, sys.base_prefix, *(str(part) for part in parts if part.exists())]
-        openings = plan_openings(needed, nobody.pw_uid, nobody.pw_gid)
+        parts = (
+            [root] if may_pass(str(root), nobody.pw_uid, nobody.pw_gid) else [p for p in root.iterdir() if p.is_dir()]
+        )
+        needed = [sys.prefix, sys.base_prefix, *map(str, parts)]
+        openings = plan_openings([part for part in needed if not part.endswith(".git")], nobody.pw_uid, nobody.pw_gid)
         if openings:
+            # Where the clone itself is closed only its directories come along; its own few files are put beside them.
+            files = {path: path.read_bytes() for path in root.iterdir() if path.is_file()}
             open_the_way(openings)
+            for path, content in files.items():
+                if not path.exists():
+                    path.write_bytes(content)
 
 
 TEST_PORT_FIRST, TEST_PORT_LAST = 10_000, 14_999

@@ -214,6 +214,9 @@ class PostgresDriver:
         # Before anyone else can be promoted: the timeline number it may have taken is taken.
         keep_histories(handle.pg_wal, self._paths.history)
         remove_shared_memory(handle.shared_memory)
+        # Until somebody reaps it, the dead postmaster's pid still answers a signal, and PostgreSQL (also the one that
+        # pg_rewind runs) would take that for another server in this directory.
+        (handle.directory / "postmaster.pid").unlink(missing_ok=True)
         handle.memory.is_proved_dead = True
 
     async def quiesce(self, node: NodeName) -> None:
