@@ -32,14 +32,14 @@ def pytest_configure() -> None:
     """As root in a clone that is closed to others: open the way for the user that servers run as, as `up` does."""
     if os.geteuid() == 0:
         nobody = pwd.getpwnam("nobody")
+        user = (nobody.pw_uid, nobody.pw_gid)
         root = Path(__file__).parent.parent
-        parts = (
-            [root] if may_pass(str(root), nobody.pw_uid, nobody.pw_gid) else [p for p in root.iterdir() if p.is_dir()]
-        )
-        needed = [sys.prefix, sys.base_prefix, *map(str, parts)]
-        openings = plan_openings([part for part in needed if not part.endswith(".git")], nobody.pw_uid, nobody.pw_gid)
+        # A clone that is itself closed comes along directory by directory.
+        places = [root] if may_pass(str(root), *user) else [path for path in root.iterdir() if path.is_dir()]
+        needed = [str(place) for place in places if may_pass(str(place), *user)]
+        openings = plan_openings([sys.prefix, sys.base_prefix, *needed], *user)
         if openings:
-            # Where the clone itself is closed only its directories come along; its own few files are put beside them.
+            # Its own few files are put beside them.
             files = {path: path.read_bytes() for path in root.iterdir() if path.is_file()}
             open_the_way(openings)
             for path, content in files.items():
