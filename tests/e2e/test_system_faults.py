@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable
@@ -145,6 +146,23 @@ def test_without_keeper_and_controller_the_application_serves_and_up_takes_over(
     assert trickle.failures == []
     assert hello.replicas("hello") == pids
     assert after["gateway"]["pid"] == before["gateway"]["pid"]
+
+
+def test_a_takeover_without_the_sockets_binds_the_same_addresses_anew(hello: Runner) -> None:
+    before = hello.running()
+    pids = hello.replicas("hello")
+    kill(before["keeper_pid"], before["controller_pid"])
+    hello.wait_gone(before["keeper_pid"], before["controller_pid"])
+    # As where the kernel refuses (ptrace_scope): under these numbers HAProxy holds nothing.
+    listeners = hello.paths.root / "listeners.json"
+    entries = json.loads(listeners.read_text())
+    listeners.write_text(json.dumps({name: entry | {"fd": entry["fd"] + 700} for name, entry in entries.items()}))
+    assert "takes over" in hello.up().out
+    assert hello.running()["gateway"]["pid"] != before["gateway"]["pid"]
+    assert hello.replicas("hello") == pids
+    assert hello.get().status == 200
+    now = json.loads(listeners.read_text())
+    assert {name: entry["port"] for name, entry in now.items()} == {n: entry["port"] for n, entry in entries.items()}
 
 
 def test_a_second_up_says_that_it_runs_and_where(hello: Runner) -> None:

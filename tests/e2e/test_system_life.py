@@ -12,6 +12,8 @@ from contextlib import contextmanager
 
 import pytest
 
+from colonnade.system.client import ControlClient
+
 from .harness import TINY_APP, Runner, is_alive, kill
 
 pytestmark = pytest.mark.slow
@@ -112,6 +114,16 @@ def test_sigterm_to_the_keeper_is_heard_while_the_controller_starts(runner: Runn
     kill(status["keeper_pid"], number=signal.SIGTERM)
     runner.wait_gone(status["keeper_pid"])
     runner.assert_nothing_left()
+
+
+def test_a_down_outlives_the_controller_that_was_asked(runner: Runner) -> None:
+    runner.declare()
+    runner.up()
+    status = runner.running()
+    with ControlClient(runner.paths) as client:
+        client.down()
+    kill(status["controller_pid"])
+    runner.wait_until(lambda: not runner.processes(), "everything is gone")
 
 
 def test_down_twice_is_no_error(runner: Runner) -> None:
