@@ -43,13 +43,16 @@ def open_the_way(openings: dict[str, list[str]]) -> None:
     _check(libc.unshare(CLONE_NEWNS), "unshare")
     # What others mount later still shows here; what we mount shows to nobody.
     _mount(libc, "none", "/", None, MS_REC | MS_SLAVE)
+    # The directories in between are ours to make, and everybody's to pass, whatever our own mask is.
+    old_umask = os.umask(0o022)
     for closed, needed in openings.items():
         handles = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in needed]
         _mount(libc, "tmpfs", closed, "tmpfs", 0, "mode=755,size=1m")
         for path, handle in handles:
-            os.makedirs(path, mode=0o755, exist_ok=True)
+            os.makedirs(path, exist_ok=True)
             _mount(libc, f"/proc/self/fd/{handle}", path, None, MS_BIND | MS_REC)
             os.close(handle)
+    os.umask(old_umask)
 
 
 def _mount(libc: ctypes.CDLL, source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
