@@ -93,8 +93,11 @@ def make_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = Non
     """Make `path` (its parents too) with exactly `mode` and `owner`; fine when it is there already."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if owner is not None and (path.stat().st_uid, path.stat().st_gid) != owner:
-            os.chown(path, *owner)
+        # What is given to another user is no link, which may be theirs and lead anywhere.
+        if owner is not None and path.is_symlink():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
+        if owner is not None and (path.lstat().st_uid, path.lstat().st_gid) != owner:
+            os.chown(path, *owner, follow_symlinks=False)
         if path.stat().st_mode & 0o7777 != mode:
             path.chmod(mode)
     except OSError as error:

@@ -148,17 +148,25 @@ def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
 
 def _copy_tree(source: str, target: str, owner: tuple[int, int]) -> None:
     os.mkdir(target, 0o700)
-    os.chown(target, *owner)
     with os.scandir(source) as entries:
         for entry in entries:
             copy = f"{target}/{entry.name}"
             if entry.is_dir(follow_symlinks=False):
                 _copy_tree(entry.path, copy, owner)
                 continue
-            with open(entry.path, "rb", buffering=0) as old, open(copy, "xb", buffering=0, opener=_private) as new:
+            with (
+                open(entry.path, "rb", buffering=0, opener=_unlinked) as old,
+                open(copy, "xb", buffering=0, opener=_private) as new,
+            ):
                 while os.sendfile(new.fileno(), old.fileno(), None, COPY_BYTES):
                     pass
                 os.fchown(new.fileno(), *owner)
+    # Last: until then nobody else can enter, and so nobody changes what is written to.
+    os.chown(target, *owner, follow_symlinks=False)
+
+
+def _unlinked(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
 
 
 def _private(path: str, flags: int) -> int:

@@ -11,12 +11,14 @@ import asyncio
 import contextlib
 import os
 import signal
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from colonnade.core.errors import HostError
 from colonnade.core.files import sync_directory
 from colonnade.core.processes import KILL_WAIT_S, start_ticks_of
+from colonnade.database.foreign import create_foreign
 
 SCAN_S = 0.002
 """Between two looks for survivors: the kernel needs about a millisecond to end a process."""
@@ -71,10 +73,21 @@ async def end_processes(directories: Iterable[Path]) -> int:
 
 def mark_as_standby(data_directory: Path) -> None:
     """Durably mark the directory, so that a server started there by hand is no primary."""
+    if not data_directory.exists():
+        return
     signal_file = data_directory / STANDBY_SIGNAL
-    if data_directory.exists() and not signal_file.exists():
-        signal_file.touch(mode=0o600)
-        sync_directory(data_directory)
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISREG(signal_file.lstat().st_mode):
+            return
+        signal_file.unlink()  # a link that somebody put there: to the server it may mean that there is no mark
+    descriptor = create_foreign(signal_file)
+    try:
+        about = data_directory.stat()
+        if about.st_uid != os.getuid():
+            os.fchown(descriptor, about.st_uid, about.st_gid)
+    finally:
+        os.close(descriptor)
+    sync_directory(data_directory)
 
 
 def _send(pid: int, number: signal.Signals) -> None:

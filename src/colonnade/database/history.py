@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 from colonnade.core.files import write_durably
+from colonnade.database.foreign import read_foreign
 from colonnade.database.state import Fork, parse_lsn
 
 _SEGMENT = re.compile(r"[0-9A-F]{24}")
@@ -32,13 +33,15 @@ def parse_history(text: str) -> tuple[Fork, ...]:
     return tuple(forks)
 
 
-def read_forks(timeline: int, *places: Path) -> tuple[Fork, ...] | None:
+def read_forks(timeline: int, pg_wal: Path, kept: Path) -> tuple[Fork, ...] | None:
     """The forks that lead to `timeline`, from the first place that knows it; None when nobody does."""
     if timeline == 1:
         return ()
-    for place in places:
-        with contextlib.suppress(OSError, ValueError):
-            return parse_history((place / history_name(timeline)).read_text())
+    name = history_name(timeline)
+    with contextlib.suppress(OSError, ValueError):
+        return parse_history(_read(pg_wal, name).decode())
+    with contextlib.suppress(OSError, ValueError):
+        return parse_history((kept / name).read_text())
     return None
 
 
@@ -53,13 +56,21 @@ def keep_histories(pg_wal: Path, kept: Path) -> list[str]:
     """Copy histories that are not kept yet; returns the names of those that are kept with other contents.
 
     Such a node was promoted without knowing of another one: its number is taken, and it cannot be rewound."""
-    foreign = []
+    foreign: list[str] = []
     names = [file.name for file in pg_wal.iterdir() if _HISTORY.fullmatch(file.name)] if pg_wal.is_dir() else []
     for name in sorted(names):
-        content = (pg_wal / name).read_bytes()
+        try:
+            content = _read(pg_wal, name)
+        except OSError:
+            continue  # a link, a pipe, or another user's file: no server wrote it
         target = kept / name
         if not target.exists():
             write_durably(target, content, mode=0o644)
         elif parse_history(target.read_text()) != parse_history(content.decode(errors="replace")):
             foreign.append(name)
     return foreign
+
+
+def _read(pg_wal: Path, name: str) -> bytes:
+    """A history that belongs to the data directory's user."""
+    return read_foreign(pg_wal / name, pg_wal.parent.stat().st_uid)

@@ -17,7 +17,7 @@ from colonnade.core.access import closed_directory
 from colonnade.core.clock import Clock
 from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
-from colonnade.core.files import make_directory, read_json, write_json_durably
+from colonnade.core.files import disk_error, make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
 from colonnade.database import clone as cloning
@@ -32,6 +32,7 @@ from colonnade.database.config import (
 )
 from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import STANDBY_SIGNAL, end_processes, mark_as_standby
+from colonnade.database.foreign import read_foreign, write_foreign
 from colonnade.database.history import keep_histories
 from colonnade.database.monitor import Monitor
 from colonnade.database.node import Node
@@ -90,7 +91,8 @@ class PostgresDriver:
         # The servers' user passes through to its nodes and reads histories; it need not list what else is here.
         passage = 0o711 if credentials else 0o700
         make_directory(paths.root, mode=passage)
-        make_directory(paths.root / "nodes", mode=passage, owner=owner)
+        # Ours, so that nobody who runs as the servers' user can put another directory in a node's place.
+        make_directory(paths.root / "nodes", mode=passage, owner=(os.getuid(), os.getgid()) if credentials else None)
         make_directory(paths.history, mode=0o755)
         make_directory(paths.logs, mode=0o755)
         make_directory(paths.sockets, mode=0o700, owner=owner)
@@ -121,19 +123,22 @@ class PostgresDriver:
     def _check_directory(self, node: Node) -> None:
         if not node.exists:
             return
-        found = (node.directory / "PG_VERSION").read_text().strip()
+        user_id = self._host.credentials.user_id if self._host.credentials else os.getuid()
+        if node.directory.lstat().st_uid != user_id:
+            raise HostError(
+                f"belongs to user {node.directory.lstat().st_uid}, and the database runs as user {user_id}",
+                subject=str(node.directory),
+                hint=f"start as the same user as before, or `chown -R {user_id} {node.directory}`",
+            )
+        try:
+            found = read_foreign(node.directory / "PG_VERSION", user_id).decode(errors="replace").strip()
+        except OSError as error:
+            raise disk_error(error, node.directory / "PG_VERSION") from error
         if found != str(self._known_binaries.major):
             raise HostError(
                 f"holds data of PostgreSQL {found}, and PostgreSQL {self._known_binaries.version} is to be started",
                 subject=str(node.directory),
                 hint=f"put PostgreSQL {found} on PATH and dump with it, then start in an empty --state-dir and load",
-            )
-        user_id = self._host.credentials.user_id if self._host.credentials else os.getuid()
-        if node.directory.stat().st_uid != user_id:
-            raise HostError(
-                f"belongs to user {node.directory.stat().st_uid}, and the database runs as user {user_id}",
-                subject=str(node.directory),
-                hint=f"start as the same user as before, or `chown -R {user_id} {node.directory}`",
             )
 
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
@@ -365,14 +370,15 @@ class PostgresDriver:
 
     def _write(self, node: Node, name: str, text: str) -> None:
         path = node.directory / name
-        if not path.exists() or path.read_text() != text:
+        credentials = self._host.credentials
+        owner = (credentials.user_id, credentials.group_id) if credentials else None
+        try:
+            found = read_foreign(path, owner[0] if owner else os.getuid())
+        except OSError:
+            found = None
+        if found != text.encode():
             # Atomically but not durably: it is written anew at every start, and a failover must not wait for a disk.
-            temporary = path.with_name(f".{name}.new")
-            temporary.write_text(text)
-            if (credentials := self._host.credentials) is not None:
-                os.chown(temporary, credentials.user_id, credentials.group_id)
-            temporary.chmod(0o600)
-            temporary.replace(path)
+            write_foreign(path, text, owner)
 
     # What `open` found.
 
