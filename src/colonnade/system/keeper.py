@@ -33,8 +33,8 @@ from colonnade.system import reach, sockets
 
 PR_SET_CHILD_SUBREAPER = 36
 RESTART_DELAY_MAX_S = 5.0
-STABLE_AFTER_S = 10.0
-"""A controller that lived this long is started again at once."""
+STABLE_AFTER_S = 5.0
+"""A controller that lived this long is started again at once. One that cannot even adopt lives for three."""
 
 
 class Keeper:
