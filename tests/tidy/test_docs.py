@@ -98,7 +98,7 @@ def test_nothing_names_a_path_of_one_machine_or_a_registry() -> None:
     assert not found, "\n".join(found)
 
 
-@pytest.mark.parametrize("text", ["cd /work/main", "see `/root`.", "in /home/anna/x", "(/root)"])
+@pytest.mark.parametrize("text", ["cd /home/anna/shop", "see `/root`.", "in /home/anna/x", "(/root)"])
 def test_paths_of_one_machine_are_seen(text: str) -> None:
     assert MACHINE_PATH.search(text)
 
