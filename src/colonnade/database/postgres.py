@@ -222,7 +222,12 @@ class PostgresDriver:
         # Until somebody reaps it, the dead postmaster's pid still answers a signal, and PostgreSQL (also the one that
         # pg_rewind runs) would take that for another server in this directory.
         (handle.directory / "postmaster.pid").unlink(missing_ok=True)
+        self._remove_socket(handle)  # its lock names the same pid
         handle.memory.is_proved_dead = True
+
+    def _remove_socket(self, handle: Node) -> None:
+        for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
+            (self._paths.sockets / leftover).unlink(missing_ok=True)
 
     async def quiesce(self, node: NodeName) -> None:
         self._reload_follow(self._nodes[node], None)
@@ -336,8 +341,7 @@ class PostgresDriver:
         await end_processes((handle.directory, handle.unfinished))
         remove_shared_memory(handle.shared_memory)
         await handle.detach()
-        for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
-            (self._paths.sockets / leftover).unlink(missing_ok=True)
+        self._remove_socket(handle)
 
     async def close(self) -> None:
         for node in self._nodes.values():
