@@ -8,22 +8,20 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from colonnade.client import Database
 from flask import Flask
 from flask.testing import FlaskClient
 
-from backend.database import Database
 from backend.release import release
-from backend.settings import Settings
-from backend.writing import write
 from testing.cut import Relay, relay_to
 from testing.postgres import Postgres, primary
 from testing.serve import backend_app
 
 
 def migrate(node: Postgres) -> None:
-    database = Database(Settings.from_environ({"DATABASE_URL": node.url}))
+    database = Database.from_environ({"DATABASE_URL": node.url})
     try:
-        write(database.primary, release, keyed=True)
+        database.write(release)
     finally:
         database.close()
 

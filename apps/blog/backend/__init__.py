@@ -3,22 +3,26 @@
 `create_app` puts the parts together and is the only place that knows all of them. What belongs here: the posts,
 their rules and their survival of a dying database. What does not: anything a browser sees; that is `frontend`.
 
-Read next: `posts.py` for the API, `writing.py` for what happens when the primary dies in the middle of a write.
+Read next: `posts.py` for the API. How reads and writes outlive a dying database is in `colonnade.client`, which any
+application may use.
 """
 
 import logging
 import sys
 from collections.abc import Mapping
 
+from colonnade.client import Database, Policy, Settings, TokenSigner
+from colonnade.client.flask import Visits
 from flask import Flask, Response
 
 from backend import health, posts, problems
-from backend.database import Database
-from backend.recent_write import RecentWrite
-from backend.settings import Settings
+from backend.recent_write import COOKIE
 
 MAX_REQUEST_BYTES = 128 * 1024
 """The longest post (16,000 characters) escaped by the most wasteful JSON encoder still fits."""
+
+POLICY = Policy(stale_after_s=2.5)
+"""For somebody who has just written: how long to insist on what they wrote before an older page beats no page at all."""
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:
@@ -31,10 +35,12 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
 
     app = Flask(__name__, static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = MAX_REQUEST_BYTES
-    database = Database(settings)
+    database = Database(settings, POLICY)
     app.extensions["database"] = database
     app.register_blueprint(health.blueprint)
-    app.register_blueprint(posts.make_blueprint(database, RecentWrite(settings.signing_key)))
+    app.register_blueprint(
+        posts.make_blueprint(Visits(app, database, TokenSigner(settings.signing_key), cookie=COOKIE))
+    )
     problems.install(app)
 
     @app.after_request

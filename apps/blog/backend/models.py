@@ -3,7 +3,8 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Identity, Index, LargeBinary, SmallInteger, String, Text, func
+from colonnade.client import idempotency_table
+from sqlalchemy import BigInteger, DateTime, Identity, String, Text, func
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -35,18 +36,5 @@ class Post(Base):
         }
 
 
-class IdempotencyKey(Base):
-    """One keyed request and the answer it got. Exists if and only if the write it stands for was committed."""
-
-    __tablename__ = "idempotency_keys"
-    __table_args__ = (Index("idempotency_keys_expires_at", "expires_at"),)
-
-    key: Mapped[str] = mapped_column(String(255), primary_key=True)
-    request_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    status: Mapped[int] = mapped_column(SmallInteger)
-    body: Mapped[str] = mapped_column(Text)
-    """The JSON that was sent, byte for byte."""
-
-    created_at: Mapped[datetime] = mapped_column(DateTime(timezone=True), server_default=func.now())
-    replayed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
-    expires_at: Mapped[datetime] = mapped_column(DateTime(timezone=True))
+idempotency_keys = idempotency_table(Base.metadata)
+"""The answers already given to keyed requests."""

@@ -1,53 +1,51 @@
 """The API of posts: list, read, create, replace. Turns HTTP into drafts and queries, and their results into HTTP.
 
-How a read or a write outlives a database node is not here; see `reading.py` and `writing.py`.
+How a read or a write outlives a database node is not here; see `colonnade.client`.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Blueprint, Response, g, request, url_for
+from colonnade.client import Answer, IdempotencyKeys
+from colonnade.client.flask import Visits
+from colonnade.client.idempotency import hash_request, is_valid_key
+from flask import Blueprint, Response, request, url_for
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import NotFound, UnsupportedMediaType
 
-from backend.database import Database
-from backend.idempotency import Answer, claim, hash_request, is_valid_key, record
-from backend.models import Post
-from backend.reading import Node, Prefer, read
-from backend.recent_write import RecentWrite
+from backend.models import Post, idempotency_keys
 from backend.validation import Draft, Invalid, Page
-from backend.writing import write
 
 ID_MAX = 2**63 - 1
 """What PostgreSQL's bigint holds."""
 
 NO_SUCH_POST = "There is no such post."
 
+KEYS = IdempotencyKeys(idempotency_keys)
 
-def make_blueprint(database: Database, recent_write: RecentWrite) -> Blueprint:
+
+def make_blueprint(visits: Visits) -> Blueprint:
     """The routes under `/api/posts`."""
     blueprint = Blueprint("posts", __name__, url_prefix="/api/posts")
-    api = PostsApi(database, recent_write)
+    api = PostsApi(visits)
     blueprint.get("")(api.list)
     blueprint.post("")(api.create)
     blueprint.get("/<int:post_id>")(api.show)
     blueprint.put("/<int:post_id>")(api.replace)
-    blueprint.after_request(api.mark_writes)
     return blueprint
 
 
 @dataclass(frozen=True, slots=True)
 class PostsApi:
-    database: Database
-    recent_write: RecentWrite
+    visits: Visits
 
     def list(self) -> Response:
         """Newest first. One row more than asked for tells whether there is a next page, without counting them all."""
         page = Page.from_query(request.args)
         query = select(Post).order_by(Post.id.desc()).limit(page.size + 1).offset((page.number - 1) * page.size)
-        found = read(self.database, lambda session: list(session.scalars(query)), self._preference())
+        found = self.visits.here.read(lambda session: list(session.scalars(query)))
         body = {
             "posts": [post.as_json() for post in found.value[: page.size]],
             "page": page.number,
@@ -64,9 +62,9 @@ class PostsApi:
         def query(session: Session) -> Post | None:
             return session.get(Post, post_id)
 
-        found = read(self.database, query, self._preference())
+        found = self.visits.here.read(query)
         if found.value is None and found.node == "standby":
-            found = read(self.database, query, Prefer.PRIMARY_ONLY)
+            found = self.visits.here.read(query, strict=True)
         if found.value is None:
             raise NotFound(NO_SUCH_POST)
         return _respond(Answer.of(200, found.value.as_json()), read_from=found.node)
@@ -98,29 +96,12 @@ class PostsApi:
     def _write(self, draft: Draft, effect: Callable[[Session], Answer]) -> Response:
         """Have `effect` once, and exactly once if the request carries an Idempotency-Key."""
         key = _key()
-        g.is_write = True
         request_hash = hash_request(request.method, request.path, draft.as_json())
 
         def work(session: Session) -> Answer:
-            if key is None:
-                return effect(session)
-            earlier = claim(session, key, request_hash)
-            if earlier is not None:
-                return earlier
-            answer = effect(session)
-            record(session, key, answer)
-            return answer
+            return effect(session) if key is None else KEYS.once(session, key, request_hash, effect)
 
-        return _respond(write(self.database.primary, work, keyed=key is not None))
-
-    def _preference(self) -> Prefer:
-        return Prefer.PRIMARY if self.recent_write.is_marked(request) else Prefer.STANDBY
-
-    def mark_writes(self, response: Response) -> Response:
-        """Also when the write failed: if its outcome is unknown, only the primary can tell."""
-        if g.get("is_write", False):
-            self.recent_write.mark(response, request)
-        return response
+        return _respond(self.visits.here.write(work, idempotent=key is not None))
 
 
 def _draft() -> Draft:
@@ -138,7 +119,7 @@ def _key() -> str | None:
     return key
 
 
-def _respond(answer: Answer, *, read_from: Node | None = None) -> Response:
+def _respond(answer: Answer, *, read_from: str | None = None) -> Response:
     response = Response(answer.body, answer.status, content_type="application/json")
     response.headers["Cache-Control"] = "no-store"
     if read_from is not None:

@@ -6,12 +6,11 @@ Says nothing of the database's inside: what happened there goes to the log.
 import json
 from typing import Any
 
+from colonnade.client import CommitUnknown, KeyReused, Unavailable
 from flask import Flask, Response
 from werkzeug.exceptions import HTTPException, InternalServerError
 
-from backend.idempotency import KeyReused
 from backend.validation import Invalid
-from backend.writing import OutcomeUnknown, Unavailable
 
 RETRY_AFTER_S = 1
 """A failover is over by then."""
@@ -28,7 +27,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(KeyReused, _key_reused)
     app.register_error_handler(Unavailable, _unavailable)
-    app.register_error_handler(OutcomeUnknown, _outcome_unknown)
+    app.register_error_handler(CommitUnknown, _outcome_unknown)
     app.register_error_handler(HTTPException, _http)
 
 
@@ -40,14 +39,16 @@ def _key_reused(_: KeyReused) -> Response:
     return problem(422, "idempotency_key_reused", "This Idempotency-Key was used for a different request before.")
 
 
-def _unavailable(_: Unavailable) -> Response:
+def _unavailable(_: Exception) -> Response:
     detail = "The database is changing hands. Nothing is lost by sending the same request again."
     response = problem(503, "unavailable", detail)
     response.headers["Retry-After"] = str(RETRY_AFTER_S)
     return response
 
 
-def _outcome_unknown(_: OutcomeUnknown) -> Response:
+def _outcome_unknown(error: CommitUnknown) -> Response:
+    if error.is_repeatable:
+        return _unavailable(error)
     # Not 503, which invites everybody on the way to send the request again.
     detail = (
         "The connection broke while the write was being committed: it may or may not have happened. "

@@ -11,14 +11,11 @@ from pathlib import Path
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
+from colonnade.client import Backoff, CommitUnknown, Database, Policy, SettingsError, Unavailable, idempotent
 from sqlalchemy import Connection, func, select
 from sqlalchemy.orm import Session
 
-from backend.backoff import Backoff
-from backend.database import Database
 from backend.models import Post
-from backend.settings import Settings, SettingsError
-from backend.writing import Unavailable, write
 
 PATIENCE = Backoff(deadline_s=20.0)
 """The database may be starting at this very moment, or in the middle of a failover."""
@@ -32,6 +29,7 @@ FIRST_POSTS = Path(__file__).resolve().parent / "first_posts"
 log = logging.getLogger("backend.release")
 
 
+@idempotent
 def release(session: Session) -> None:
     """Migrate to the newest schema and write the first posts, as one transaction; repeating it changes nothing."""
     session.execute(select(func.pg_advisory_xact_lock(LOCK)))
@@ -59,14 +57,13 @@ def _post(text: str) -> Post:
 def main() -> int:
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
-        database = Database(Settings.from_environ())
+        database = Database.from_environ(policy=Policy(write=PATIENCE))
     except SettingsError as error:
         log.error("%s", error)
         return 2
     try:
-        # "keyed" because a second run of this transaction after an unknown COMMIT finds everything done.
-        write(database.primary, release, keyed=True, backoff=PATIENCE)
-    except Unavailable as error:
+        database.write(release)
+    except (Unavailable, CommitUnknown) as error:
         log.error("the database accepted no writes within %.0f s: %s", PATIENCE.deadline_s, error.__cause__)
         return 1
     finally:

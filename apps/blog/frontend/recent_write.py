@@ -1,7 +1,7 @@
-"""Pass the backend's mark of a recent write on to the browser, and back.
+"""Pass the backend's token of what a visitor has written on to the browser, and back.
 
-The backend signs it and reads it; to us it is a token like any other. With it the pages that somebody sees right after
-publishing come from the primary database, whichever replicas answer.
+The backend signs it and reads it; to us it is text like any other. With it the pages that somebody sees after
+publishing come from a database node that has what they wrote, whichever replicas answer.
 """
 
 import re
@@ -10,8 +10,8 @@ from flask import Request, Response
 
 COOKIE = "recent_write"
 
-FOR_S = 5
-"""As long as the backend honours it; after that it would only be dead weight."""
+FOR_S = 3600
+"""As long as the backend honours any; after that it would only be dead weight."""
 
 _TOKEN = re.compile(r"[\w.-]{1,200}", re.ASCII)
 

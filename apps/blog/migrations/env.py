@@ -1,11 +1,10 @@
 """How Alembic reaches the database: on the connection that `backend.release` hands it, else on one of its own."""
 
 from alembic import context
+from colonnade.client import Database
 from sqlalchemy import Connection
 
-from backend.database import Database
 from backend.models import Base
-from backend.settings import Settings
 
 
 def migrate(connection: Connection) -> None:
@@ -18,6 +17,6 @@ given = context.config.attributes.get("connection")
 if given is not None:
     migrate(given)
 else:
-    with Database(Settings.from_environ()).primary.connect() as own:
+    with Database.from_environ().primary.connect() as own:
         migrate(own)
         own.commit()

@@ -4,12 +4,12 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from colonnade.client import Database
 from flask import Flask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 import backend
 import frontend
-from backend.database import Database
 
 
 class _Quiet(WSGIRequestHandler):

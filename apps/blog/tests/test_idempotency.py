@@ -6,11 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from colonnade.client.idempotency import PURGED_PER_WRITE, hash_request, is_valid_key
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from backend.idempotency import PURGED_PER_WRITE, hash_request, is_valid_key
 from testing.postgres import Postgres
 
 POST = {"title": "Keyed", "content": "Once"}

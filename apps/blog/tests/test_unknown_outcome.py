@@ -83,7 +83,7 @@ def test_before_commit_a_lost_message_costs_nothing(
 def test_no_cut_connection_is_used_again(
     api: FlaskClient, relay: Relay, title: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "backend.writing")
+    caplog.set_level("INFO", "colonnade.client")
 
     def five_at_once() -> list[int]:
         answers: list[int] = []

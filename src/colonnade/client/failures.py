@@ -6,6 +6,8 @@ back. A cut connection, a dying server or a warning mean nothing: the outcome is
 would be a lie in one direction or the other.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from enum import Enum
 
@@ -42,7 +44,7 @@ class Failure:
     not_replicated: bool = False
 
     @classmethod
-    def of(cls, error: Exception) -> "Failure | None":
+    def of(cls, error: Exception) -> Failure | None:
         """The facts in `error`; None when it has nothing to do with the database's health (a bug, a validation)."""
         if isinstance(error, NotReplicated):
             return cls("01000", "WARNING", not_replicated=True)
@@ -75,6 +77,10 @@ PASSING = WRONG_OR_DYING_NODE | {
     "55P03",  # lock_not_available: lock_timeout ran out behind another transaction
 }
 """Errors that go away by themselves within seconds."""
+
+
+RECOVERY_CONFLICTS = frozenset({"40001", "40P01"})
+"""How a standby says that replaying the log was more important than this read."""
 
 
 def fate(failure: Failure, *, commit_sent: bool) -> Fate:

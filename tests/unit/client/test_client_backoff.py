@@ -3,7 +3,7 @@
 import itertools
 import time
 
-from backend.backoff import Backoff
+from colonnade.client.backoff import Backoff
 
 
 def test_waits_double_from_tens_of_milliseconds_up_to_a_bound() -> None:

@@ -1,22 +1,22 @@
-"""The two ways to the database: one endpoint for the primary, one for the standbys.
+"""Engines and pools for the two endpoints: made here, alike for threads and for event loops.
 
-Owns engines and pools, nothing else: what to do about failures is decided in `writing.py` and `reading.py`.
+Owns how a connection is made and when it is thrown away; what to do about failures is decided in `routing.py` and
+`outcome.py`.
 """
 
+from __future__ import annotations
+
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-import psycopg
 from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.orm import Session
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from backend.connection import BoundedConnection
-from backend.failures import Failure, spoils_the_pool
-from backend.settings import Settings
+from colonnade.client.connection import AsyncBoundedConnection, Bounded, BoundedConnection
+from colonnade.client.failures import Failure, spoils_the_pool
+from colonnade.client.settings import Settings
 
 CONNECT_S = 2
 """libpq rounds anything shorter up to this. A refused connection fails at once; this is for one nobody answers."""
@@ -40,38 +40,45 @@ SESSION_OPTIONS = " ".join(
 """No statement_timeout: a cancelled COMMIT would report a success that may not survive the primary."""
 
 
-class Database:
-    """The engines for writing and for reading."""
+def make_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> Engine:
+    """An engine of bounded connections. `takes_turns`: the connection that was idle longest is used next, so that
+    consecutive attempts, and the load, reach the several nodes behind one endpoint."""
+    conninfo = _conninfo(url, settings)
 
-    def __init__(self, settings: Settings) -> None:
-        self.primary = _engine(settings.primary_url, settings)
-        self.standbys = None if settings.standby_url is None else _engine(settings.standby_url, settings)
-        # Autocommit: a read is one statement, and BEGIN and ROLLBACK around it would triple the round trips.
-        self.primary_reads = self.primary.execution_options(isolation_level="AUTOCOMMIT")
-        self.standby_reads = self.standbys and self.standbys.execution_options(isolation_level="AUTOCOMMIT")
+    def connect() -> BoundedConnection:
+        connection = BoundedConnection.connect(**conninfo)
+        connection.deadline = time.monotonic() + CONNECT_S  # for what SQLAlchemy asks a new connection
+        return connection
 
-    def close(self) -> None:
-        """Close all idle connections."""
-        self.primary.dispose()
-        if self.standbys is not None:
-            self.standbys.dispose()
+    engine = create_engine(url, creator=connect, **_pool(settings, takes_turns=takes_turns))
+    _watch(engine)
+    return engine
 
 
-@contextmanager
-def session_until(engine: Engine, deadline: float) -> Iterator[tuple[Session, BoundedConnection]]:
-    """A session on one connection that gives up at `deadline`, and that connection; rolled back unless committed."""
-    with engine.connect() as connection:
-        raw = connection.connection.driver_connection
-        if not isinstance(raw, BoundedConnection):
-            raise TypeError(f"the pool gave a {type(raw).__name__}, not a BoundedConnection")
-        raw.deadline = deadline
-        raw.warnings = []
-        with Session(connection, expire_on_commit=False) as session:
-            yield session, raw
+def make_async_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> AsyncEngine:
+    """`make_engine` for event loops."""
+    conninfo = _conninfo(url, settings)
+
+    async def connect() -> AsyncBoundedConnection:
+        connection = await AsyncBoundedConnection.connect(**conninfo)
+        connection.deadline = time.monotonic() + CONNECT_S
+        return connection
+
+    engine = create_async_engine(url, async_creator=connect, **_pool(settings, takes_turns=takes_turns))
+    _watch(engine.sync_engine)
+    return engine
 
 
-def _engine(url: URL, settings: Settings) -> Engine:
-    conninfo: dict[str, Any] = {
+def bounded(connection: Any) -> Bounded:
+    """The psycopg connection under what SQLAlchemy hands out. Raises TypeError if it is not one of ours."""
+    raw = getattr(connection, "driver_connection", connection)
+    if not isinstance(raw, Bounded):
+        raise TypeError(f"the pool gave a {type(raw).__name__}, not a bounded connection")
+    return raw
+
+
+def _conninfo(url: URL, settings: Settings) -> dict[str, Any]:
+    return {
         "host": url.host or "127.0.0.1",
         "port": url.port or 5432,
         "dbname": url.database,
@@ -88,37 +95,34 @@ def _engine(url: URL, settings: Settings) -> Engine:
         "tcp_user_timeout": 5000,
     }
 
-    def connect() -> psycopg.Connection[Any]:
-        connection = BoundedConnection.connect(**conninfo)
-        connection.deadline = time.monotonic() + CONNECT_S  # for what SQLAlchemy asks a new connection
-        return connection
 
-    engine = create_engine(
-        url,
-        creator=connect,
-        pool_size=settings.pool_size,
-        max_overflow=0,
-        pool_timeout=POOL_WAIT_S,
-        pool_recycle=POOL_RECYCLE_S,
-        pool_use_lifo=True,
-        use_native_hstore=False,
-        hide_parameters=True,
-    )
+def _pool(settings: Settings, *, takes_turns: bool) -> dict[str, Any]:
+    return {
+        "pool_size": settings.pool_size,
+        "max_overflow": 0,
+        "pool_timeout": POOL_WAIT_S,
+        "pool_recycle": POOL_RECYCLE_S,
+        "pool_use_lifo": not takes_turns,
+        "use_native_hstore": False,
+        "hide_parameters": True,
+    }
+
+
+def _watch(engine: Engine) -> None:
     event.listen(engine, "checkout", _refuse_stale)
     event.listen(engine, "checkin", _forget_deadline)
     event.listen(engine, "handle_error", _distrust_after)
-    return engine
 
 
 def _refuse_stale(connection: Any, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
     """Make the pool replace a connection whose server has gone, before a request stumbles over it."""
-    if connection.is_stale():
+    if bounded(connection).is_stale():
         raise DisconnectionError("the server closed this idle connection")
 
 
 def _forget_deadline(connection: Any, _entry: ConnectionPoolEntry) -> None:
     if connection is not None:  # None when it was invalidated while in use
-        connection.deadline = None
+        bounded(connection).deadline = None
 
 
 def _distrust_after(context: ExceptionContext) -> None:

@@ -1,12 +1,15 @@
 """How long to wait between attempts: short at first, doubling, jittered, within one deadline.
 
 A new primary usually accepts writes 0.4 s after the old one died, so the first waits are tens of milliseconds. Jitter
-keeps nine threads on each of several replicas from knocking in step.
+keeps the threads of several replicas from knocking in step.
 """
 
+from __future__ import annotations
+
+import asyncio
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 _random = random.Random()  # noqa: S311 — spreads load, guards nothing
@@ -38,4 +41,14 @@ class Backoff:
             if time.monotonic() + wait_s >= deadline:
                 return
             time.sleep(wait_s)
+            yield deadline
+
+    async def attempts_async(self) -> AsyncIterator[float]:
+        """`attempts` for an event loop."""
+        deadline = time.monotonic() + self.deadline_s
+        yield deadline
+        for wait_s in self.waits():
+            if time.monotonic() + wait_s >= deadline:
+                return
+            await asyncio.sleep(wait_s)
             yield deadline

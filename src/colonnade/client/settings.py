@@ -1,7 +1,9 @@
-"""What the backend is told by its environment.
+"""What the library is told by the environment, or by whoever makes a Settings.
 
 Reads, checks and derives; never connects. Whatever holds a password stays out of `repr`.
 """
+
+from __future__ import annotations
 
 import hashlib
 import hmac
@@ -12,9 +14,7 @@ from dataclasses import dataclass, field
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-
-class SettingsError(Exception):
-    """The environment lacks something, or has it in a form we cannot use. The message says which and what to do."""
+from colonnade.client.errors import SettingsError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,14 +31,15 @@ class Settings:
     because a thread holds a connection for a small part of a request."""
 
     signing_key: bytes = field(repr=False)
-    """Signs the cookie of `recent_write.py`. From `SECRET_KEY`; else derived from `DATABASE_URL`, which every replica
+    """For a TokenSigner. From `SECRET_KEY`; else derived from `DATABASE_URL`, which every replica
     is given alike and nobody outside knows."""
 
-    replica: str = "backend"
-    """The name in `X-Served-By`, say `backend/2`: `COLONNADE_REPLICA`."""
+    replica: str = "application"
+    """The name by which the database knows our connections, say `backend/2`: `COLONNADE_REPLICA`."""
 
     @classmethod
-    def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Settings from `environ`, by default the process's. Raises SettingsError."""
         env = os.environ if environ is None else environ
         primary = _database_url(env, "DATABASE_URL")
         if primary is None:
@@ -49,8 +50,8 @@ class Settings:
             primary_url=primary,
             standby_url=None if standby == primary else standby,
             pool_size=_pool_size(env.get("DATABASE_POOL_SIZE", "5")),
-            signing_key=hmac.digest(secret.encode(), b"blog backend signing key", hashlib.sha256),
-            replica=env.get("COLONNADE_REPLICA", "backend"),
+            signing_key=hmac.digest(secret.encode(), b"colonnade.client signing key", hashlib.sha256),
+            replica=env.get("COLONNADE_REPLICA", "application"),
         )
 
 

@@ -5,7 +5,7 @@ import psycopg.errors
 import pytest
 import sqlalchemy.exc
 
-from backend.failures import Failure, Fate, NotReplicated, fate, spoils_the_pool
+from colonnade.client.failures import Failure, Fate, NotReplicated, fate, spoils_the_pool
 
 AGAIN, FOR_GOOD, UNKNOWN = Fate.UNDONE_TRY_AGAIN, Fate.UNDONE_FOR_GOOD, Fate.UNKNOWN
 
