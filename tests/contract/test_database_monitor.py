@@ -18,7 +18,7 @@ from colonnade.core.errors import DriverUnavailable
 from colonnade.core.events import EventLog
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK
-from colonnade.database.monitor import Monitor
+from colonnade.database.monitor import ANSWER_S_MAX, Monitor
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.secrets import load_or_make_secrets
 from colonnade.database.state import ObservedNode
@@ -156,6 +156,55 @@ def test_ended_sessions_are_the_clients_and_not_our_own(work_dir: Path) -> None:
         await server.driver.end_sessions("a")
         await long
         assert await monitor.execute("SELECT 1") == [(1,)]
+        await monitor.close()
+
+    play(case, work_dir)
+
+
+def test_only_the_first_look_waits_for_a_frozen_server(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        assert (await server.look()).answers
+        server.freeze()
+        took_s = []
+        for _ in range(40):  # long enough for the attempt to connect to be given up and made again
+            began_s = time.monotonic()
+            assert not (await server.look()).answers
+            took_s.append(time.monotonic() - began_s)
+            await asyncio.sleep(0.15)
+        assert ANSWER_S_MAX * 0.9 < took_s[0] < ANSWER_S_MAX * 1.3
+        assert max(took_s[1:]) < 0.1
+        server.thaw()
+        assert (await server.until(lambda node: node.answers)).pid == server.pid
+
+    play(case, work_dir)
+
+
+def test_server_that_refuses_for_now_is_not_counted_as_silent(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        monitor = Monitor(server.paths.sockets, server.port, "wrong")
+        for _ in range(5):
+            assert await monitor.look() is None
+            await asyncio.sleep(0.25)
+        monitor = server.monitor()
+        assert await monitor.look() is not None
+        await monitor.close()
+
+    play(case, work_dir)
+
+
+def test_answer_that_came_while_we_stood_still_ourselves_is_no_silence(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        monitor = server.monitor()
+        assert await monitor.look() is not None
+        # Asked, and then the whole process stands still before it can read the answer, or even send the question.
+        asyncio.get_running_loop().call_soon(time.sleep, 1.5)
+        assert await monitor.look() is not None
+        # Silent in time, answered during our pause.
+        server.freeze()
+        assert await monitor.look() is None
+        server.thaw()
+        time.sleep(1.5)  # noqa: ASYNC251 - it is the pause
+        assert await monitor.look() is not None
         await monitor.close()
 
     play(case, work_dir)

@@ -23,6 +23,12 @@ from colonnade.database.state import Follower
 ANSWER_S_MAX = 1.0
 """How long one look waits for one node. A machine that is merely busy answers within tenths."""
 
+PAUSE_S = 0.25
+"""The event loop is never this late by itself: then the whole process stood still, and nobody can be blamed."""
+
+READ_ROUNDS = 16
+"""Rounds of the event loop in which an answer that waits in the socket is read: five are needed for a long one."""
+
 STATEMENT_S_MAX = 5.0
 """How long a statement that takes milliseconds is waited for before the server counts as not answering."""
 
@@ -68,20 +74,47 @@ class Monitor:
         self._acting = Session(sockets, port, password)
         self._apart = partial(Session, sockets, port, password)
         self._pending: asyncio.Task[Rows] | None = None
+        self._asked_s: float | None = None
+        """When the question was asked that has no answer yet, by the event loop's clock; a silent server's next
+        question inherits it."""
 
     async def look(self) -> Look | None:
-        """What the server says of itself; None when it does not answer (yet)."""
+        """What the server says of itself; None when it does not answer (yet).
+
+        Waits until ANSWER_S_MAX after the question: a server that is silent for longer costs its neighbours nothing."""
+        if self._asked_s is None:
+            self._asked_s = asyncio.get_running_loop().time()
         if self._pending is None:
             self._pending = self._looking.begin(LOOK)
-        done, _ = await asyncio.wait({self._pending}, timeout=ANSWER_S_MAX)
-        if not done:
+        if not await self._is_answered(self._pending):
             return None
         task, self._pending = self._pending, None
         try:
             (row,) = task.result()
         except (psycopg.Error, OSError):
+            if not self._is_overdue():
+                self._asked_s = None
             return None
+        self._asked_s = None
         return look_from_row(row)
+
+    async def _is_answered(self, question: asyncio.Task[Rows]) -> bool:
+        """Wait for what is left of the question's time; it has all of it again when we stood still meanwhile."""
+        loop = asyncio.get_running_loop()
+        while self._asked_s is not None and (left_s := self._asked_s + ANSWER_S_MAX - loop.time()) > 0:
+            began_s = loop.time()
+            if (await asyncio.wait({question}, timeout=left_s))[0]:
+                return True
+            if loop.time() - began_s - left_s > PAUSE_S:
+                self._asked_s = loop.time()
+        for _ in range(READ_ROUNDS):
+            if question.done():
+                break
+            await asyncio.sleep(0)
+        return question.done()
+
+    def _is_overdue(self) -> bool:
+        return self._asked_s is not None and asyncio.get_running_loop().time() - self._asked_s >= ANSWER_S_MAX
 
     async def execute(
         self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float = STATEMENT_S_MAX
