@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,21 +23,22 @@ from colonnade.core.processes import SYSTEM_MARK
 from colonnade.database.monitor import ANSWER_S_MAX, Monitor
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.secrets import load_or_make_secrets
-from colonnade.database.state import ObservedNode
+from colonnade.database.state import NODE_NAMES, ObservedNode
+from colonnade.database.write_probe import WRITE, WRITE_S_MAX
 from colonnade.spec.model import DatabaseSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
 
 
 class OneServer:
-    """A primary without standbys, and its driver."""
+    """A primary none of whose standbys runs, and its driver."""
 
-    def __init__(self, work_dir: Path) -> None:
+    def __init__(self, work_dir: Path, spec: DatabaseSpec) -> None:
         self.paths = paths_in(work_dir)
         clock = SystemClock()
         ports = PortAllocator(str(work_dir))
         host = Host(self.paths, credentials(), {SYSTEM_MARK: str(work_dir)}, ports, EventLog(clock), clock)
-        self.driver = PostgresDriver(DatabaseSpec(standbys=0), ("a",), host)
+        self.driver = PostgresDriver(spec, NODE_NAMES[: 1 + spec.standbys], host)
         self.pid = 0
         self.port = 0
 
@@ -74,10 +77,10 @@ class OneServer:
             process.send_signal(signal.SIGCONT)
 
 
-def play(case: Callable[[OneServer], Awaitable[None]], work_dir: Path) -> None:
+def play(case: Callable[[OneServer], Awaitable[None]], work_dir: Path, spec: DatabaseSpec | None = None) -> None:
     @asynccontextmanager
     async def running() -> AsyncIterator[OneServer]:
-        server = OneServer(work_dir)
+        server = OneServer(work_dir, spec or DatabaseSpec(standbys=0))
         try:
             await server.start()
             yield server
@@ -206,5 +209,93 @@ def test_answer_that_came_while_we_stood_still_ourselves_is_no_silence(work_dir:
         time.sleep(1.5)  # noqa: ASYNC251 - it is the pause
         assert await monitor.look() is not None
         await monitor.close()
+
+    play(case, work_dir)
+
+
+async def pid_of_the_probe(server: OneServer, monitor: Monitor) -> int:
+    for _ in range(100):
+        await server.look()
+        if rows := await monitor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE query LIKE '%emit_message%' AND state = 'idle'"
+        ):
+            return int(rows[0][0])
+        await asyncio.sleep(0.05)
+    raise AssertionError("nobody tries to write")
+
+
+def test_primary_is_writing_though_no_standby_acknowledges(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        node = await server.until(lambda node: node.is_writing is not None)
+        assert node.is_writing
+        assert node.quorum == 'ANY 1 ("a", "b")'
+        assert node.disk_answers is None
+        assert not node.is_stopped
+        assert not node.is_data_gone
+
+    play(case, work_dir, DatabaseSpec(standbys=1))
+
+
+def test_write_is_flushed_and_writes_at_rest_are_few_and_small(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        monitor = server.monitor()
+        flushed = "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
+        await server.until(lambda node: node.is_writing is not None)
+        before, _ = (await monitor.execute(flushed))[0]
+        await monitor.execute(WRITE)
+        after, inserted = (await monitor.execute(flushed))[0]
+        assert before < after == inserted, "it returns only when it is flushed"
+        until_s = time.monotonic() + 4.0
+        while time.monotonic() < until_s:
+            assert (await server.look()).is_writing
+            await asyncio.sleep(0.1)
+        assert (await monitor.execute(flushed))[0][0] - after < 1000
+        await monitor.close()
+
+    play(case, work_dir)
+
+
+def test_primary_whose_writes_hang_is_not_writing_until_they_are_done(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        monitor = server.monitor()
+        await monitor.execute("CREATE TABLE t (n int)")
+        pid = await pid_of_the_probe(server, monitor)
+        os.kill(pid, signal.SIGSTOP)  # its write is stuck, and the rest of the server answers
+        await monitor.execute("INSERT INTO t VALUES (1)")
+        began_s = time.monotonic()
+        node = await server.until(lambda node: node.is_writing is False)
+        assert WRITE_S_MAX < time.monotonic() - began_s < 8.0
+        node = await server.until(lambda node: node.disk_answers is not None)
+        assert node.disk_answers, "the disk is sound: it is the server"
+        assert node.answers
+        await monitor.execute("INSERT INTO t VALUES (2)")
+        node = await server.look()
+        assert node.is_writing, "others' writes are flushed"
+        os.kill(pid, signal.SIGCONT)
+        await server.until(lambda node: node.is_writing is True)
+        await monitor.close()
+
+    play(case, work_dir)
+
+
+def test_frozen_server_is_stopped_and_not_only_silent(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        assert not (await server.look()).is_stopped
+        os.kill(server.pid, signal.SIGSTOP)  # the postmaster alone: open connections go on
+        node = await server.look()
+        assert node.is_stopped
+        assert node.answers
+        os.kill(server.pid, signal.SIGCONT)
+        assert not (await server.look()).is_stopped
+
+    play(case, work_dir)
+
+
+def test_server_whose_directory_was_removed_is_told_by_its_data(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        shutil.rmtree(server.paths.node("a"))
+        node = await server.look()
+        assert node.is_running
+        assert node.is_data_gone
 
     play(case, work_dir)

@@ -19,15 +19,13 @@ import psycopg
 from colonnade.core.errors import DriverUnavailable
 from colonnade.database.session import Rows, Session
 from colonnade.database.state import Follower
+from colonnade.database.write_probe import READ_ROUNDS, WriteProbe
 
 ANSWER_S_MAX = 1.0
 """How long one look waits for one node. A machine that is merely busy answers within tenths."""
 
 PAUSE_S = 0.25
 """The event loop is never this late by itself: then the whole process stood still, and nobody can be blamed."""
-
-READ_ROUNDS = 16
-"""Rounds of the event loop in which an answer that waits in the socket is read: five are needed for a long one."""
 
 STATEMENT_S_MAX = 5.0
 """How long a statement that takes milliseconds is waited for before the server counts as not answering."""
@@ -41,6 +39,7 @@ SELECT pg_is_in_recovery(),
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
        (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'),
        current_setting('primary_conninfo'),
+       current_setting('synchronous_standby_names'),
        (SELECT coalesce(json_agg(json_build_array(application_name, state, sync_state,
                flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn)), '[]')
           FROM pg_stat_replication)
@@ -62,16 +61,20 @@ class Look:
     is_streaming: bool
     is_replayed: bool
     upstream_port: int | None
+    quorum: str
     followers: tuple[Follower, ...]
 
 
 class Monitor:
-    """The connections to one run of one server: one to look, one to act. Made anew for each run."""
+    """The connections to one run of one server: one to look, one to act, one to try whether a primary writes.
+
+    Made anew for each run."""
 
     def __init__(self, sockets: Path, port: int, password: str) -> None:
         self._port = port
         self._looking = Session(sockets, port, password)
         self._acting = Session(sockets, port, password)
+        self._probe = WriteProbe(Session(sockets, port, password))
         self._apart = partial(Session, sockets, port, password)
         self._pending: asyncio.Task[Rows] | None = None
         self._asked_s: float | None = None
@@ -116,6 +119,15 @@ class Monitor:
     def _is_overdue(self) -> bool:
         return self._asked_s is not None and asyncio.get_running_loop().time() - self._asked_s >= ANSWER_S_MAX
 
+    @property
+    def backend_pid(self) -> int | None:
+        """The server's process that answers looks; None while there is no connection."""
+        return self._looking.backend_pid
+
+    async def is_writing(self, look: Look) -> bool | None:
+        """Whether this primary, as it was just seen, still writes; None: not known, or not a primary."""
+        return None if look.in_recovery or look.lsn is None else await self._probe.judge(look.lsn)
+
     async def execute(
         self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float = STATEMENT_S_MAX
     ) -> Rows:
@@ -134,7 +146,7 @@ class Monitor:
     async def close(self) -> None:
         """Let go of all connections; bounded, also when the server is frozen."""
         self._pending = None
-        await asyncio.gather(self._looking.close(), self._acting.close())
+        await asyncio.gather(self._looking.close(), self._acting.close(), self._probe.close())
 
     async def _run(
         self, session: Session, statement: LiteralString, parameters: Sequence[object], time_limit_s: float
@@ -148,7 +160,7 @@ class Monitor:
 
 
 def look_from_row(row: Sequence[Any]) -> Look:
-    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers = row
+    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, quorum, followers = row
     port = re.search(r"port='?(\d+)", conninfo or "")
     positions = [int(at) for at in (lsn, replay) if at is not None]
     return Look(
@@ -161,6 +173,7 @@ def look_from_row(row: Sequence[Any]) -> Look:
         is_streaming=received_timeline is not None,
         is_replayed=wait_event == LOCAL_WAL_IS_REPLAYED,
         upstream_port=int(port[1]) if port else None,
+        quorum=quorum,
         followers=tuple(
             Follower(name, state, sync_state, int(flush or 0), int(replayed or 0))
             for name, state, sync_state, flush, replayed in followers

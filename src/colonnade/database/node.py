@@ -11,6 +11,7 @@ from pathlib import Path
 
 from colonnade.core.clock import Clock
 from colonnade.core.processes import Process, ProcessId, adopt, start_ticks_of
+from colonnade.database.disk_probe import DiskProbe
 from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import processes_in
 from colonnade.database.history import history_name, newest_timeline, read_forks
@@ -38,6 +39,15 @@ class Memory:
     retry_at_s: float = 0.0
 
 
+def is_stopped(pid: int) -> bool:
+    """True when the process was frozen by a signal (T) or by a tracer (t); field 3 of /proc/PID/stat."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")
+
+
 class Node:
     """The handle on one member."""
 
@@ -49,6 +59,7 @@ class Node:
         self.process: Process | None = None
         self.monitor: Monitor | None = None
         self.memory = Memory()
+        self._disk = DiskProbe(self.directory)
         self._segment: Segment | None = None
         self._paths = paths
         self._clock = clock
@@ -109,11 +120,13 @@ class Node:
     async def observe(self, ports: Mapping[int, NodeName]) -> ObservedNode:
         now, memory = self._clock.monotonic(), self.memory
         look: Look | None = None
+        is_writing: bool | None = None
         if self.is_running and self.monitor is not None:
             look = await self.monitor.look()
+            is_writing = await self.monitor.is_writing(look) if look else None
         if not self.is_running:
             self._note_death(now)
-            look = None
+            look = is_writing = None
         elif look is not None:
             self._note_answer(look, now)
         process = self.process if self.is_running else None
@@ -141,7 +154,16 @@ class Node:
             process_key=f"{process.identity.pid}.{process.identity.start_ticks}" if process else "",
             failures=memory.failures,
             retry_at_s=memory.retry_at_s,
+            is_stopped=process is not None and self._is_stopped(process),
+            is_writing=is_writing,
+            quorum=look.quorum if look else None,
+            disk_answers=self._disk.ask() if is_writing is False else None,
+            is_data_gone=process is not None and not (self.directory / "global" / "pg_control").exists(),
         )
+
+    def _is_stopped(self, process: Process) -> bool:
+        backend_pid = self.monitor.backend_pid if self.monitor is not None else None
+        return is_stopped(process.pid) or (backend_pid is not None and is_stopped(backend_pid))
 
     def _note_death(self, now: float) -> None:
         memory = self.memory

@@ -159,6 +159,18 @@ class ObservedNode:
     """Starts, rewinds or clones of this node that failed in a row."""
     retry_at_s: float = 0.0
     """Monotonic time before which it is not tried again."""
+    is_stopped: bool = False
+    """Its postmaster, or the process of it that answers looks, was frozen by a signal: it is silent and not dead."""
+    is_writing: bool | None = None
+    """Of a primary that answers: whether what is written reaches its own disk. False: a small write has waited longer
+    than a second while nothing else was flushed. None: not known, or not a primary."""
+    quorum: str | None = None
+    """Its `synchronous_standby_names` as they are in force."""
+    disk_answers: bool | None = None
+    """Asked only of a primary that is not writing: whether a file that the controller itself writes into its directory
+    is on disk within a second. None: not asked, or not known yet."""
+    is_data_gone: bool = False
+    """It runs, and its data directory or the control file in it is no longer there."""
 
     @property
     def answers(self) -> bool:
