@@ -115,6 +115,7 @@ class PostgresDriver:
             await self._adopt(node)
 
     async def _adopt(self, node: Node) -> None:
+        await cloning.settle_names(node.directory)
         self._check_directory(node)
         process = node.running_postmaster()
         if process is None:
@@ -308,7 +309,7 @@ class PostgresDriver:
         await cloning.clone_directory(
             node.name, node.unfinished, source.address, passfile(self._paths.root), self._toolbox
         )
-        cloning.put_in_place(node.unfinished, node.directory)
+        await cloning.put_in_place(node.unfinished, node.directory)
 
     def _begin(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
         """Run a rewind or clone beside everything else; its end is seen by the next look."""
