@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
+import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, HostError
@@ -20,10 +22,15 @@ from colonnade.core.files import disk_error, make_directory, sync_directory, wri
 from colonnade.core.processes import Credentials
 from colonnade.database.config import replication_conninfo
 from colonnade.database.fence import STANDBY_SIGNAL, mark_as_standby
+from colonnade.database.foreign import owner_of, read_foreign
 from colonnade.database.secrets import SUPERUSER, Secrets
 from colonnade.database.state import Address, NodeName
 from colonnade.database.threads import in_thread
 from colonnade.database.tools import Toolbox
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+PLAIN = os.O_RDONLY | os.O_NONBLOCK
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 INITDB_S_MAX = 60.0
 WAL_SEGMENT_MB = 4
@@ -65,9 +72,14 @@ async def create_directories(
 
 
 def system_identifier(directory: Path) -> str:
-    """What tells clusters apart: the first eight bytes of the control file (ControlFileData, pg_control.h)."""
-    control = (directory / "global" / "pg_control").read_bytes()
-    return str(int.from_bytes(control[:8], sys.byteorder))
+    """What tells clusters apart: the first eight bytes of the control file (ControlFileData, pg_control.h).
+
+    Raises HostError when there is no such file of the directory's owner."""
+    control = directory / "global" / "pg_control"
+    try:
+        return str(int.from_bytes(read_foreign(control, owner_of(directory))[:8], sys.byteorder))
+    except OSError as error:
+        raise disk_error(error, control) from error
 
 
 def sync_filesystem(directory: Path) -> None:
@@ -179,30 +191,39 @@ def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
 
 
 def _copy_tree(source: str, target: str, owner: tuple[int, int]) -> None:
+    """By descriptors all the way down: a directory that is swapped for a link meanwhile leads nowhere."""
     os.mkdir(target, 0o700)
+    with _opened(source, DIRECTORY) as old, _opened(target, DIRECTORY) as new:
+        _copy_entries(old, new, owner)
+
+
+def _copy_entries(source: int, target: int, owner: tuple[int, int]) -> None:
     with os.scandir(source) as entries:
         for entry in entries:
-            copy = f"{target}/{entry.name}"
+            name = entry.name
             if entry.is_dir(follow_symlinks=False):
-                _copy_tree(entry.path, copy, owner)
+                os.mkdir(name, 0o700, dir_fd=target)
+                with _opened(name, DIRECTORY, source) as old, _opened(name, DIRECTORY, target) as new:
+                    _copy_entries(old, new, owner)
                 continue
-            with (
-                open(entry.path, "rb", buffering=0, opener=_unlinked) as old,
-                open(copy, "xb", buffering=0, opener=_private) as new,
-            ):
-                while os.sendfile(new.fileno(), old.fileno(), None, COPY_BYTES):
+            with _opened(name, PLAIN, source) as old, _opened(name, NEW, target) as new:
+                about = os.fstat(old)
+                if not stat.S_ISREG(about.st_mode) or owner[0] not in (-1, about.st_uid):
+                    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), name)
+                while os.sendfile(new, old, None, COPY_BYTES):
                     pass
-                os.fchown(new.fileno(), *owner)
+                os.fchown(new, *owner)
     # Last: until then nobody else can enter, and so nobody changes what is written to.
-    os.chown(target, *owner, follow_symlinks=False)
+    os.fchown(target, *owner)
 
 
-def _unlinked(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+@contextlib.contextmanager
+def _opened(name: str, flags: int, directory: int | None = None) -> Iterator[int]:
+    descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _set_aside(directory: Path) -> Path:

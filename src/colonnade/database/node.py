@@ -14,6 +14,7 @@ from colonnade.core.processes import Process, ProcessId, adopt, start_ticks_of
 from colonnade.database.disk_probe import DiskProbe
 from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import processes_in
+from colonnade.database.foreign import owner_of, read_foreign
 from colonnade.database.history import history_name, newest_timeline, read_forks
 from colonnade.database.monitor import Look, Monitor
 from colonnade.database.shared_memory import Segment, segment_of
@@ -104,7 +105,8 @@ class Node:
     def running_postmaster(self) -> Process | None:
         """The server that runs in this directory, whoever started it; None when there is none."""
         try:
-            pid = int((self.directory / "postmaster.pid").read_text().split("\n", 1)[0])
+            lock = read_foreign(self.directory / "postmaster.pid", owner_of(self.directory))
+            pid = int(lock.split(b"\n", 1)[0])
         except (OSError, ValueError):
             return None
         if pid not in processes_in((self.directory,)):
