@@ -31,7 +31,7 @@ from colonnade.database.driver import DatabaseDriver, DatabasePaths
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.record import RecordFile
 from colonnade.database.secrets import SUPERUSER, load_or_make_secrets
-from colonnade.database.state import NODE_NAMES, NodeName, Routes
+from colonnade.database.state import NodeName, Routes
 from colonnade.spec.model import DatabaseSpec
 
 WAIT_S_MAX = 30.0
@@ -110,6 +110,9 @@ class SmallGateway:
             self._is_led.clear()
         else:
             self._is_led.set()
+
+    def lead_nowhere(self) -> bool:
+        return self.routes is None or self.routes.primary is None
 
     async def _shut_sessions(self) -> None:
         sessions = [session for session in self._sessions if getattr(session, "is_led", False)]
@@ -191,7 +194,7 @@ class Harness:
             self.events,
             self.clock,
         )
-        driver = KillingDriver(PostgresDriver(self.spec, NODE_NAMES[: 1 + self.spec.standbys], host), method, when)
+        driver = KillingDriver(PostgresDriver(self.spec, host), method, when)
         store = RecordFile(self.paths.record)
         return DatabaseController(self.spec, driver, self.gateway, self.events, self.clock, store=store)
 

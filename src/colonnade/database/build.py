@@ -13,7 +13,6 @@ from colonnade.database.driver import DatabasePaths, Endpoints
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.record import RecordFile
 from colonnade.database.secrets import load_or_make_secrets
-from colonnade.database.state import NODE_NAMES
 from colonnade.spec.model import DatabaseSpec
 
 
@@ -30,7 +29,7 @@ def build_controller(
     """A controller for the cluster in `paths`. `base_env` carries the system's mark; `credentials` None: run as
     whoever we are, which must not be root."""
     host = Host(paths, credentials, base_env, ports, events, clock)
-    driver = PostgresDriver(spec, NODE_NAMES[: 1 + spec.standbys], host)
+    driver = PostgresDriver(spec, host)
     return DatabaseController(spec, driver, endpoints, events, clock, store=RecordFile(paths.record))
 
 

@@ -99,6 +99,13 @@ def put_in_place(unfinished: Path, directory: Path) -> None:
     rewind_mark(directory).unlink(missing_ok=True)
 
 
+def remove_directories(directories: Sequence[Path]) -> None:
+    """All of them with what is beside them for as long as they exist. Raises HostError."""
+    for directory in directories:
+        _remove(directory)
+        rewind_mark(directory).unlink(missing_ok=True)
+
+
 async def rewind_directory(directory: Path, sockets: Path, source_port: int, tools: Toolbox) -> None:
     """Take the directory back to where its history left that of the source, and copy what changed since.
 

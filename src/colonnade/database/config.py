@@ -7,13 +7,13 @@ there. What changes while a node runs (whom it follows) is in a small file of it
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from colonnade.core.errors import SpecError
 from colonnade.database.secrets import REPLICATOR, SUPERUSER
-from colonnade.database.state import Address, NodeName
+from colonnade.database.state import NODE_NAMES, Address, NodeName
 from colonnade.spec.model import DatabaseSpec
 
 FOLLOW_FILE = "colonnade.follow.conf"
@@ -52,7 +52,8 @@ class NodeConfig:
     port: int
     sockets: Path
     history: Path
-    members: Sequence[NodeName]
+    quorum: str
+    """synchronous_standby_names."""
     major: int
 
 
@@ -96,16 +97,18 @@ CHECKED_BY_STANDBYS = (
 """A standby refuses to start when one of these is below what the WAL says its primary had."""
 
 
-def settings_from_birth(spec: DatabaseSpec, members: Sequence[NodeName]) -> dict[str, str | int | float | bool]:
+WALSENDERS_MAX = 2 * len(NODE_NAMES) + 4
+"""Enough for as many nodes as there may ever be, each with a clone beside it: members come and go without a restart."""
+
+
+def settings_from_birth(spec: DatabaseSpec) -> dict[str, str | int | float | bool]:
     """What initdb has to know already: otherwise standbys compare themselves with its defaults."""
     chosen = {name: value for name, value in spec.parameters.items() if name in CHECKED_BY_STANDBYS}
-    return chosen | {"max_connections": spec.connections_max, "max_wal_senders": 2 * len(members) + 4}
+    return chosen | {"max_connections": spec.connections_max, "max_wal_senders": WALSENDERS_MAX}
 
 
 def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
     """The whole postgresql.conf of a node. The user's parameters come last but for what must not change."""
-    names = ", ".join(f'"{member}"' for member in node.members)
-    count = acknowledgements_of(spec)
     settings: dict[str, str | int | float | bool] = {
         "cluster_name": f"colonnade-{node.name}",
         # Who may talk to it.
@@ -124,13 +127,13 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
         "fsync": True,
         "full_page_writes": True,
         "synchronous_commit": "on",
-        "synchronous_standby_names": f"ANY {count} ({names})" if count else "",
+        "synchronous_standby_names": node.quorum,
         # After a backend's crash PostgreSQL would restart itself and show commits that no standby has.
         "restart_after_crash": False,
         # pg_rewind needs them (checksums are on as well).
         "wal_level": "replica",
         "wal_log_hints": True,
-        "max_replication_slots": len(node.members) + 4,
+        "max_replication_slots": WALSENDERS_MAX,
         "wal_keep_size": WAL_KEPT,
         "max_slot_wal_keep_size": "1GB",
         # A dead link is noticed after 5 s; a reply every second keeps the lag that is shown honest.
@@ -163,7 +166,7 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
     if node.major >= 18:
         # Three I/O workers per node are three processes more to fence; small databases live in the page cache.
         settings["io_method"] = "sync"
-    settings |= spec.parameters | settings_from_birth(spec, node.members)
+    settings |= spec.parameters | settings_from_birth(spec)
     lines = ["# Written by Colonnade at every start of this node; changes belong into colonnade.toml."]
     lines += [f"{name} = {_value(value)}" for name, value in settings.items()]
     lines.append(f"include_if_exists = '{FOLLOW_FILE}'")

@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError, DriverUnavailable
+from colonnade.database.quorum import synchronous_names
 from colonnade.database.record import record_from_json, record_to_json
-from colonnade.database.state import Address, ClusterRecord, Follower, Fork, NodeName, ObservedNode, Position
+from colonnade.database.state import Address, ClusterRecord, Disk, Follower, Fork, NodeName, ObservedNode, Position
+from colonnade.spec.model import DatabaseSpec
 
 FIRST_PORT = 15_001
 
@@ -27,6 +29,20 @@ class Write:
 
     timeline: int
     number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quorum:
+    """synchronous_standby_names: how many of whom."""
+
+    acknowledgements: int
+    names: tuple[NodeName, ...]
+
+    def __str__(self) -> str:
+        return synchronous_names(self.acknowledgements, self.names)
+
+
+NO_QUORUM = Quorum(0, ())
 
 
 @dataclass(slots=True)
@@ -59,6 +75,17 @@ class FakeNode:
     restored_generation: int = 0
     failures: int = 0
     answered: bool = False
+    is_frozen: bool = False
+    """Stopped by a signal: it neither answers, sends nor receives, and goes on when it is thawed."""
+    quorum: Quorum = NO_QUORUM
+    """What its configuration says."""
+    walsender_quorum: Quorum = NO_QUORUM
+    """Of its connection to its source: what the walsender there goes by. A reload reaches it a step later."""
+
+    @property
+    def is_serving(self) -> bool:
+        """Answers, sends and takes writes or reads."""
+        return self.is_running and self.is_answering and not self.is_frozen
 
     @property
     def position(self) -> Position:
@@ -73,7 +100,12 @@ class FakeWorld:
 
     def __init__(self, members: Sequence[NodeName], acknowledgements: int) -> None:
         self.nodes = {name: FakeNode(name) for name in members}
-        self.acknowledgements = acknowledgements
+        self.quorum = Quorum(acknowledgements, tuple(members))
+        """What every configuration written from now on says."""
+        self.cut: set[tuple[NodeName, NodeName]] = set()
+        """(standby, source): that standby does not reach that source."""
+        self.free_bytes = 10**10
+        self.has_ballast = True
         self.acknowledged: dict[int, int] = {}
         """Number → at which LSN it was acknowledged."""
         self.kept_histories: dict[int, tuple[Fork, ...]] = {}
@@ -84,7 +116,7 @@ class FakeWorld:
     def write(self, name: NodeName) -> int | None:
         """A client's COMMIT on this node; acknowledged once enough followers have it. None: it takes no writes."""
         node = self.nodes[name]
-        if not node.is_running or not node.is_answering or node.in_recovery:
+        if not node.is_serving or node.in_recovery:
             return None
         self.written += 1
         node.wal.append(Write(node.timeline, self.written))
@@ -92,13 +124,15 @@ class FakeWorld:
         return self.written
 
     def _acknowledge(self) -> None:
+        """Each walsender releases waiting COMMITs by the quorum that it knows; without one nobody waits."""
         for node in self.nodes.values():
-            if not node.is_running or node.in_recovery:
+            if not node.is_running or node.in_recovery or node.is_frozen:
                 continue
-            flushed = sorted((len(f.wal) for f in self.followers_of(node.name)), reverse=True)
-            reached = len(node.wal)
-            if self.acknowledgements:
-                reached = flushed[self.acknowledgements - 1] if len(flushed) >= self.acknowledgements else 0
+            followers = self.followers_of(node.name)
+            quorums = {follower.walsender_quorum for follower in followers} | ({node.quorum} - {NO_QUORUM})
+            if not node.quorum.acknowledgements:
+                quorums = {node.quorum}
+            reached = max((_released(quorum, node, followers) for quorum in quorums), default=0)
             for lsn, write in enumerate(node.wal[:reached], start=1):
                 if write.number is not None and write.timeline == node.timeline:
                     self.acknowledged.setdefault(write.number, lsn)
@@ -111,10 +145,17 @@ class FakeWorld:
 
     def kill(self, name: NodeName) -> None:
         node = self.nodes[name]
-        node.is_running = node.is_answering = False
+        node.is_running = node.is_answering = node.is_frozen = False
         node.opening_lsn = node.connected_to = None
         # What was on its way to the dead is lost; what it sent to others is still on its way.
         node.socket.clear()
+
+    def freeze(self, name: NodeName) -> None:
+        self.nodes[name].is_frozen = self.nodes[name].is_running
+
+    def thaw(self, name: NodeName) -> None:
+        self.nodes[name].is_frozen = False
+        self._acknowledge()
 
     def lose_data(self, name: NodeName) -> None:
         """The node dies and its directory with it."""
@@ -126,8 +167,10 @@ class FakeWorld:
 
     def step(self, name: NodeName, what: str) -> None:
         """`answer`: it has started. `send`, `receive`: replication. `part`: its connection ends, if it has to.
-        `finish`: a clone or rewind ends."""
+        `finish`: a clone or rewind ends. `reload`: the walsender that serves it learns of a new quorum."""
         node = self.nodes[name]
+        if node.is_frozen:
+            return
         match what:
             case "answer":
                 if node.is_running and not node.is_answering:
@@ -147,26 +190,31 @@ class FakeWorld:
                     node.socket.clear()
             case "finish":
                 self._finish(node)
+            case "reload":
+                if node.connected_to is not None:
+                    node.walsender_quorum = self.nodes[node.connected_to].quorum
             case _:
                 raise ValueError(what)
 
     def _is_wanted(self, node: FakeNode) -> bool:
         """A connection stays while it is the ordered one, and its source lives or has left something to read."""
         source = self.nodes[node.connected_to or ""]
-        lives = source.is_running and not source.in_recovery
+        is_cut = (node.name, source.name) in self.cut
+        lives = source.is_running and not source.in_recovery and not is_cut
         return node.connected_to == node.upstream and (lives or bool(node.socket))
 
     def _send(self, node: FakeNode) -> None:
         source = self.nodes.get(node.upstream or "")
         if not (node.is_running and node.is_answering and node.in_recovery and source is not None):
             return
-        if not source.is_running or not source.is_answering or source.in_recovery:
+        if not source.is_serving or source.in_recovery or (node.name, source.name) in self.cut:
             return
         if node.connected_to is None:
             if not source.position.contains(node.position):
                 return  # "requested starting point is not in this server's history"
             node.connected_to, node.socket = source.name, []
             node.socket_forks = (source.forks, source.timeline)
+            node.walsender_quorum = source.quorum
             node.forks, node.timeline = _cut(node, node.socket_forks)
             self._acknowledge()
         if node.connected_to != source.name:
@@ -179,7 +227,7 @@ class FakeWorld:
         if not node.operation:
             return
         source = self.nodes[node.source]
-        usable = source.is_running and source.is_answering and not source.in_recovery
+        usable = source.is_serving and not source.in_recovery
         if usable:
             node.exists, node.is_marked = True, True
             node.wal, node.forks, node.timeline = list(source.wal), source.forks, source.timeline
@@ -192,8 +240,16 @@ class FakeWorld:
         """Let everything that is under way come to its end."""
         for _ in range(4 + 2 * max((len(node.wal) for node in self.nodes.values()), default=0)):
             for name in self.nodes:
-                for what in ("answer", "finish", "part", "send", "receive"):
+                for what in ("answer", "finish", "part", "reload", "send", "receive"):
                     self.step(name, what)
+
+
+def _released(quorum: Quorum, node: FakeNode, followers: Sequence[FakeNode]) -> int:
+    """Up to where COMMITs are released by this quorum."""
+    if not quorum.acknowledgements:
+        return len(node.wal)
+    flushed = sorted((len(f.wal) for f in followers if f.name in quorum.names), reverse=True)
+    return flushed[quorum.acknowledgements - 1] if len(flushed) >= quorum.acknowledgements else 0
 
 
 def _cut(node: FakeNode, history: tuple[tuple[Fork, ...], int]) -> tuple[tuple[Fork, ...], int]:
@@ -201,6 +257,10 @@ def _cut(node: FakeNode, history: tuple[tuple[Fork, ...], int]) -> tuple[tuple[F
     forks, timeline = history
     passed = tuple(fork for fork in forks if fork.ends_at < len(node.wal))
     return passed, timeline if len(passed) == len(forks) else forks[len(passed)].timeline
+
+
+def _sync_state(follower: FakeNode) -> str:
+    return "quorum" if follower.name in follower.walsender_quorum.names else "async"
 
 
 class FakeDriver:
@@ -214,6 +274,26 @@ class FakeDriver:
         self.before: Callable[[str, NodeName], None] = lambda method, node: None
         self.after: Callable[[str, NodeName], None] = lambda method, node: None
         self._clock = clock
+        self._members: tuple[NodeName, ...] = tuple(world.nodes)
+        self._reached: dict[NodeName, frozenset[NodeName]] = {}
+
+    def configure(self, record: ClusterRecord) -> None:
+        self._members = record.members
+        self.world.quorum = Quorum(record.waits_for, record.quorum_names)
+        for name in record.members:
+            self.world.nodes.setdefault(name, FakeNode(name))
+
+    def set_spec(self, spec: DatabaseSpec) -> None:
+        """Settings make no difference in memory."""
+
+    async def check_settings(self, spec: DatabaseSpec) -> None:
+        """Whatever is declared would start."""
+
+    def disk(self) -> Disk | None:
+        return Disk(self.world.free_bytes, self.world.has_ballast)
+
+    async def set_ballast(self, *, is_there: bool) -> None:
+        self.world.has_ballast = is_there
 
     def set_waker(self, wake: Callable[[], None]) -> None:
         """Nobody is woken: time stands still between ticks."""
@@ -225,10 +305,10 @@ class FakeDriver:
             node.dead_since_s, node.failures, node.answered = None, 0, node.is_answering
 
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
-        return {name: self._observe(node) for name, node in self.world.nodes.items()}
+        return {name: self._observe(self.world.nodes[name]) for name in self._members}
 
     def _observe(self, node: FakeNode) -> ObservedNode:
-        answers = node.is_running and node.is_answering
+        answers = node.is_serving
         if node.is_running:
             node.dead_since_s = None
         elif node.dead_since_s is None:
@@ -236,7 +316,8 @@ class FakeDriver:
         if answers and not node.in_recovery and node.opening_lsn is None:
             node.opening_lsn = len(node.wal)
         followers = [
-            Follower(f.name, "streaming", "quorum", len(f.wal), len(f.wal)) for f in self.world.followers_of(node.name)
+            Follower(f.name, "streaming", _sync_state(f), len(f.wal), len(f.wal), f.walsender_quorum == node.quorum)
+            for f in self.world.followers_of(node.name)
         ]
         return ObservedNode(
             name=node.name,
@@ -260,6 +341,9 @@ class FakeDriver:
             pid=1000 + node.run if node.is_running else None,
             process_key=f"{node.name}.{node.run}" if node.is_running else "",
             failures=node.failures,
+            is_stopped=node.is_frozen,
+            quorum=str(node.quorum) if answers else None,
+            reached_from=self._reached.get(node.name),
         )
 
     def _is_kept(self, node: FakeNode) -> bool:
@@ -267,8 +351,9 @@ class FakeDriver:
 
     async def create(self) -> str:
         self.before("create", "")
-        for node in self.world.nodes.values():
-            self.world.kill(node.name)
+        for name in self._members:
+            node = self.world.nodes[name]
+            self.world.kill(name)
             node.exists, node.wal, node.forks, node.timeline = True, [Write(1, None)], (), 1
         self.after("create", "")
         return "7000000000000000001"
@@ -290,6 +375,7 @@ class FakeDriver:
             raise DriverError("has no data directory", subject=name, hint="clone it")
         node.is_running, node.is_answering, node.connected_to = True, False, None
         node.run += 1
+        node.quorum, node.is_frozen = self.world.quorum, False
         node.is_marked = node.in_recovery = in_recovery
         node.upstream, node.socket, node.opening_lsn = upstream, [], None
         node.is_proved_dead, node.answered, node.restored_generation = False, False, 0
@@ -334,6 +420,32 @@ class FakeDriver:
                 handle.wal.append(Write(handle.timeline, None))
 
         self._effect("promote", node, effect)
+
+    async def reconfigure(self, node: NodeName) -> None:
+        def effect() -> None:
+            self.world.nodes[node].quorum = self.world.quorum
+
+        self._effect("reconfigure", node, effect)
+
+    async def restart_walsenders(self, node: NodeName) -> None:
+        def effect() -> None:
+            for follower in self.world.followers_of(node):
+                follower.connected_to = None
+                follower.socket.clear()
+
+        self._effect("restart_walsenders", node, effect)
+
+    async def probe_links(self) -> None:
+        serving = [node.name for node in self.world.nodes.values() if node.is_serving]
+        self._reached = {
+            to: frozenset(name for name in serving if name != to and (name, to) not in self.world.cut) for to in serving
+        }
+
+    async def checkpoint(self, node: NodeName) -> None:
+        """Costs nothing here."""
+
+    async def remove(self, node: NodeName) -> None:
+        self._effect("remove", node, lambda: self.world.lose_data(node))
 
     async def keep_history(self, node: NodeName) -> None:
         handle = self.world.nodes[node]

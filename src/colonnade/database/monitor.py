@@ -33,8 +33,9 @@ SELECT pg_is_in_recovery(),
        (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'),
        current_setting('primary_conninfo'),
        (SELECT coalesce(json_agg(json_build_array(application_name, state, sync_state,
-               flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn)), '[]')
-          FROM pg_stat_replication)
+               flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn, backend_start > pg_conf_load_time())), '[]')
+          FROM pg_stat_replication),
+       current_setting('synchronous_standby_names')
 """
 
 LOCAL_WAL_IS_REPLAYED = "RecoveryRetrieveRetryInterval"
@@ -54,6 +55,7 @@ class Look:
     is_replayed: bool
     upstream_port: int | None
     followers: tuple[Follower, ...]
+    quorum: str
 
 
 class Monitor:
@@ -128,7 +130,7 @@ class Monitor:
 
 
 def look_from_row(row: Sequence[Any]) -> Look:
-    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers = row
+    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, quorum = row
     port = re.search(r"port='?(\d+)", conninfo or "")
     positions = [int(at) for at in (lsn, replay) if at is not None]
     return Look(
@@ -142,7 +144,8 @@ def look_from_row(row: Sequence[Any]) -> Look:
         is_replayed=wait_event == LOCAL_WAL_IS_REPLAYED,
         upstream_port=int(port[1]) if port else None,
         followers=tuple(
-            Follower(name, state, sync_state, int(flush or 0), int(replayed or 0))
-            for name, state, sync_state, flush, replayed in followers
+            Follower(name, state, sync_state, int(flush or 0), int(replayed or 0), is_current)
+            for name, state, sync_state, flush, replayed, is_current in followers
         ),
+        quorum=quorum,
     )

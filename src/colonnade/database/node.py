@@ -141,6 +141,7 @@ class Node:
             process_key=f"{process.identity.pid}.{process.identity.start_ticks}" if process else "",
             failures=memory.failures,
             retry_at_s=memory.retry_at_s,
+            quorum=look.quorum if look else None,
         )
 
     def _note_death(self, now: float) -> None:

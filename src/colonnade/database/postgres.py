@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, LiteralString
 
 from colonnade.core.access import closed_directory
@@ -20,6 +20,7 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import disk_error, make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
+from colonnade.database import ballast
 from colonnade.database import clone as cloning
 from colonnade.database.binaries import Binaries, find_binaries
 from colonnade.database.config import (
@@ -34,12 +35,15 @@ from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import STANDBY_SIGNAL, end_processes, mark_as_standby
 from colonnade.database.foreign import read_foreign, write_foreign
 from colonnade.database.history import keep_histories
+from colonnade.database.links import Links, directly, reached_from
 from colonnade.database.monitor import Monitor
 from colonnade.database.node import Node
 from colonnade.database.prepare import prepare_database
+from colonnade.database.quorum import synchronous_names
 from colonnade.database.secrets import Secrets, load_or_make_secrets, passfile
+from colonnade.database.settings import check_settings
 from colonnade.database.shared_memory import remove_shared_memory
-from colonnade.database.state import NodeName, ObservedNode
+from colonnade.database.state import Address, ClusterRecord, Disk, NodeName, ObservedNode
 from colonnade.database.tools import Toolbox
 from colonnade.spec.model import DatabaseSpec
 
@@ -47,6 +51,8 @@ PROMOTE_S_MAX = 8.0
 """Replay may be held up by readers for max_standby_streaming_delay (5 s); the rest of a promotion takes tenths."""
 
 PROMOTE_STEP_S = 0.003
+
+END_WALSENDERS: LiteralString = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication"
 
 END_SESSIONS: LiteralString = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -64,16 +70,21 @@ class Host:
     ports: PortAllocator
     events: EventLog
     clock: Clock
+    links: Links = directly
 
 
 class PostgresDriver:
     """`DatabaseDriver` for servers of this machine."""
 
-    def __init__(self, spec: DatabaseSpec, members: Sequence[NodeName], host: Host) -> None:
+    def __init__(self, spec: DatabaseSpec, host: Host) -> None:
         self._spec = spec
         self._host = host
         self._paths = host.paths
-        self._nodes = {name: Node(name, host.paths, host.clock) for name in members}
+        self._nodes: dict[NodeName, Node] = {}
+        self._members: tuple[NodeName, ...] = ()
+        self._quorum = ""
+        self._ports: dict[NodeName, int] = {}
+        self._reached: dict[NodeName, frozenset[NodeName]] = {}
         self._wake: Callable[[], None] = lambda: None
         self._tasks: dict[NodeName, asyncio.Task[None]] = {}
         self._syncing: asyncio.Task[None] | None = None
@@ -84,6 +95,27 @@ class PostgresDriver:
 
     def set_waker(self, wake: Callable[[], None]) -> None:
         self._wake = wake
+
+    def configure(self, record: ClusterRecord) -> None:
+        for name in record.members:
+            if name not in self._nodes:
+                self._nodes[name] = Node(name, self._paths, self._host.clock)
+                self._nodes[name].port = self._ports.get(name, 0)
+        self._members = record.members
+        self._quorum = synchronous_names(record.waits_for, record.quorum_names)
+
+    def set_spec(self, spec: DatabaseSpec) -> None:
+        self._spec = spec
+
+    async def check_settings(self, spec: DatabaseSpec) -> None:
+        text = postgresql_conf(spec, self._node_config(self._nodes[self._members[0]]))
+        await check_settings(text, self._paths.root, self._toolbox)
+
+    def disk(self) -> Disk | None:
+        return ballast.look(self._paths.root, self._paths.ballast)
+
+    async def set_ballast(self, *, is_there: bool) -> None:
+        await asyncio.to_thread(ballast.set_ballast, self._paths.ballast, is_there=is_there)
 
     async def open(self) -> None:
         paths, credentials = self._paths, self._host.credentials
@@ -105,9 +137,9 @@ class PostgresDriver:
                 )
         self._binaries = await find_binaries(credentials)
         self._secrets = load_or_make_secrets(paths.root, credentials)
-        ports = read_json(paths.root / "ports.json") or {}
+        self._ports = {name: int(port) for name, port in (read_json(paths.root / "ports.json") or {}).items()}
         for node in self._nodes.values():
-            node.port = int(ports.get(node.name, 0))
+            node.port = self._ports.get(node.name, 0)
             await self._adopt(node)
 
     async def _adopt(self, node: Node) -> None:
@@ -142,9 +174,13 @@ class PostgresDriver:
             )
 
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
-        ports = {node.port: node.name for node in self._nodes.values() if node.port}
-        seen = await asyncio.gather(*(node.observe(ports) for node in self._nodes.values()))
-        return {node.name: node for node in seen}
+        nodes = [self._nodes[name] for name in self._members]
+        seen = await asyncio.gather(*(node.observe(self._upstream_ports(node)) for node in nodes))
+        return {node.name: replace(node, reached_from=self._reached.get(node.name)) for node in seen}
+
+    def _upstream_ports(self, node: Node) -> dict[int, NodeName]:
+        """At which port it reaches whom."""
+        return {self._link(node, other).port: other.name for other in self._nodes.values() if other.port}
 
     # Making and starting.
 
@@ -154,7 +190,7 @@ class PostgresDriver:
             await end_processes((node.directory, node.unfinished))
             remove_shared_memory(node.shared_memory)
         directories = [node.directory for node in nodes]
-        settings = settings_from_birth(self._spec, tuple(self._nodes))
+        settings = settings_from_birth(self._spec)
         await cloning.create_directories(directories, settings, self._known_secrets, self._toolbox)
         # The disk works while the servers start; nothing counts as made before it is done (`prepare`).
         self._syncing = asyncio.create_task(asyncio.to_thread(cloning.sync_filesystem, self._paths.root))
@@ -192,8 +228,8 @@ class PostgresDriver:
             self._save_ports()
 
     def _save_ports(self) -> None:
-        ports = {node.name: node.port for node in self._nodes.values() if node.port}
-        write_json_durably(self._paths.root / "ports.json", ports)
+        self._ports = {node.name: node.port for node in self._nodes.values() if node.port}
+        write_json_durably(self._paths.root / "ports.json", self._ports)
 
     def _launch(self, node: Node, upstream: NodeName | None) -> None:
         self._write_config(node)
@@ -270,6 +306,37 @@ class PostgresDriver:
                     hint=f"read {self._paths.logs / f'db-{node}.log'}",
                 )
 
+    # Members and settings.
+
+    async def reconfigure(self, node: NodeName) -> None:
+        handle = self._nodes[node]
+        if handle.process is not None and handle.is_running:
+            self._write_config(handle)
+            handle.process.send(signal.SIGHUP)
+
+    async def restart_walsenders(self, node: NodeName) -> None:
+        if (monitor := self._nodes[node].monitor) is not None:
+            await monitor.execute(END_WALSENDERS)
+
+    async def probe_links(self) -> None:
+        running = {node.name: node.address for node in self._nodes.values() if node.is_running}
+        self._reached = await reached_from(running, self._host.links, self._known_secrets)
+
+    async def checkpoint(self, node: NodeName) -> None:
+        handle = self._nodes[node]
+        monitor = self._monitor(handle)
+        try:
+            await monitor.execute("CHECKPOINT")
+        finally:
+            await monitor.close()
+
+    async def remove(self, node: NodeName) -> None:
+        handle = self._nodes.pop(node, None)
+        if handle is not None:
+            await self._cancel(handle)
+            await handle.detach()
+            await asyncio.to_thread(cloning.remove_directories, (handle.unfinished, handle.directory))
+
     async def keep_history(self, node: NodeName) -> None:
         keep_histories(self._nodes[node].pg_wal, self._paths.history)
 
@@ -297,7 +364,7 @@ class PostgresDriver:
     async def _clone(self, node: Node, source: Node) -> None:
         await self.fence(node.name)
         await cloning.clone_directory(
-            node.name, node.unfinished, source.address, passfile(self._paths.root), self._toolbox
+            node.name, node.unfinished, self._link(node, source), passfile(self._paths.root), self._toolbox
         )
         cloning.put_in_place(node.unfinished, node.directory)
 
@@ -356,20 +423,25 @@ class PostgresDriver:
     # Files.
 
     def _write_config(self, node: Node) -> None:
-        config = NodeConfig(
+        self._write(node, "postgresql.conf", postgresql_conf(self._spec, self._node_config(node)))
+        self._write(node, "pg_hba.conf", pg_hba_conf())
+        self._write(node, "postgresql.auto.conf", "")
+
+    def _node_config(self, node: Node) -> NodeConfig:
+        return NodeConfig(
             name=node.name,
             port=node.port,
             sockets=self._paths.sockets,
             history=self._paths.history,
-            members=tuple(self._nodes),
+            quorum=self._quorum,
             major=self._known_binaries.major,
         )
-        self._write(node, "postgresql.conf", postgresql_conf(self._spec, config))
-        self._write(node, "pg_hba.conf", pg_hba_conf())
-        self._write(node, "postgresql.auto.conf", "")
+
+    def _link(self, node: Node, upstream: Node) -> Address:
+        return self._host.links(node.name, upstream.name, upstream.address)
 
     def _write_follow(self, node: Node, upstream: NodeName | None) -> None:
-        address = self._nodes[upstream].address if upstream is not None else None
+        address = self._link(node, self._nodes[upstream]) if upstream is not None else None
         self._write(node, FOLLOW_FILE, follow_conf(node.name, address, passfile(self._paths.root)))
 
     def _write(self, node: Node, name: str, text: str) -> None:

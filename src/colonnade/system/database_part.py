@@ -93,6 +93,10 @@ class DatabasePart:
         self._is_gateway_started = True
         self._spawn(self.gateway.run(), "dbgate")
 
+    def lead_nowhere(self) -> bool:
+        """As `Endpoints.lead_nowhere`: dbgate was not started, and none was left running."""
+        return not self._is_gateway_started and not self.gateway.has_survivor()
+
     def describe(self) -> dict[str, Any]:
         """For `status`; without any password."""
         view = self.controller.view()
