@@ -116,11 +116,22 @@ def _serve(cluster: Cluster, now: float) -> Decision[Action]:
     actions += bring_back(cluster, now)
     actions += rewind(cluster, now)
     actions += replace_broken(cluster, now)
-    actions += change_members(cluster)
-    actions += lead_to(cluster, serving(cluster))
+    changes = tuple(change_members(cluster))
+    actions += [*changes, *lead_to(cluster, serving(cluster))]
     if isinstance(cluster.request, RollingRestart):
         return restart_next(cluster, cluster.request, tuple(actions))
+    if changes:
+        members = f"{len(record.members) - 1} standbys, a COMMIT waits for {record.waits_for}"
+        message = f"{members}: on the way to {_wanted(cluster)}"
+        return Decision(tuple(actions), "members_change", message, START_STEP_S)
     return _steady(cluster, tuple(actions), now)
+
+
+def _wanted(cluster: Cluster) -> str:
+    wanted = cluster.wanted
+    if wanted is None:
+        return "one configuration for all"
+    return f"{wanted.standbys} standbys, of whom a COMMIT waits for {wanted.acknowledgements}"
 
 
 def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Action]:
