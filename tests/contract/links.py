@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import dataclass, field
+from functools import partial
 
 from colonnade.database.state import Address, NodeName
 
@@ -48,7 +49,7 @@ class LinkMap:
 
     async def open(self) -> None:
         for link in self._links.values():
-            link.server = await asyncio.start_server(lambda r, w, link=link: _forward(link, r, w), "127.0.0.1", 0)
+            link.server = await asyncio.start_server(partial(_forward, link), "127.0.0.1", 0)
             link.port = link.server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:

@@ -28,9 +28,17 @@ Case = Callable[[Harness, Stream], Awaitable[None]]
 
 
 def play(case: Case, work_dir: Path, spec: DatabaseSpec | None = None, links: LinkMap | None = None) -> None:
+    async def with_links() -> None:
+        if links is None:
+            await body()
+            return
+        await links.open()
+        try:
+            await body()
+        finally:
+            await links.close()
+
     async def body() -> None:
-        if links is not None:
-            await links.open()
         async with running_cluster(work_dir, spec, links or directly) as harness:
             await harness.until_well()
             async with Stream(harness) as stream:
@@ -39,10 +47,8 @@ def play(case: Case, work_dir: Path, spec: DatabaseSpec | None = None, links: Li
                 await stream.until_acknowledged_after(time.monotonic())
             await harness.until_well()
             await stream.check()
-        if links is not None:
-            await links.close()
 
-    asyncio.run(body())
+    asyncio.run(with_links())
 
 
 def all_processes(harness: Harness, name: NodeName) -> list[int]:

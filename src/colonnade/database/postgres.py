@@ -180,7 +180,8 @@ class PostgresDriver:
 
     def _upstream_ports(self, node: Node) -> dict[int, NodeName]:
         """At which port it reaches whom."""
-        return {self._link(node, other).port: other.name for other in self._nodes.values() if other.port}
+        others = (other for other in self._nodes.values() if other is not node and other.port)
+        return {self._link(node, other).port: other.name for other in others}
 
     # Making and starting.
 
@@ -223,6 +224,7 @@ class PostgresDriver:
         await node.detach()
         await end_processes((node.directory, node.unfinished))
         remove_shared_memory(node.shared_memory)
+        self._forget_pid(node)
         if not node.port or not is_free("127.0.0.1", node.port):
             node.port = self._host.ports.take()
             self._save_ports()
@@ -255,11 +257,14 @@ class PostgresDriver:
         # Before anyone else can be promoted: the timeline number it may have taken is taken.
         keep_histories(handle.pg_wal, self._paths.history)
         remove_shared_memory(handle.shared_memory)
-        # Until somebody reaps it, the dead postmaster's pid still answers a signal, and PostgreSQL (also the one that
-        # pg_rewind runs) would take that for another server in this directory.
+        self._forget_pid(handle)
+        handle.memory.is_proved_dead = True
+
+    def _forget_pid(self, handle: Node) -> None:
+        """Until somebody reaps it, a dead postmaster's pid still answers a signal, and PostgreSQL (also the one that
+        pg_rewind runs) would take that for another server in this directory."""
         (handle.directory / "postmaster.pid").unlink(missing_ok=True)
         self._remove_socket(handle)  # its lock names the same pid
-        handle.memory.is_proved_dead = True
 
     def _remove_socket(self, handle: Node) -> None:
         for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
