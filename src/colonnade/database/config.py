@@ -96,6 +96,15 @@ CHECKED_BY_STANDBYS = (
 )
 """A standby refuses to start when one of these is below what the WAL says its primary had."""
 
+DEFAULTS_CHECKED: Mapping[str, int] = {
+    "max_connections": 100,
+    "max_locks_per_transaction": 64,
+    "max_prepared_transactions": 0,
+    "max_wal_senders": 10,
+    "max_worker_processes": 8,
+}
+"""PostgreSQL's own."""
+
 
 WALSENDERS_MAX = 2 * len(NODE_NAMES) + 4
 """Enough for as many nodes as there may ever be, each with a clone beside it: members come and go without a restart."""
@@ -107,8 +116,9 @@ def settings_from_birth(spec: DatabaseSpec) -> dict[str, str | int | float | boo
     return chosen | {"max_connections": spec.connections_max, "max_wal_senders": WALSENDERS_MAX}
 
 
-def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
-    """The whole postgresql.conf of a node. The user's parameters come last but for what must not change."""
+def postgresql_conf(spec: DatabaseSpec, node: NodeConfig, at_least: Mapping[str, int] | None = None) -> str:
+    """The whole postgresql.conf of a node. The user's parameters come last but for what must not change; `at_least`
+    raises those that a standby's data asks for."""
     settings: dict[str, str | int | float | bool] = {
         "cluster_name": f"colonnade-{node.name}",
         # Who may talk to it.
@@ -167,6 +177,9 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
         # Three I/O workers per node are three processes more to fence; small databases live in the page cache.
         settings["io_method"] = "sync"
     settings |= spec.parameters | settings_from_birth(spec)
+    for name, value in (at_least or {}).items():
+        if value > int(settings.get(name, DEFAULTS_CHECKED[name])):
+            settings[name] = value
     lines = ["# Written by Colonnade at every start of this node; changes belong into colonnade.toml."]
     lines += [f"{name} = {_value(value)}" for name, value in settings.items()]
     lines.append(f"include_if_exists = '{FOLLOW_FILE}'")

@@ -37,6 +37,7 @@ from colonnade.database.members import (
     make_enough,
     replace_broken,
     restart_frozen,
+    restart_outdated,
     rewind,
     start_members,
 )
@@ -112,6 +113,7 @@ def _serve(cluster: Cluster, now: float) -> Decision[Action]:
         return switch_over(cluster, cluster.request, tuple(actions), now)
     actions += start_members(cluster, now)
     actions += restart_frozen(cluster, now)
+    actions += restart_outdated(cluster)
     actions += probes(cluster, now)
     actions += bring_back(cluster, now)
     actions += rewind(cluster, now)

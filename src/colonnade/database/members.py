@@ -113,6 +113,24 @@ def restart_frozen(cluster: Cluster, now: float) -> Iterator[Action]:
             yield Fence(node.name)
 
 
+def restart_outdated(cluster: Cluster) -> Iterator[Action]:
+    """Start standbys anew that have other limits than the primary, one at a time.
+
+    One that has less stops to replay as soon as its primary's limits reach it; its next start takes what its data asks
+    for. One that had to start with more than is declared goes back to that when the primary has it, or else it would
+    take its limits along as the next primary."""
+    primary = cluster.primary
+    for node in cluster.others:
+        if cluster.state(node) is not NodeState.STANDBY or len(node.limits) != len(primary.limits):
+            continue
+        behind = primary.position.lsn - (node.replay_lsn or 0) if primary.position is not None else 0
+        has_less = any(own < its for own, its in zip(node.limits, primary.limits, strict=True))
+        has_more = any(own > its for own, its in zip(node.limits, primary.limits, strict=True))
+        if (has_less and behind > 0) or (has_more and node.has_old_settings and behind <= 0):
+            yield Fence(node.name)
+            return
+
+
 # Coming back.
 
 

@@ -17,6 +17,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from colonnade.core.errors import DriverUnavailable
+from colonnade.database.config import CHECKED_BY_STANDBYS
 from colonnade.database.secrets import SUPERUSER
 from colonnade.database.state import Follower
 
@@ -35,7 +36,8 @@ SELECT pg_is_in_recovery(),
        (SELECT coalesce(json_agg(json_build_array(application_name, state, sync_state,
                flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn, backend_start > pg_conf_load_time())), '[]')
           FROM pg_stat_replication),
-       current_setting('synchronous_standby_names')
+       current_setting('synchronous_standby_names'),
+       (SELECT array_agg(setting::int ORDER BY name) FROM unnest(%s::text[]) AS name, current_setting(name) AS setting)
 """
 
 LOCAL_WAL_IS_REPLAYED = "RecoveryRetrieveRetryInterval"
@@ -56,6 +58,8 @@ class Look:
     upstream_port: int | None
     followers: tuple[Follower, ...]
     quorum: str
+    limits: tuple[int, ...]
+    """The settings that a standby may not have below its primary's, in the order of their names."""
 
 
 class Monitor:
@@ -102,7 +106,7 @@ class Monitor:
         await self._drop()
 
     async def _ask(self) -> Look:
-        cursor = await (await self._connected()).execute(LOOK)
+        cursor = await (await self._connected()).execute(LOOK, (list(CHECKED_BY_STANDBYS),))
         (row,) = await cursor.fetchall()
         return look_from_row(row)
 
@@ -130,7 +134,9 @@ class Monitor:
 
 
 def look_from_row(row: Sequence[Any]) -> Look:
-    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, quorum = row
+    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, quorum, limits = (
+        row
+    )
     port = re.search(r"port='?(\d+)", conninfo or "")
     positions = [int(at) for at in (lsn, replay) if at is not None]
     return Look(
@@ -148,4 +154,5 @@ def look_from_row(row: Sequence[Any]) -> Look:
             for name, state, sync_state, flush, replayed, is_current in followers
         ),
         quorum=quorum,
+        limits=tuple(limits),
     )

@@ -36,6 +36,7 @@ class Memory:
     restored_generation: int = 0
     failures: int = 0
     retry_at_s: float = 0.0
+    has_old_settings: bool = False
 
 
 class Node:
@@ -142,6 +143,8 @@ class Node:
             failures=memory.failures,
             retry_at_s=memory.retry_at_s,
             quorum=look.quorum if look else None,
+            has_old_settings=memory.has_old_settings and process is not None,
+            limits=look.limits if look else (),
         )
 
     def _note_death(self, now: float) -> None:

@@ -71,6 +71,9 @@ def _lag_bytes(primary: ObservedNode, node: ObservedNode) -> int:
 def restart_next(cluster: Cluster, request: RollingRestart, actions: tuple[Action, ...]) -> Decision[Action]:
     """Start the next node anew once all the others are well; nobody is led to it by then."""
     name = next_to_restart(cluster, request)
+    if failed := [node.name for node in cluster.others if not node.is_running and node.failures]:
+        message = f"{', '.join(failed)} does not start any more: the others stay as they are"
+        return Decision((*actions, EndRequest(is_done=False)), "restart_aborted", message, 0.0)
     if name is None:
         is_whole = len(serving(cluster).standbys) == len(cluster.others)
         done: tuple[Action, ...] = (EndRequest(is_done=True),) if is_whole else ()

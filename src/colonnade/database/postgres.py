@@ -15,7 +15,7 @@ from typing import Any, LiteralString
 
 from colonnade.core.access import closed_directory
 from colonnade.core.clock import Clock
-from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.errors import Bug, ColonnadeError, DriverError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import disk_error, make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
@@ -41,7 +41,7 @@ from colonnade.database.node import Node
 from colonnade.database.prepare import prepare_database
 from colonnade.database.quorum import synchronous_names
 from colonnade.database.secrets import Secrets, load_or_make_secrets, passfile
-from colonnade.database.settings import check_settings
+from colonnade.database.settings import check_settings, needed_by_data
 from colonnade.database.shared_memory import remove_shared_memory
 from colonnade.database.state import Address, ClusterRecord, Disk, NodeName, ObservedNode
 from colonnade.database.tools import Toolbox
@@ -217,7 +217,11 @@ class PostgresDriver:
         if not handle.is_running:
             await self._prepare_start(handle)
             mark_as_standby(handle.directory)
-            self._launch(handle, upstream)
+            try:
+                needed = await needed_by_data(handle.directory, self._toolbox)
+            except DriverError:
+                needed = {}  # damaged: the start itself says how
+            self._launch(handle, upstream, needed)
 
     async def _prepare_start(self, node: Node) -> None:
         """Nobody else may be at work in the directory, and the port must be free."""
@@ -233,8 +237,8 @@ class PostgresDriver:
         self._ports = {node.name: node.port for node in self._nodes.values() if node.port}
         write_json_durably(self._paths.root / "ports.json", self._ports)
 
-    def _launch(self, node: Node, upstream: NodeName | None) -> None:
-        self._write_config(node)
+    def _launch(self, node: Node, upstream: NodeName | None, needed: Mapping[str, int] | None = None) -> None:
+        has_old_settings = self._write_config(node, needed)
         self._write_follow(node, upstream)
         process = start(
             Command(
@@ -246,6 +250,7 @@ class PostgresDriver:
             )
         )
         node.attach(process, self._monitor(node), self._wake)
+        node.memory.has_old_settings = has_old_settings
 
     # Failover.
 
@@ -427,10 +432,14 @@ class PostgresDriver:
 
     # Files.
 
-    def _write_config(self, node: Node) -> None:
-        self._write(node, "postgresql.conf", postgresql_conf(self._spec, self._node_config(node)))
+    def _write_config(self, node: Node, needed: Mapping[str, int] | None = None) -> bool:
+        """True when the node's data asks for more than is declared."""
+        declared = postgresql_conf(self._spec, self._node_config(node))
+        text = postgresql_conf(self._spec, self._node_config(node), needed)
+        self._write(node, "postgresql.conf", text)
         self._write(node, "pg_hba.conf", pg_hba_conf())
         self._write(node, "postgresql.auto.conf", "")
+        return sorted(text.splitlines()) != sorted(declared.splitlines())
 
     def _node_config(self, node: Node) -> NodeConfig:
         return NodeConfig(

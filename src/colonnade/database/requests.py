@@ -25,7 +25,12 @@ HANDOVER_S_MAX = 1.0
 REQUEST_S_MAX = 300.0
 """A rolling restart of nine nodes with a long recovery each."""
 
+REPLAY_S_MAX = 30.0
+
 LOOK_S = 0.02
+
+FRESH_S = 0.2
+"""After a wake-up, by then there was a look."""
 
 
 class Requests:
@@ -60,18 +65,45 @@ class Requests:
             before, after = (settings_from_birth(each) for each in (self._spec, spec))
             goes_down = any(_is_less(after.get(name), before.get(name)) for name in CHECKED_BY_STANDBYS)
             self._driver.set_spec(spec)
+            try:
+                count = await self._restart_all(is_primary_first=goes_down)
+            except BaseException:
+                self._driver.set_spec(self._spec)
+                raise
             self._spec = spec
-            cluster = self._controller.cluster
-            runs = {name: node.process_key for name, node in cluster.nodes.items() if node.is_running}
-            primary = cluster.record.primary
-            if goes_down or not cluster.others:
-                await self._ask(RollingRestart(runs, is_primary_first=True))
-            else:
-                standbys = {name: key for name, key in runs.items() if name != primary}
-                await self._ask(RollingRestart(standbys))
-                await self._switch_over(None)
-                await self._until_whole()
-            return f"{len(runs)} nodes were started anew"
+            return f"{count} nodes were started anew"
+
+    async def _restart_all(self, *, is_primary_first: bool) -> int:
+        cluster = self._controller.cluster
+        runs = {name: node.process_key for name, node in cluster.nodes.items() if node.is_running}
+        primary = cluster.record.primary
+        standbys = {name: key for name, key in runs.items() if name != primary}
+        if is_primary_first or not cluster.others:
+            await self._ask(RollingRestart({primary: runs[primary]}, is_primary_first=True))
+            await self._move_redo_past_now(primary, list(standbys))
+            await self._ask(RollingRestart(standbys))
+            return len(runs)
+        await self._ask(RollingRestart(standbys))
+        await self._switch_over(None)
+        await self._until_whole()
+        return len(runs)
+
+    async def _move_redo_past_now(self, primary: NodeName, standbys: list[NodeName]) -> None:
+        """A standby that starts replays from its last restart point, and refuses WAL of a primary whose parameters were
+        above its own: none of that may be left to replay."""
+        await self._driver.checkpoint(primary)
+        self._controller.wake()
+        await self._clock.sleep(FRESH_S)
+        reached = self._controller.cluster.primary.position
+        deadline = self._clock.monotonic() + REPLAY_S_MAX
+        while reached is not None and self._clock.monotonic() < deadline:
+            nodes = self._controller.cluster.nodes
+            if all((nodes[name].replay_lsn or 0) >= reached.lsn for name in standbys):
+                break
+            await self._clock.sleep(LOOK_S)
+            self._controller.wake()
+        for name in standbys:
+            await self._driver.checkpoint(name)
 
     def end(self, message: str, *, is_done: bool) -> None:
         """The answer to the present request."""

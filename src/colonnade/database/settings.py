@@ -1,9 +1,11 @@
-"""Asking PostgreSQL whether it would start with a configuration, before anything that runs is restarted with it."""
+"""Settings that PostgreSQL itself has a say in: whether it would start with them, and what its data asks for."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, SpecError
@@ -12,6 +14,23 @@ from colonnade.database.foreign import write_foreign
 from colonnade.database.tools import Toolbox
 
 CHECK_S_MAX = 10.0
+
+CONTROL_NAMES: Mapping[str, str] = {
+    "max_connections": "max_connections",
+    "max_worker_processes": "max_worker_processes",
+    "max_wal_senders": "max_wal_senders",
+    "max_prepared_xacts": "max_prepared_transactions",
+    "max_locks_per_xact": "max_locks_per_transaction",
+}
+"""What pg_controldata calls them → the parameter."""
+
+
+async def needed_by_data(directory: Path, tools: Toolbox) -> dict[str, int]:
+    """The parameters that a standby may not have below what its data says the primary had, with those values.
+    Raises DriverError when the control file cannot be read."""
+    text = await tools.output("pg_controldata", ["-D", str(directory)], cwd=directory, deadline_s=CHECK_S_MAX)
+    found = re.findall(r"^(\w+) setting: +(\d+)$", text, re.MULTILINE)
+    return {CONTROL_NAMES[name]: int(value) for name, value in found if name in CONTROL_NAMES}
 
 
 async def check_settings(text: str, root: Path, tools: Toolbox) -> None:

@@ -175,6 +175,11 @@ class ObservedNode:
     reached_from: frozenset[NodeName] | None = None
     """Other members that could open a replication connection to it when last tried; None: never tried."""
 
+    has_old_settings: bool = False
+    """A standby that had to start with what its data asks for, which is more than is declared by now."""
+    limits: tuple[int, ...] = ()
+    """Its settings that PostgreSQL compares between a standby and its primary, always in the same order."""
+
     @property
     def answers(self) -> bool:
         return self.in_recovery is not None

@@ -37,6 +37,39 @@ class Toolbox:
     major: int
     credentials: Credentials | None = None
 
+    async def output(self, program: str, arguments: Sequence[str], *, cwd: Path, deadline_s: float) -> str:
+        """What a program that only looks prints. Raises DriverError when it fails or takes too long."""
+        credentials = self.credentials
+        child = await asyncio.create_subprocess_exec(
+            str(self.binaries / program),
+            *arguments,
+            cwd=cwd,
+            env=dict(self.env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            user=credentials.user_id if credentials else None,
+            group=credentials.group_id if credentials else None,
+            extra_groups=[] if credentials else None,
+        )
+        try:
+            async with asyncio.timeout(deadline_s):
+                out, _ = await child.communicate()
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+            if isinstance(error, TimeoutError):
+                raise DriverError(
+                    f"took longer than {deadline_s:g} s", subject=program, hint="is the disk slow?"
+                ) from error
+            raise
+        text = out.decode(errors="replace")
+        if child.returncode != 0:
+            words = " / ".join(text.strip().splitlines()[-2:])
+            raise DriverError(f"failed ({child.returncode}): {words}", subject=program, hint="read the node's log")
+        return text
+
     async def run(self, program: str, arguments: Sequence[str], *, cwd: Path, deadline_s: float) -> None:
         """Run to the end. Raises DriverError with the program's last words; a cancelled call kills the program."""
         log_path = self.logs / f"db-{program}.log"

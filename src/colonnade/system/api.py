@@ -2,6 +2,7 @@
 owner can open, which is its whole access control.
 
 GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
+What concerns the database is in `database_changes.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from starlette.routing import Route
 
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.core.events import Event, EventLog
+from colonnade.system.database_changes import DatabaseChanges, database_routes
 
 WAIT_MAX_S = 20.0
 """Of a long poll: shorter than what any client gives up after."""
@@ -41,6 +43,8 @@ class Controlled(Protocol):
     def scale(self, service: str, replicas: int) -> None: ...
 
     def request_down(self) -> None: ...
+
+    def database_changes(self) -> DatabaseChanges: ...
 
 
 def build_api(system: Controlled) -> Starlette:
@@ -67,6 +71,7 @@ def build_api(system: Controlled) -> Starlette:
             Route("/events", events),
             Route("/scale", scale, methods=["POST"]),
             Route("/down", down, methods=["POST"]),
+            *database_routes(system, _body),
         ],
         exception_handlers={ColonnadeError: _refused},
     )

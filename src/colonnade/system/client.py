@@ -10,6 +10,8 @@ from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable
 from colonnade.system.paths import StatePaths
 
 ANSWER_TIMEOUT_S = 10.0
+CHANGE_TIMEOUT_S = 1000.0
+"""A rolling restart with long recoveries; the controller gives up before."""
 
 
 class NotRunning(HostError):
@@ -44,6 +46,18 @@ class ControlClient:
 
     def scale(self, service: str, replicas: int) -> None:
         self._ask("POST", "/scale", body={"service": service, "replicas": replicas})
+
+    def switch_over(self, to: str) -> str:
+        return self._change("/database/switchover", {"to": to})
+
+    def restart_database(self, settings: dict[str, Any]) -> str:
+        return self._change("/database/restart", {"settings": settings})
+
+    def set_standbys(self, standbys: int) -> str:
+        return self._change("/database/standbys", {"standbys": standbys})
+
+    def _change(self, path: str, body: dict[str, Any]) -> str:
+        return str(self._ask("POST", path, body=body, timeout_s=CHANGE_TIMEOUT_S)["message"])
 
     def down(self) -> None:
         self._ask("POST", "/down")

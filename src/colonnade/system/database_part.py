@@ -135,7 +135,7 @@ class DatabasePart:
         if view is None:
             return []
         found = [] if view.is_writable else [f"database: {view.message}"]
-        missing = 1 + self._spec.standbys - sum(1 for node in view.nodes if node.state.value in ("primary", "standby"))
+        missing = sum(1 for node in view.nodes if node.state.value not in ("primary", "standby"))
         return [*found, f"database: {missing} node(s) not in service"] if missing > 0 else found
 
 
