@@ -1,16 +1,16 @@
-"""One persistent connection per node, over its unix socket, as the superuser whose connections are reserved.
+"""Looking at one server and asking it to act, on connections that stay open.
 
 A question that is not answered in time stays asked: the caller learns "no answer" now and the answer, if it comes, at
-the next look. Nothing is cancelled, because cancelling talks to the very server that does not answer.
+the next look. To act there is another connection, so that neither waits for the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -18,11 +18,14 @@ import psycopg
 
 from colonnade.core.errors import DriverUnavailable
 from colonnade.database.config import CHECKED_BY_STANDBYS
-from colonnade.database.secrets import SUPERUSER
+from colonnade.database.session import Rows, Session
 from colonnade.database.state import Follower
 
 ANSWER_S_MAX = 1.0
 """How long one look waits for one node. A machine that is merely busy answers within tenths."""
+
+STATEMENT_S_MAX = 5.0
+"""How long a statement that takes milliseconds is waited for before the server counts as not answering."""
 
 LOOK: LiteralString = """
 SELECT pg_is_in_recovery(),
@@ -63,74 +66,58 @@ class Look:
 
 
 class Monitor:
-    """The connection to one run of one server. Made anew for each run."""
+    """The connections to one run of one server: one to look, one to act. Made anew for each run."""
 
     def __init__(self, sockets: Path, port: int, password: str) -> None:
-        self._sockets = sockets
         self._port = port
-        self._password = password
-        self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._pending: asyncio.Task[Look] | None = None
+        self._looking = Session(sockets, port, password)
+        self._acting = Session(sockets, port, password)
+        self._apart = partial(Session, sockets, port, password)
+        self._pending: asyncio.Task[Rows] | None = None
 
     async def look(self) -> Look | None:
         """What the server says of itself; None when it does not answer (yet)."""
         if self._pending is None:
-            self._pending = asyncio.create_task(self._ask())
+            self._pending = self._looking.begin(LOOK, (list(CHECKED_BY_STANDBYS),))
         done, _ = await asyncio.wait({self._pending}, timeout=ANSWER_S_MAX)
         if not done:
             return None
         task, self._pending = self._pending, None
         try:
-            return task.result()
+            (row,) = task.result()
         except (psycopg.Error, OSError):
-            await self._drop()
             return None
+        return look_from_row(row)
 
-    async def execute(self, statement: LiteralString, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Run a statement in its own transaction. Raises DriverUnavailable when the server does not answer."""
+    async def execute(
+        self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float = STATEMENT_S_MAX
+    ) -> Rows:
+        """Run a short statement in its own transaction. Raises DriverUnavailable when the server does not answer
+        within the limit; it may then still do it."""
+        return await self._run(self._acting, statement, parameters, time_limit_s)
+
+    async def execute_apart(self, statement: LiteralString, *, time_limit_s: float) -> None:
+        """As `execute` for a statement that takes long: on a connection of its own, so nothing waits behind it."""
+        session = self._apart()
         try:
-            cursor = await (await self._connected()).execute(statement, parameters)
-            return await cursor.fetchall() if cursor.description is not None else []
-        except (psycopg.Error, OSError) as error:
-            await self._drop()
+            await self._run(session, statement, (), time_limit_s)
+        finally:
+            await session.close()
+
+    async def close(self) -> None:
+        """Let go of all connections; bounded, also when the server is frozen."""
+        self._pending = None
+        await asyncio.gather(self._looking.close(), self._acting.close())
+
+    async def _run(
+        self, session: Session, statement: LiteralString, parameters: Sequence[object], time_limit_s: float
+    ) -> Rows:
+        try:
+            return await session.ask(statement, parameters, time_limit_s=time_limit_s)
+        except (psycopg.Error, OSError) as error:  # TimeoutError is an OSError
             raise DriverUnavailable(
                 f"the server did not do it: {str(error).strip()}", subject=f"port {self._port}", hint="read its log"
             ) from error
-
-    async def close(self) -> None:
-        if self._pending is not None:
-            self._pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, psycopg.Error, OSError):
-                await self._pending
-            self._pending = None
-        await self._drop()
-
-    async def _ask(self) -> Look:
-        cursor = await (await self._connected()).execute(LOOK, (list(CHECKED_BY_STANDBYS),))
-        (row,) = await cursor.fetchall()
-        return look_from_row(row)
-
-    async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                host=str(self._sockets),
-                port=self._port,
-                user=SUPERUSER,
-                password=self._password,
-                dbname="postgres",
-                application_name="colonnade-controller",
-                autocommit=True,
-                connect_timeout=5,
-            )
-            # A look must never wait for standbys, and its plan is worth nothing.
-            await self._connection.execute("SET synchronous_commit = local")
-        return self._connection
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await connection.close()
 
 
 def look_from_row(row: Sequence[Any]) -> Look:

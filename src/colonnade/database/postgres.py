@@ -54,9 +54,13 @@ PROMOTE_STEP_S = 0.003
 
 END_WALSENDERS: LiteralString = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication"
 
+CHECKPOINT_S_MAX = 60.0
+"""A checkpoint writes everything that waits in memory: seconds on a sound disk, whatever the size of the database."""
+
 END_SESSIONS: LiteralString = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    " WHERE backend_type = 'client backend'"
+    " AND (usename IS DISTINCT FROM current_user OR application_name IS DISTINCT FROM 'colonnade-controller')"
 )
 
 
@@ -333,12 +337,11 @@ class PostgresDriver:
         self._reached = await reached_from(running, self._host.links, self._known_secrets)
 
     async def checkpoint(self, node: NodeName) -> None:
-        handle = self._nodes[node]
-        monitor = self._monitor(handle)
-        try:
-            await monitor.execute("CHECKPOINT")
-        finally:
-            await monitor.close()
+        """Make the server write down what it has in memory; looks go on meanwhile. Raises DriverUnavailable after
+        CHECKPOINT_S_MAX: the checkpoint goes on all the same."""
+        if (monitor := self._nodes[node].monitor) is None:
+            raise DriverUnavailable("is not running", subject=f"database/{node}", hint="it is looked at again")
+        await monitor.execute_apart("CHECKPOINT", time_limit_s=CHECKPOINT_S_MAX)
 
     async def remove(self, node: NodeName) -> None:
         handle = self._nodes.pop(node, None)
@@ -364,10 +367,8 @@ class PostgresDriver:
             raise HostError(
                 f"has histories that are not ours: {', '.join(foreign)}", subject=node.name, hint="it is cloned instead"
             )
-        if source.monitor is None:
-            raise DriverUnavailable("the primary does not run", subject=source.name, hint="it is looked at again")
         # The source's control file names its timeline only after a checkpoint.
-        await source.monitor.execute("CHECKPOINT")
+        await self.checkpoint(source.name)
         self._write_config(node)
         await cloning.rewind_directory(node.directory, self._paths.sockets, source.port, self._toolbox)
 
