@@ -118,7 +118,8 @@ def _serve(cluster: Cluster, now: float) -> Decision[Action]:
     actions += bring_back(cluster, now)
     actions += rewind(cluster, now)
     actions += replace_broken(cluster, now)
-    changes = tuple(change_members(cluster))
+    # Who is a member changes only while nobody has to be repaired: one thing at a time, and on fresh looks.
+    changes = () if actions else tuple(change_members(cluster))
     actions += [*changes, *lead_to(cluster, serving(cluster))]
     if isinstance(cluster.request, RollingRestart):
         return restart_next(cluster, cluster.request, tuple(actions))

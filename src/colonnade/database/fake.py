@@ -77,6 +77,7 @@ class FakeNode:
     answered: bool = False
     is_frozen: bool = False
     """Stopped by a signal: it neither answers, sends nor receives, and goes on when it is thawed."""
+    is_visibly_frozen: bool = False
     quorum: Quorum = NO_QUORUM
     """What its configuration says."""
     walsender_quorum: Quorum = NO_QUORUM
@@ -104,6 +105,8 @@ class FakeWorld:
         """What every configuration written from now on says."""
         self.cut: set[tuple[NodeName, NodeName]] = set()
         """(standby, source): that standby does not reach that source."""
+        self.late: list[tuple[NodeName, int, Callable[[], None]]] = []
+        """(who, in which run, what): asked for, and not done by the time that somebody stopped waiting."""
         self.free_bytes = 10**10
         self.has_ballast = True
         self.acknowledged: dict[int, int] = {}
@@ -145,17 +148,26 @@ class FakeWorld:
 
     def kill(self, name: NodeName) -> None:
         node = self.nodes[name]
-        node.is_running = node.is_answering = node.is_frozen = False
+        node.is_running = node.is_answering = node.is_frozen = node.is_visibly_frozen = False
         node.opening_lsn = node.connected_to = None
         # What was on its way to the dead is lost; what it sent to others is still on its way.
         node.socket.clear()
 
-    def freeze(self, name: NodeName) -> None:
+    def freeze(self, name: NodeName, *, is_visible: bool = True) -> None:
+        """`is_visible`: by a signal, which the kernel shows; otherwise it only does not answer any more."""
         self.nodes[name].is_frozen = self.nodes[name].is_running
+        self.nodes[name].is_visibly_frozen = is_visible and self.nodes[name].is_running
 
     def thaw(self, name: NodeName) -> None:
-        self.nodes[name].is_frozen = False
+        self.nodes[name].is_frozen = self.nodes[name].is_visibly_frozen = False
         self._acknowledge()
+
+    def let_late_happen(self) -> None:
+        """What was asked for and timed out happens after all, if whoever was asked still runs."""
+        late, self.late = self.late, []
+        for name, run, effect in late:
+            if self.nodes[name].run == run and self.nodes[name].is_serving:
+                effect()
 
     def lose_data(self, name: NodeName) -> None:
         """The node dies and its directory with it."""
@@ -273,6 +285,8 @@ class FakeDriver:
         self.world = world
         self.before: Callable[[str, NodeName], None] = lambda method, node: None
         self.after: Callable[[str, NodeName], None] = lambda method, node: None
+        self.is_promotion_late = False
+        """The next promotion times out, and happens later."""
         self._clock = clock
         self._members: tuple[NodeName, ...] = tuple(world.nodes)
         self._reached: dict[NodeName, frozenset[NodeName]] = {}
@@ -341,7 +355,7 @@ class FakeDriver:
             pid=1000 + node.run if node.is_running else None,
             process_key=f"{node.name}.{node.run}" if node.is_running else "",
             failures=node.failures,
-            is_stopped=node.is_frozen,
+            is_stopped=node.is_visibly_frozen,
             quorum=str(node.quorum) if answers else None,
             reached_from=self._reached.get(node.name),
         )
@@ -375,7 +389,7 @@ class FakeDriver:
             raise DriverError("has no data directory", subject=name, hint="clone it")
         node.is_running, node.is_answering, node.connected_to = True, False, None
         node.run += 1
-        node.quorum, node.is_frozen = self.world.quorum, False
+        node.quorum = self.world.quorum
         node.is_marked = node.in_recovery = in_recovery
         node.upstream, node.socket, node.opening_lsn = upstream, [], None
         node.is_proved_dead, node.answered, node.restored_generation = False, False, 0
@@ -419,6 +433,10 @@ class FakeDriver:
                 handle.socket.clear()
                 handle.wal.append(Write(handle.timeline, None))
 
+        if self.is_promotion_late:
+            self.is_promotion_late = False
+            self.world.late.append((node, self.world.nodes[node].run, effect))
+            raise DriverUnavailable("was not promoted in time; it may still be", subject=node, hint="it is fenced")
         self._effect("promote", node, effect)
 
     async def reconfigure(self, node: NodeName) -> None:
@@ -445,7 +463,11 @@ class FakeDriver:
         """Costs nothing here."""
 
     async def remove(self, node: NodeName) -> None:
-        self._effect("remove", node, lambda: self.world.lose_data(node))
+        def effect() -> None:
+            self.world.lose_data(node)
+            self.world.nodes[node].operation = ""
+
+        self._effect("remove", node, effect)
 
     async def keep_history(self, node: NodeName) -> None:
         handle = self.world.nodes[node]

@@ -236,8 +236,7 @@ def _tighten(cluster: Cluster, leaving: list[NodeName]) -> Iterator[Action]:
     flushed = [(f.name, f.flush_lsn) for f in primary.followers if f.name in record.quorum_names]
     if have_flushed(flushed, settled[2], record.waits_for):
         for name in leaving:
-            yield Fence(name)
-            yield Forget(name)
+            yield from _remove(cluster, name)
         if not leaving:
             yield SetAcknowledgements(record.waits_for, record.waits_for)
 
@@ -255,10 +254,15 @@ def _next_change(cluster: Cluster, standbys: int, acknowledgements: int) -> Iter
         if record.standing[name] in COUNTED:
             yield Leave(name)
         else:
-            yield Fence(name)
-            yield Forget(name)
+            yield from _remove(cluster, name)
     elif acknowledgements > record.acknowledgements and not is_busy:
         yield SetAcknowledgements(acknowledgements, record.acknowledgements)
+
+
+def _remove(cluster: Cluster, name: NodeName) -> Iterator[Action]:
+    if not cluster.nodes[name].operation:  # its copy in the making ends with it
+        yield Fence(name)
+    yield Forget(name)
 
 
 def _least_useful(cluster: Cluster) -> NodeName:
