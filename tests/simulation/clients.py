@@ -15,6 +15,7 @@ class Gateway:
     """`Endpoints` that outlive controllers. What they lead to is what clients get, whatever the controller wished."""
 
     primary: NodeName | None = None
+    standbys: tuple[NodeName, ...] = ()
     mood: str = "well"
     """`well`; `refuses`: raises; `hangs`: answers when it is well again, and does what it was asked only then."""
     shut: list[NodeName | None] = field(default_factory=list)
@@ -30,6 +31,7 @@ class Gateway:
         if routes.primary_name != self.primary:
             self.shut.append(self.primary)
         self.primary = routes.primary_name
+        self.standbys = tuple(name for name, _ in routes.standbys)
 
     def lead_nowhere(self) -> bool:
         return False

@@ -27,6 +27,8 @@ WEIGHTS: dict[str, int] = {
     "lost reply": 2,
     "late": 3,
     "late promotion": 1,
+    "doomed promotion": 2,
+    "fail operation": 2,
     "pause": 2,
     "refuse": 1,
     "disk": 1,
@@ -41,12 +43,13 @@ WEIGHTS: dict[str, int] = {
 async def happen(story: Story) -> None:
     """One thing, and then the promises."""
     name = story.random.choice(sorted(story.world.nodes))
-    kind = story.random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    weights = {**WEIGHTS, **story.emphasis}
+    kind = story.random.choices(list(weights), list(weights.values()))[0]
     if kind == "tick":
         await story.tick()
     elif kind in ("write", "send", "receive", "part", "answer", "finish", "reload", "settle", "late"):
         _flow(story, name, kind)
-    elif kind in ("kill primary", "kill", "freeze", "thaw", "cut", "mend", "lose"):
+    elif kind in ("kill primary", "kill", "freeze", "thaw", "cut", "mend", "lose", "fail operation"):
         _break(story, name, kind)
     else:
         _interfere(story, name, kind)
@@ -81,6 +84,8 @@ def _break(story: Story, name: NodeName, kind: str) -> None:
             whom = [victim] if random.random() < 0.7 else list(world.nodes)
             chosen = others if random.random() < 0.6 else [random.choice(others)]
             world.cut |= {(who, to) for who in chosen for to in whom if who != to}
+        case "fail operation":
+            world.fail_operation(name)
         case "mend":
             world.cut.clear()
         case "lose" if story.data_losses_left > 0:
@@ -103,6 +108,8 @@ def _interfere(story: Story, name: NodeName, kind: str) -> None:
             return
         case "late promotion":
             story.driver.is_promotion_late = True
+        case "doomed promotion":
+            story.is_promotion_doomed = True
         case "pause":
             story.clock.advance(random.choice((1.0, 5.0, 30.0)))
         case "refuse":

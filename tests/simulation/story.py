@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -56,6 +56,8 @@ class Story:
     seed: int
     size: Size
     loses_data: bool = False
+    emphasis: Mapping[str, int] = field(default_factory=dict)
+    """Weights of happenings that are to be more frequent than usual."""
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -69,6 +71,9 @@ class Story:
         self.crash_in: int | None = None
         self.fail_in: int | None = None
         self.refusals_left = 0
+        self.read: set[int] = set()
+        """What clients were shown by a primary: it may not vanish."""
+        self.is_promotion_doomed = False
         self.tasks: list[asyncio.Task[str]] = []
         self.controller = self._new_controller()
 
@@ -88,6 +93,10 @@ class Story:
 
     def _after(self, method: str, node: NodeName) -> None:
         self.check_one_primary()
+        if method == "promote" and self.is_promotion_doomed:
+            self.is_promotion_doomed = False
+            self.world.kill(node)
+            self.log.append(f"{node} dies as it is promoted")
         if self.fail_in is not None:
             self.fail_in -= 1
             if self.fail_in < 0:
@@ -154,10 +163,19 @@ class Story:
         self.check_one_primary()
         primary = self.gateway.primary
         node = self.world.nodes.get(primary) if primary is not None else None
-        if node is not None and node.is_serving and not node.in_recovery:
-            lost = self.world.acknowledged.keys() - set(node.numbers())
-            if lost:
-                raise Violation(f"{node.name} serves and lost {sorted(lost)[:5]} of {len(self.world.acknowledged)}")
+        if node is None or not node.is_serving or node.in_recovery:
+            return
+        there = set(node.numbers())
+        if lost := self.world.acknowledged.keys() - there:
+            raise Violation(f"{node.name} serves and lost {sorted(lost)[:5]} of {len(self.world.acknowledged)}")
+        if vanished := self.read - there:
+            raise Violation(f"{node.name} serves and lacks {sorted(vanished)[:5]}, which clients have read")
+        self.read |= self.world.visible(node.name)
+        for name in self.gateway.standbys:
+            standby = self.world.nodes.get(name)
+            is_read = standby is not None and standby.is_serving and standby.in_recovery
+            if standby is not None and is_read and (phantoms := set(standby.numbers()) - there):
+                raise Violation(f"readers are led to {name}, which has {sorted(phantoms)[:5]} that {primary} has not")
 
     def check_one_primary(self) -> None:
         primaries = [node.name for node in self.world.nodes.values() if node.is_running and not node.in_recovery]
@@ -215,9 +233,9 @@ class Story:
         self.world.free_bytes = self.random.choice((0, 20 * MIB, 50 * MIB, 10**10))
 
 
-def tell(seed: int, size: Size, *, loses_data: bool = False) -> Story:
+def tell(seed: int, size: Size, *, loses_data: bool = False, emphasis: Mapping[str, int] | None = None) -> Story:
     """Run one story. Raises Violation with all that is needed to run it again."""
-    story = Story(seed, size, loses_data)
+    story = Story(seed, size, loses_data, emphasis or {})
     try:
         asyncio.run(story.run())
     except AssertionError as error:

@@ -43,7 +43,7 @@ from colonnade.database.members import (
 )
 from colonnade.database.planned import restart_next, switch_over
 from colonnade.database.quorum import have_flushed
-from colonnade.database.routing import lead_to, serving
+from colonnade.database.routing import lead_to, serving, without_primary
 from colonnade.database.state import NodeState, RollingRestart, Stage, Switchover, format_lsn
 from colonnade.database.symptoms import Symptom, connected
 from colonnade.database.takeover import (
@@ -147,6 +147,8 @@ def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Actio
     if not primary.is_history_kept or not have_flushed(flushed, opening_lsn, cluster.record.acknowledgements):
         actions += bring_back(cluster, now)
         actions += make_enough(cluster, now)
+        # The endpoints may still lead to the old primary, which must not come back while they do.
+        actions += lead_to(cluster, without_primary(cluster))
         ready, needed = sum(lsn >= opening_lsn for _, lsn in flushed), cluster.record.acknowledgements
         message = f"{ready} of the {needed} standbys needed have {primary.name}'s WAL up to {format_lsn(opening_lsn)}"
         reason = "primary_promoted" if cluster.record.is_promotion_open else "primary_waits_for_standbys"

@@ -75,6 +75,9 @@ class FakeNode:
     restored_generation: int = 0
     failures: int = 0
     answered: bool = False
+    came_up_with: int = 0
+    """How much WAL it had when it left recovery, or was started outside of it: visible whether or not anybody else
+    has it, for no COMMIT waits there any more."""
     is_frozen: bool = False
     """Stopped by a signal: it neither answers, sends nor receives, and goes on when it is thawed."""
     is_visibly_frozen: bool = False
@@ -242,11 +245,28 @@ class FakeWorld:
         usable = source.is_serving and not source.in_recovery
         if usable:
             node.exists, node.is_marked = True, True
-            node.wal, node.forks, node.timeline = list(source.wal), source.forks, source.timeline
+            # "No rewind required": the program compares timelines by their numbers and where they began.
+            is_same = (node.timeline, node.forks) == (source.timeline, source.forks)
+            if node.operation == "clone" or not is_same:
+                node.wal, node.forks, node.timeline = list(source.wal), source.forks, source.timeline
             node.restored_generation = node.generation
         else:
             node.failures += 1
         node.operation = ""
+
+    def fail_operation(self, name: NodeName) -> None:
+        """A clone or rewind ends without success; a rewind may have left the directory half way."""
+        node = self.nodes[name]
+        if node.operation:
+            node.failures += 1
+            node.operation = ""
+
+    def visible(self, name: NodeName) -> set[int]:
+        """What a client reads on a primary: what it came up with, and of its own what was acknowledged."""
+        node = self.nodes[name]
+        return {w.number for w in node.wal[: node.came_up_with] if w.number is not None} | {
+            number for number in self.acknowledged if number in node.numbers()
+        }
 
     def settle(self) -> None:
         """Let everything that is under way come to its end."""
@@ -390,6 +410,7 @@ class FakeDriver:
         node.is_running, node.is_answering, node.connected_to = True, False, None
         node.run += 1
         node.quorum = self.world.quorum
+        node.came_up_with = len(node.wal)
         node.is_marked = node.in_recovery = in_recovery
         node.upstream, node.socket, node.opening_lsn = upstream, [], None
         node.is_proved_dead, node.answered, node.restored_generation = False, False, 0
@@ -432,6 +453,7 @@ class FakeDriver:
                 handle.upstream = handle.connected_to = handle.opening_lsn = None
                 handle.socket.clear()
                 handle.wal.append(Write(handle.timeline, None))
+                handle.came_up_with = len(handle.wal)
 
         if self.is_promotion_late:
             self.is_promotion_late = False

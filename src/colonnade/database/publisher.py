@@ -30,6 +30,8 @@ class Publisher:
         self._done = done
         self._wanted: Routing | None = None
         self._task: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        """The latest one, and those that it waits for."""
         self._retry_at_s = 0.0
         self._told = ""
 
@@ -48,6 +50,8 @@ class Publisher:
             # Until it is done, writers may reach that node or not: nothing rests on the endpoint being closed.
             self.published = None
         self._task = asyncio.create_task(self._publish(routing, routes, self._task), name="database-endpoints")
+        self._tasks.add(self._task)
+        self._task.add_done_callback(self._tasks.discard)
         return True
 
     async def settle(self, timeout_s: float = 0.0) -> None:
@@ -57,9 +61,10 @@ class Publisher:
 
     async def close(self) -> None:
         """Let go of what is under way."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(set(self._tasks))
 
     async def _publish(self, routing: Routing, routes: Routes, previous: asyncio.Task[None] | None) -> None:
         if previous is not None:

@@ -41,7 +41,7 @@ def is_closed(cluster: Cluster) -> bool:
 
 def is_led_to(cluster: Cluster, node: ObservedNode) -> bool:
     """Writers may still reach it as the primary that it was: it must not come back before they are led away."""
-    return cluster.published is not None and cluster.published.primary == node.name
+    return cluster.published is None or cluster.published.primary == node.name
 
 
 def _may_read(cluster: Cluster, node: ObservedNode) -> bool:
