@@ -25,7 +25,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.events import EventLog
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK, Credentials
-from colonnade.database.build import application_password, build_controller
+from colonnade.database.build import build_controller
 from colonnade.database.controller import DatabaseController
 from colonnade.database.driver import DatabaseDriver, DatabasePaths
 from colonnade.database.links import Links, directly
@@ -282,7 +282,7 @@ class Harness:
             host="127.0.0.1",
             port=self.gateway.port,
             user=self.spec.name,
-            password=application_password(self.paths, credentials()),
+            password=load_or_make_secrets(self.paths.root, credentials()).application,
             dbname=self.spec.name,
             autocommit=True,
             sslmode="disable",

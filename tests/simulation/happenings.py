@@ -135,4 +135,6 @@ def _interfere(story: Story, name: NodeName, kind: str) -> None:
             story.ask(random.choice((None, name)), restart=False)
         case "restart":
             story.ask(None, restart=True)
+        case _:
+            raise ValueError(kind)
     story.log.append(f"{kind} {name}")

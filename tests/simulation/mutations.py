@@ -113,7 +113,7 @@ def promotions_stay_in_memory() -> Iterator[None]:
 
 @contextlib.contextmanager
 def restarts_in_place_in_spite_of_an_intention() -> Iterator[None]:
-    decided = decide.resume_promotion
+    decided = takeover.resume_promotion
 
     def resume(cluster: Any, now: float) -> Any:
         promotion = cluster.record.promotion

@@ -13,7 +13,6 @@ from colonnade.database.driver import DatabasePaths, Endpoints
 from colonnade.database.links import Links, directly
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.record import RecordFile
-from colonnade.database.secrets import load_or_make_secrets
 from colonnade.spec.model import DatabaseSpec
 
 
@@ -33,8 +32,3 @@ def build_controller(
     host = Host(paths, credentials, base_env, ports, events, clock, links)
     driver = PostgresDriver(spec, host)
     return DatabaseController(spec, driver, endpoints, events, clock, store=RecordFile(paths.record))
-
-
-def application_password(paths: DatabasePaths, credentials: Credentials | None) -> str:
-    """The generated password of the role that owns the application's database; for DATABASE_URL."""
-    return load_or_make_secrets(paths.root, credentials).application

@@ -22,6 +22,7 @@ from colonnade.database.config import replication_conninfo
 from colonnade.database.fence import STANDBY_SIGNAL, mark_as_standby
 from colonnade.database.secrets import SUPERUSER, Secrets
 from colonnade.database.state import Address, NodeName
+from colonnade.database.threads import in_thread
 from colonnade.database.tools import Toolbox
 
 INITDB_S_MAX = 60.0
@@ -33,6 +34,8 @@ COPY_BYTES = 16 * 1024 * 1024
 CLONE_S_MAX = 6 * 3600.0
 """A base backup of a large database takes long; it is given up only when it is certainly stuck."""
 REWIND_S_MAX = 3600.0
+REMOVALS_MAX = 100
+"""A removal that meets another one in the same tree begins again, each time with less to do."""
 
 
 async def create_directories(
@@ -45,7 +48,7 @@ async def create_directories(
     first = directories[0]
     owner = _owner(tools.credentials)
     for directory in directories:
-        _remove(directory)
+        await _remove(directory)
     make_directory(first, mode=0o700, owner=owner)
     password_file = first.with_name(".initdb.password")
     write_durably(password_file, secrets.superuser + "\n", mode=0o600, owner=owner)
@@ -82,7 +85,7 @@ def sync_filesystem(directory: Path) -> None:
 async def clone_directory(name: NodeName, target: Path, upstream: Address, passfile: Path, tools: Toolbox) -> None:
     """A base backup of `upstream` in `target`. It connects as `clone-NAME`: under the member's own name the
     backup's WAL stream would count in the quorum and release commits that no standby keeps."""
-    _remove(target)
+    await _remove(target)
     make_directory(target, mode=0o700, owner=_owner(tools.credentials))
     source = replication_conninfo(f"clone-{name}", upstream, passfile)
     arguments = [f"--pgdata={target}", f"--dbname={source}", "--wal-method=stream", "--checkpoint=fast"]
@@ -91,18 +94,47 @@ async def clone_directory(name: NodeName, target: Path, upstream: Address, passf
     mark_as_standby(target)
 
 
-def put_in_place(unfinished: Path, directory: Path) -> None:
-    """Replace `directory` by the finished clone. Between the two steps there is no directory, which means: clone."""
-    _remove(directory)
-    unfinished.rename(directory)
-    sync_directory(directory.parent)
-    rewind_mark(directory).unlink(missing_ok=True)
+async def put_in_place(unfinished: Path, directory: Path) -> None:
+    """Replace `directory` by the finished clone. At every moment one of the two is there under a name that
+    `settle_names` knows: after a crash the node has its old directory or its new one."""
+    await _remove(_set_aside(directory))
+    await in_thread(_exchange, unfinished, directory)
+    # The clone is in place whatever becomes of the rest; what is left is removed when the next controller opens.
+    with contextlib.suppress(HostError):
+        await _remove(_set_aside(directory))
 
 
-def remove_directories(directories: Sequence[Path]) -> None:
+def _exchange(unfinished: Path, directory: Path) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            directory.rename(_set_aside(directory))
+        unfinished.rename(directory)
+        sync_directory(directory.parent)
+        rewind_mark(directory).unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(error, directory) from error
+
+
+async def settle_names(directory: Path) -> None:
+    """Finish or take back a replacement that a crash interrupted."""
+    await in_thread(_take_back, directory)
+    await _remove(_set_aside(directory))
+
+
+def _take_back(directory: Path) -> None:
+    old = _set_aside(directory)
+    try:
+        if old.exists() and not directory.exists():
+            old.rename(directory)
+            sync_directory(directory.parent)
+    except OSError as error:
+        raise disk_error(error, directory) from error
+
+
+async def remove_directories(directories: Sequence[Path]) -> None:
     """All of them with what is beside them for as long as they exist. Raises HostError."""
     for directory in directories:
-        _remove(directory)
+        await _remove(directory)
         rewind_mark(directory).unlink(missing_ok=True)
 
 
@@ -180,13 +212,24 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _remove(directory: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+def _set_aside(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.old")
+
+
+async def _remove(directory: Path) -> None:
+    """Remove what may be hundreds of gigabytes while the event loop goes on. Raises HostError."""
+    await asyncio.to_thread(_remove_tree, directory)
+
+
+def _remove_tree(directory: Path) -> None:
+    for _ in range(REMOVALS_MAX):
         try:
             shutil.rmtree(directory)
+        except FileNotFoundError:
+            # Gone, or somebody else removes it as well: the thread of a caller that was cancelled.
+            if not os.path.lexists(directory):
+                return
         except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise
             raise HostError(
                 f"cannot be removed: {error.strerror or error}", subject=str(directory), hint="remove it by hand"
             ) from error

@@ -20,9 +20,13 @@ from colonnade.core.errors import DriverUnavailable
 from colonnade.database.config import CHECKED_BY_STANDBYS
 from colonnade.database.session import Rows, Session
 from colonnade.database.state import Follower
+from colonnade.database.write_probe import READ_ROUNDS, WriteProbe
 
 ANSWER_S_MAX = 1.0
 """How long one look waits for one node. A machine that is merely busy answers within tenths."""
+
+PAUSE_S = 0.25
+"""The event loop is never this late by itself: then the whole process stood still, and nobody can be blamed."""
 
 STATEMENT_S_MAX = 5.0
 """How long a statement that takes milliseconds is waited for before the server counts as not answering."""
@@ -40,6 +44,7 @@ SELECT pg_is_in_recovery(),
                flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn, backend_start > pg_conf_load_time())), '[]')
           FROM pg_stat_replication),
        current_setting('synchronous_standby_names'),
+       NOT pg_is_in_recovery() AND pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn(),
        (SELECT array_agg(setting::int ORDER BY name) FROM unnest(%s::text[]) AS name, current_setting(name) AS setting)
 """
 
@@ -61,33 +66,78 @@ class Look:
     upstream_port: int | None
     followers: tuple[Follower, ...]
     quorum: str
+    has_unflushed: bool
+    """Of a primary: somebody has written what is not on its disk yet."""
     limits: tuple[int, ...]
     """The settings that a standby may not have below its primary's, in the order of their names."""
 
 
 class Monitor:
-    """The connections to one run of one server: one to look, one to act. Made anew for each run."""
+    """The connections to one run of one server: one to look, one to act, one to try whether a primary writes.
+
+    Made anew for each run."""
 
     def __init__(self, sockets: Path, port: int, password: str) -> None:
         self._port = port
         self._looking = Session(sockets, port, password)
         self._acting = Session(sockets, port, password)
+        self._probe = WriteProbe(Session(sockets, port, password))
         self._apart = partial(Session, sockets, port, password)
         self._pending: asyncio.Task[Rows] | None = None
+        self._asked_s: float | None = None
+        """When the question was asked that has no answer yet, by the event loop's clock; a silent server's next
+        question inherits it."""
 
     async def look(self) -> Look | None:
-        """What the server says of itself; None when it does not answer (yet)."""
+        """What the server says of itself; None when it does not answer (yet).
+
+        Waits until ANSWER_S_MAX after the question: a server that is silent for longer costs its neighbours nothing."""
+        if self._asked_s is None:
+            self._asked_s = asyncio.get_running_loop().time()
         if self._pending is None:
             self._pending = self._looking.begin(LOOK, (list(CHECKED_BY_STANDBYS),))
-        done, _ = await asyncio.wait({self._pending}, timeout=ANSWER_S_MAX)
-        if not done:
+        if not await self._is_answered(self._pending):
             return None
         task, self._pending = self._pending, None
         try:
             (row,) = task.result()
         except (psycopg.Error, OSError):
+            if not self._is_overdue():
+                self._asked_s = None
             return None
+        self._asked_s = None
         return look_from_row(row)
+
+    async def _is_answered(self, question: asyncio.Task[Rows]) -> bool:
+        """Wait for what is left of the question's time; it has all of it again when we stood still meanwhile."""
+        loop = asyncio.get_running_loop()
+        while self._asked_s is not None and (left_s := self._asked_s + ANSWER_S_MAX - loop.time()) > 0:
+            began_s = loop.time()
+            if (await asyncio.wait({question}, timeout=left_s))[0]:
+                return True
+            if loop.time() - began_s - left_s > PAUSE_S:
+                self._asked_s = loop.time()
+        for _ in range(READ_ROUNDS):
+            if question.done():
+                break
+            await asyncio.sleep(0)
+        return question.done()
+
+    def _is_overdue(self) -> bool:
+        return self._asked_s is not None and asyncio.get_running_loop().time() - self._asked_s >= ANSWER_S_MAX
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server's process that answers looks; None while there is no connection."""
+        return self._looking.backend_pid
+
+    async def is_writing(self, look: Look) -> bool | None:
+        """Whether this primary, as it was just seen, still writes; None: not known, or not a primary."""
+        return (
+            None
+            if look.in_recovery or look.lsn is None
+            else await self._probe.judge(look.lsn, is_awaited=look.has_unflushed)
+        )
 
     async def execute(
         self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float = STATEMENT_S_MAX
@@ -107,7 +157,7 @@ class Monitor:
     async def close(self) -> None:
         """Let go of all connections; bounded, also when the server is frozen."""
         self._pending = None
-        await asyncio.gather(self._looking.close(), self._acting.close())
+        await asyncio.gather(self._looking.close(), self._acting.close(), self._probe.close())
 
     async def _run(
         self, session: Session, statement: LiteralString, parameters: Sequence[object], time_limit_s: float
@@ -121,9 +171,8 @@ class Monitor:
 
 
 def look_from_row(row: Sequence[Any]) -> Look:
-    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, quorum, limits = (
-        row
-    )
+    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, *rest = row
+    quorum, has_unflushed, limits = rest
     port = re.search(r"port='?(\d+)", conninfo or "")
     positions = [int(at) for at in (lsn, replay) if at is not None]
     return Look(
@@ -141,5 +190,6 @@ def look_from_row(row: Sequence[Any]) -> Look:
             for name, state, sync_state, flush, replayed, is_current in followers
         ),
         quorum=quorum,
+        has_unflushed=bool(has_unflushed),
         limits=tuple(limits),
     )

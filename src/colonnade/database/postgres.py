@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, LiteralString
+from typing import LiteralString
 
 from colonnade.core.access import closed_directory
 from colonnade.core.clock import Clock
-from colonnade.core.errors import Bug, ColonnadeError, DriverError, DriverUnavailable, HostError
+from colonnade.core.errors import Bug, DriverError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import disk_error, make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
@@ -38,6 +38,7 @@ from colonnade.database.history import keep_histories
 from colonnade.database.links import Links, directly, reached_from
 from colonnade.database.monitor import Monitor
 from colonnade.database.node import Node
+from colonnade.database.operations import Operations
 from colonnade.database.prepare import prepare_database
 from colonnade.database.quorum import synchronous_names
 from colonnade.database.secrets import Secrets, load_or_make_secrets, passfile
@@ -87,10 +88,11 @@ class PostgresDriver:
         self._nodes: dict[NodeName, Node] = {}
         self._members: tuple[NodeName, ...] = ()
         self._quorum = ""
+        self._is_writing_overdue = False
         self._ports: dict[NodeName, int] = {}
         self._reached: dict[NodeName, frozenset[NodeName]] = {}
         self._wake: Callable[[], None] = lambda: None
-        self._tasks: dict[NodeName, asyncio.Task[None]] = {}
+        self._operations = Operations(host.events, host.clock, lambda: self._wake())
         self._syncing: asyncio.Task[None] | None = None
         self._binaries: Binaries | None = None
         self._secrets: Secrets | None = None
@@ -147,6 +149,7 @@ class PostgresDriver:
             await self._adopt(node)
 
     async def _adopt(self, node: Node) -> None:
+        await cloning.settle_names(node.directory)
         self._check_directory(node)
         process = node.running_postmaster()
         if process is None:
@@ -179,7 +182,9 @@ class PostgresDriver:
 
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
         nodes = [self._nodes[name] for name in self._members]
-        seen = await asyncio.gather(*(node.observe(self._upstream_ports(node)) for node in nodes))
+        asks_disk = self._is_writing_overdue
+        seen = await asyncio.gather(*(node.observe(self._upstream_ports(node), asks_disk=asks_disk) for node in nodes))
+        self._is_writing_overdue = any(node.is_writing is False for node in seen)
         return {node.name: replace(node, reached_from=self._reached.get(node.name)) for node in seen}
 
     def _upstream_ports(self, node: Node) -> dict[int, NodeName]:
@@ -346,9 +351,9 @@ class PostgresDriver:
     async def remove(self, node: NodeName) -> None:
         handle = self._nodes.pop(node, None)
         if handle is not None:
-            await self._cancel(handle)
+            await self._operations.cancel(handle)
             await handle.detach()
-            await asyncio.to_thread(cloning.remove_directories, (handle.unfinished, handle.directory))
+            await cloning.remove_directories((handle.unfinished, handle.directory))
 
     async def keep_history(self, node: NodeName) -> None:
         keep_histories(self._nodes[node].pg_wal, self._paths.history)
@@ -356,10 +361,14 @@ class PostgresDriver:
     # Coming back.
 
     def rejoin(self, node: NodeName, upstream: NodeName, generation: int) -> None:
-        self._begin(self._nodes[node], "rewind", generation, self._rewind(self._nodes[node], self._nodes[upstream]))
+        self._operations.begin(
+            self._nodes[node], "rewind", generation, self._rewind(self._nodes[node], self._nodes[upstream])
+        )
 
     def clone(self, node: NodeName, upstream: NodeName, generation: int) -> None:
-        self._begin(self._nodes[node], "clone", generation, self._clone(self._nodes[node], self._nodes[upstream]))
+        self._operations.begin(
+            self._nodes[node], "clone", generation, self._clone(self._nodes[node], self._nodes[upstream])
+        )
 
     async def _rewind(self, node: Node, source: Node) -> None:
         await self.fence(node.name)
@@ -377,41 +386,13 @@ class PostgresDriver:
         await cloning.clone_directory(
             node.name, node.unfinished, self._link(node, source), passfile(self._paths.root), self._toolbox
         )
-        cloning.put_in_place(node.unfinished, node.directory)
-
-    def _begin(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
-        """Run a rewind or clone beside everything else; its end is seen by the next look."""
-        if node.memory.operation:
-            work.close()
-            return
-        node.memory.operation = name
-        task = asyncio.create_task(self._finish(node, name, generation, work), name=f"database-{name}-{node.name}")
-        self._tasks[node.name] = task
-
-    async def _finish(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
-        started_s = self._host.clock.monotonic()
-        try:
-            await work
-        except ColonnadeError as error:
-            node.note_failure()
-            self._host.events.emit(
-                f"node_{name}_failed", f"database/{node.name}", reason=f"{name}_failed", message=str(error)
-            )
-        else:
-            node.memory.restored_generation = generation
-            node.memory.failures = 0
-            took_s = self._host.clock.monotonic() - started_s
-            message = f"{node.name} was {'cloned' if name == 'clone' else 'rewound'} in {took_s:.2f} s"
-            self._host.events.emit(f"node_{name}_done", f"database/{node.name}", reason=f"{name}_done", message=message)
-        finally:
-            node.memory.operation = ""
-            self._wake()
+        await cloning.put_in_place(node.unfinished, node.directory)
 
     # The end.
 
     async def stop(self, node: NodeName, *, grace_period_s: float) -> None:
         handle = self._nodes[node]
-        await self._cancel(handle)
+        await self._operations.cancel(handle)
         if handle.process is not None and handle.is_running:
             handle.process.send(signal.SIGINT)  # PostgreSQL's fast shutdown: sessions end, a last checkpoint is made
             handle.process.send(signal.SIGCONT)
@@ -423,13 +404,8 @@ class PostgresDriver:
 
     async def close(self) -> None:
         for node in self._nodes.values():
-            await self._cancel(node)
+            await self._operations.cancel(node)
             await node.detach()
-
-    async def _cancel(self, node: Node) -> None:
-        if (task := self._tasks.pop(node.name, None)) is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     # Files.
 

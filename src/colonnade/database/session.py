@@ -92,7 +92,7 @@ class Session:
             connection = await self._connected()
             self._asking = asyncio.current_task()
             try:
-                cursor = await connection.execute(statement, parameters)
+                cursor = await connection.execute(statement, parameters or None)
                 return await cursor.fetchall() if cursor.description is not None else []
             except (psycopg.Error, OSError):
                 if self._connection is connection:

@@ -102,7 +102,8 @@ class Toolbox:
             with contextlib.suppress(psutil.NoSuchProcess):
                 psutil.Process(child.pid).nice(NICENESS)
         try:
-            exit_code = await asyncio.wait_for(child.wait(), deadline_s)
+            async with asyncio.timeout(deadline_s):
+                exit_code = await child.wait()
         except (TimeoutError, asyncio.CancelledError) as error:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)
