@@ -154,7 +154,7 @@ class PostgresDriver:
         process = node.running_postmaster()
         if process is None:
             # Tools and orphans of an earlier controller, or a server too young to be known: none of them can be used.
-            await end_processes((node.directory, node.unfinished))
+            await self._end_processes(node)
         elif node.process is None:
             await end_processes((node.unfinished,))
             node.attach(process, self._monitor(node), self._wake)
@@ -197,7 +197,7 @@ class PostgresDriver:
     async def create(self) -> str:
         nodes = list(self._nodes.values())
         for node in nodes:
-            await end_processes((node.directory, node.unfinished))
+            await self._end_processes(node)
             remove_shared_memory(node.shared_memory)
         directories = [node.directory for node in nodes]
         settings = settings_from_birth(self._spec)
@@ -235,7 +235,7 @@ class PostgresDriver:
     async def _prepare_start(self, node: Node) -> None:
         """Nobody else may be at work in the directory, and the port must be free."""
         await node.detach()
-        await end_processes((node.directory, node.unfinished))
+        await self._end_processes(node)
         remove_shared_memory(node.shared_memory)
         self._forget_pid(node)
         if not node.port or not is_free("127.0.0.1", node.port):
@@ -265,7 +265,7 @@ class PostgresDriver:
 
     async def fence(self, node: NodeName) -> None:
         handle = self._nodes[node]
-        await end_processes((handle.directory, handle.unfinished))
+        await self._end_processes(handle)
         await handle.detach()
         mark_as_standby(handle.directory)
         # Before anyone else can be promoted: the timeline number it may have taken is taken.
@@ -279,6 +279,10 @@ class PostgresDriver:
         pg_rewind runs) would take that for another server in this directory."""
         (handle.directory / "postmaster.pid").unlink(missing_ok=True)
         self._remove_socket(handle)  # its lock names the same pid
+
+    async def _end_processes(self, node: Node) -> None:
+        running = node.process.pid if node.process is not None and node.is_running else None
+        await end_processes((node.directory, node.unfinished), running)
 
     def _remove_socket(self, handle: Node) -> None:
         for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
@@ -397,7 +401,7 @@ class PostgresDriver:
             handle.process.send(signal.SIGINT)  # PostgreSQL's fast shutdown: sessions end, a last checkpoint is made
             handle.process.send(signal.SIGCONT)
             await handle.process.wait(grace_period_s)
-        await end_processes((handle.directory, handle.unfinished))
+        await self._end_processes(handle)
         remove_shared_memory(handle.shared_memory)
         await handle.detach()
         self._remove_socket(handle)
