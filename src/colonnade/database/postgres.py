@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, LiteralString
 
 from colonnade.core.access import closed_directory
@@ -21,6 +22,7 @@ from colonnade.core.files import disk_error, make_directory, read_json, write_js
 from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
 from colonnade.database import clone as cloning
+from colonnade.database.backup.place import archive_again, prepare_place
 from colonnade.database.binaries import Binaries, find_binaries
 from colonnade.database.config import (
     FOLLOW_FILE,
@@ -103,6 +105,8 @@ class PostgresDriver:
                     subject=str(place),
                     hint=f"let others pass through its parents (`namei -l {place}`), or choose another --state-dir",
                 )
+        if self._spec.backup is not None:
+            prepare_place(Path(self._spec.backup.directory), credentials)
         self._binaries = await find_binaries(credentials)
         self._secrets = load_or_make_secrets(paths.root, credentials)
         ports = read_json(paths.root / "ports.json") or {}
@@ -299,6 +303,7 @@ class PostgresDriver:
         await cloning.clone_directory(
             node.name, node.unfinished, source.address, passfile(self._paths.root), self._toolbox
         )
+        archive_again(node.unfinished)
         cloning.put_in_place(node.unfinished, node.directory)
 
     def _begin(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
