@@ -167,9 +167,13 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
         settings["io_method"] = "sync"
     settings |= _archiving(spec, node.major)
     settings |= spec.parameters | settings_from_birth(spec, node.members)
+    return configuration_text(settings) + f"include_if_exists = '{FOLLOW_FILE}'\n"
+
+
+def configuration_text(settings: Mapping[str, str | int | float | bool]) -> str:
+    """A postgresql.conf with these settings."""
     lines = ["# Written by Colonnade at every start of this node; changes belong into colonnade.toml."]
     lines += [f"{name} = {_value(value)}" for name, value in settings.items()]
-    lines.append(f"include_if_exists = '{FOLLOW_FILE}'")
     return "\n".join(lines) + "\n"
 
 

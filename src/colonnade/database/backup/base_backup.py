@@ -102,7 +102,7 @@ def _describe(
 ) -> Backup:
     manifest = _read_manifest(data / MANIFEST)
     try:
-        ranges = manifest["WAL-Ranges"]
+        ranges = sorted(manifest["WAL-Ranges"], key=lambda span: int(span["Timeline"]))
         first, last = ranges[0], ranges[-1]
         return Backup(
             id=backup_id,

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> None:
     # To a PostgreSQL server: end at once, and take the children along.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
     if os.getppid() == parent != 1:
-        os.execv(argv[0], argv)
+        os.execv(argv[0], argv)  # noqa: S606 — becomes the program
 
 
 if __name__ == "__main__":

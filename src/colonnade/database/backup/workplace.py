@@ -102,7 +102,7 @@ async def remove_scratch(work: Workplace, name: str) -> None:
 
 async def remove_tree(place: Path) -> None:
     """Remove a directory with a server of ours in it, processes and shared memory too. Raises HostError."""
-    if not place.exists():
+    if not await asyncio.to_thread(place.exists):
         return
     segment = segment_of(place)
     if await end_processes((place,)):
