@@ -26,6 +26,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
+from colonnade.database.backup.service import BackupService
 from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
@@ -74,6 +75,15 @@ class SystemController:
         if self.system is None or self.phase is not Phase.RUNNING:
             raise HostError(f"the system is {self.phase.value}", subject=service, hint="try again when it runs")
         self.system.scale(service, replicas)
+
+    def backups(self) -> BackupService:
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="backup", hint="try again when it runs")
+        part = self.system.database
+        if part is None or part.backups is None:
+            hint = "add [database.backup] to colonnade.toml, then `colonnade down` and `colonnade up`"
+            raise HostError("no backups are declared here", subject="database.backup", hint=hint)
+        return part.backups
 
     def request_down(self) -> None:
         with contextlib.suppress(ColonnadeError):  # a keeper that is being replaced; then this life must suffice

@@ -1,5 +1,5 @@
-"""The only proof of a backup is a restore: into a scratch directory, from the latest backup and through the archive up to
-now, checked by pg_amcheck and compared with the primary table by table.
+"""The only proof of a backup is a restore: into a scratch directory, from the latest backup and through the archive
+up to now, checked by pg_amcheck and compared with the primary table by table.
 
 Comparing under load: rows are counted on the primary before and after a named restore point, the copy is recovered to
 exactly that point, and must lie between the two; where rows came and went meanwhile, the bounds are widened by as many
@@ -16,7 +16,7 @@ from typing import Any, LiteralString
 import psycopg
 from psycopg import sql
 
-from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable
+from colonnade.core.errors import DriverError, DriverUnavailable, HostError
 from colonnade.database.backup.catalogue import Backup, chain_of
 from colonnade.database.backup.lineage import lineage_of
 from colonnade.database.backup.recover import Target, recovered
@@ -122,9 +122,9 @@ async def verify_latest(
         differences = [*complaints, *differences_between(before, copy, after)]
         rows = sum(count.rows for count in copy.values())
         result = replace(result, tables=len(copy), rows=rows, differences=tuple(differences[:DIFFERENCES_MAX]))
-    except DriverUnavailable as error:
+    except (DriverUnavailable, HostError) as error:
         result = replace(result, error=str(error), failures=failures + 1)
-    except ColonnadeError as error:
+    except DriverError as error:
         # PostgreSQL refused the copy: that is a finding.
         result = replace(result, differences=(str(error),))
     finally:
@@ -217,7 +217,7 @@ async def count_rows(connect: Mapping[str, Any], *, settle_s: float = 0.0) -> di
 
 async def _check_pages(connect: Mapping[str, Any], work: Workplace) -> list[str]:
     """pg_amcheck on everything: B-trees against their rules, heap tuples against theirs."""
-    arguments = ["--all", "--install-missing=public", "--heapallindexed", "--no-password", f"--host={connect['host']}"]
+    arguments = ["--all", "--install-missing", "--heapallindexed", "--no-password", f"--host={connect['host']}"]
     arguments += [f"--port={connect['port']}", f"--username={SUPERUSER}"]
     try:
         await work.tools.run("pg_amcheck", arguments, cwd=work.scratch / "verify", deadline_s=AMCHECK_S_MAX)
