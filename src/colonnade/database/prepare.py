@@ -55,7 +55,9 @@ async def prepare_restored(connect: Mapping[str, Any], name: str, secrets: Secre
             await _make_role(connection, SUPERUSER, secrets.superuser, "LOGIN SUPERUSER")
     except (psycopg.Error, OSError) as error:
         raise DriverUnavailable(
-            f"the passwords could not be set: {str(error).strip()}", subject="restore", hint="read db-restore.log"
+            f"the passwords could not be set: {str(error).strip()}",
+            subject="restore",
+            hint="read the log of the restore",
         ) from error
 
 

@@ -21,8 +21,9 @@ from colonnade.core import processes
 from colonnade.core.clock import Clock, SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import read_events
-from colonnade.core.files import disk_error, make_directory, read_json
+from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import Command, Credentials, Process
+from colonnade.database.backup.place import make_place
 from colonnade.database.shared_memory import remove_shared_memory, segment_of
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
@@ -96,7 +97,7 @@ def declare(target: Target, listen: str = "") -> Declared:
     with _no_sockets_left(target.paths):
         state_paths.prepare(target.paths, credentials)
         for place in backup_places(loaded):
-            make_directory(place, mode=0o711 if credentials else 0o700)  # the way to it is opened before it is used
+            make_place(place, credentials)  # the way to it is opened before it is used
         check_access(needed_access(loaded, target.paths), credentials)
     return Declared(loaded, text, listen, credentials)
 

@@ -10,6 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from colonnade.core.errors import ColonnadeError, DriverError, HostError
 from colonnade.core.files import disk_error
 from colonnade.database.backup.catalogue import Backup, Kind, backup_to_json, new_id
 from colonnade.database.backup.workplace import Workplace, remove_tree
+from colonnade.database.binaries import Binaries
 from colonnade.database.clone import CLONE_S_MAX, sync_filesystem
 from colonnade.database.config import replication_conninfo
 from colonnade.database.secrets import passfile
@@ -27,22 +29,40 @@ INCREMENTAL_MAJOR_MIN = 17
 MANIFEST = "backup_manifest"
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The primary that is copied."""
+
+    address: Address
+    timeline: int
+
+
 async def take_backup(
-    kind: Kind, parent: Backup | None, upstream: Address, work: Workplace, tell: Callable[[str], None]
+    kind: Kind, parent: Backup | None, source: Source, work: Workplace, tell: Callable[[str], None]
 ) -> Backup:
     """A complete backup, or an error and nothing that counts. An incremental one becomes a full one when it cannot be
     made; `tell` is given the reason. Cancelled: the tools are killed, the directory is removed."""
-    if kind == "incremental" and parent is not None:
-        if work.binaries.major >= INCREMENTAL_MAJOR_MIN:
+    if kind == "incremental":
+        obstacle = why_not_incremental(parent, source, work.binaries)
+        if not obstacle:
             try:
-                return await _take("incremental", parent, upstream, work)
+                return await _take("incremental", parent, source.address, work)
             except DriverError as error:
-                tell(f"no incremental backup on {parent.id} ({error.message}): a full one is made")
-        else:
-            tell(f"PostgreSQL {work.binaries.version} has no incremental backups: a full one is made")
-    elif kind == "incremental":
-        tell("there is no backup to build on: a full one is made")
-    return await _take("full", None, upstream, work)
+                obstacle = error.message
+        tell(f"no incremental backup is possible ({obstacle}): a full one is made")
+    return await _take("full", None, source.address, work)
+
+
+def why_not_incremental(parent: Backup | None, source: Source, binaries: Binaries) -> str:
+    """Empty when nothing speaks against it. WAL summaries are each server's own, and on a new timeline they do not
+    reach back to the parent: seen on PostgreSQL 18, which then waits for them for a minute before it gives up."""
+    if binaries.major < INCREMENTAL_MAJOR_MIN:
+        return f"PostgreSQL {binaries.version} has none"
+    if parent is None:
+        return "there is no backup to build on"
+    if parent.stop_timeline != source.timeline:
+        return f"the primary is on timeline {source.timeline} now, {parent.id} on {parent.stop_timeline}"
+    return ""
 
 
 async def _take(kind: Kind, parent: Backup | None, upstream: Address, work: Workplace) -> Backup:

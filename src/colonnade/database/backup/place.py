@@ -22,11 +22,17 @@ def base_place(directory: Path) -> Path:
     return directory / "base"
 
 
+def make_place(directory: Path, credentials: Credentials | None) -> None:
+    """Make the directory itself; one that is there already is somebody's, and keeps its mode."""
+    if not directory.is_dir():
+        make_directory(directory, mode=0o711 if credentials else 0o700)
+
+
 def prepare_place(directory: Path, credentials: Credentials | None) -> None:
     """Make the directories. Raises HostError when they cannot be made, or not be reached by the servers' user."""
     passage = 0o711 if credentials else 0o700
     owner = (credentials.user_id, credentials.group_id) if credentials else None
-    make_directory(directory, mode=passage)
+    make_place(directory, credentials)
     make_directory(base_place(directory), mode=passage)
     make_directory(archive_place(directory), mode=0o700, owner=owner)
     if credentials is None:

@@ -42,9 +42,6 @@ POLL_S = 0.1
 STOP_S_MAX = 300.0
 """For the last checkpoint, which writes all that recovery has changed."""
 
-SOCKET_PORT = 6543
-"""Names the socket only; nodes have ports from 15000 on."""
-
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -75,7 +72,7 @@ async def recovered(
     arguments = [*sources, f"--output={directory}", "--no-sync"]
     await work.tools.run("pg_combinebackup", arguments, cwd=directory, deadline_s=COMBINE_S_MAX)
     await asyncio.to_thread(_configure, directory, target, work)
-    log = work.paths.logs / "db-restore.log"
+    log = work.server_log
     log.unlink(missing_ok=True)
     process = _start(directory, log, work)
     try:
@@ -104,7 +101,7 @@ def _configure(directory: Path, target: Target, work: Workplace) -> None:
     settings: dict[str, str | int | float | bool] = {
         **work.spec.parameters,
         "listen_addresses": "",
-        "port": SOCKET_PORT,
+        "port": work.socket_port,
         "unix_socket_directories": str(work.paths.sockets),
         "unix_socket_permissions": "0700",
         # Nobody looks before it is promoted, and without readers what a standby must allow need not be known.
@@ -150,7 +147,7 @@ def _users(work: Workplace) -> set[str]:
 async def _until_recovered(process: Process, directory: Path, log: Path, work: Workplace) -> Recovered:
     connect: dict[str, Any] = {
         "host": str(work.paths.sockets),
-        "port": SOCKET_PORT,
+        "port": work.socket_port,
         "user": SUPERUSER,
         "application_name": "colonnade-restore",
         "connect_timeout": 5,

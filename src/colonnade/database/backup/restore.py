@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -161,7 +162,7 @@ async def last_commit_s(reach: Reach, lineage: Lineage, work: Workplace) -> floa
     archive, kept = str(work.storage.archive), str(work.paths.history)
     names = set(await asyncio.to_thread(work.storage.wal))
     number = start_of(reach.last, SEGMENT_BYTES) // SEGMENT_BYTES
-    place = await new_scratch(work, "dump")
+    place = await new_scratch(work, work.dump)
     try:
         for back in range(min(COMMITS_LOOKED_FOR_MAX, number)):
             here = reach_of(lineage, names, (number - back) * SEGMENT_BYTES)
@@ -176,7 +177,7 @@ async def last_commit_s(reach: Reach, lineage: Lineage, work: Workplace) -> floa
                 return max(datetime.fromisoformat(f"{moment}+00:00").timestamp() for moment in found)
         return None
     finally:
-        await remove_scratch(work, "dump")
+        await remove_scratch(work, work.dump)
 
 
 def _newest_of(number: int, lineage: Lineage, names: set[str]) -> str:
@@ -243,9 +244,11 @@ def finish_swap(paths: DatabasePaths, archive: Path | None, owner: tuple[int, in
     """Carry out what the note announces; True when there was one. Each step may be repeated."""
     root = paths.root
     note = read_json(root / NOTE)
+    place = root / "restore.new"
     if note is None:
+        shutil.rmtree(place, ignore_errors=True)  # of one that was killed before it was whole
         return False
-    aside, place = root / str(note["aside"]), root / "restore.new"
+    aside = root / str(note["aside"])
     try:
         make_directory(aside, mode=0o700)
         if (place / "nodes").exists():

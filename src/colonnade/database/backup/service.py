@@ -17,7 +17,7 @@ from colonnade.core.clock import Clock
 from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
 from colonnade.database.backup import schedule
-from colonnade.database.backup.base_backup import remove_unfinished, take_backup
+from colonnade.database.backup.base_backup import Source, remove_unfinished, take_backup
 from colonnade.database.backup.catalogue import Backup, Kind, read_catalogue, stamp, usable
 from colonnade.database.backup.lag import ArchiveLag, read_lag
 from colonnade.database.backup.lineage import Lineage, Reach, lineage_of, newest_timeline, reach_of
@@ -96,7 +96,7 @@ class BackupService:
     async def _tick(self) -> float | None:
         if self._work is None:
             work = await self._open_place()
-            for name in ("verify", "dump"):
+            for name in ("verify", work.dump):
                 await remove_scratch(work, name)
             for backup_id in await remove_unfinished(work):
                 self._tell("backup_discarded", backup_id, "interrupted", f"{backup_id} was interrupted: it is removed")
@@ -200,8 +200,8 @@ class BackupService:
             raise DriverUnavailable("there is no primary to copy", subject="backup", hint="see `colonnade db status`")
         parent = self._usable[-1] if self._usable and action.kind == "incremental" else None
         self._tell("backup_started", "backup", self._reason, f"a backup of {primary.name} ({action.kind}) is made")
-        address = Address("127.0.0.1", primary.port)
-        backup = await take_backup(action.kind, parent, address, work, self._note_refusal)
+        source = Source(Address("127.0.0.1", primary.port), primary.timeline or 0)
+        backup = await take_backup(action.kind, parent, source, work, self._note_refusal)
         self._failures = 0
         took_s = backup.finished_s - backup.started_s
         message = f"{backup.id}: {backup.size_bytes / 1e6:.1f} MB in {took_s:.1f} s, checked"

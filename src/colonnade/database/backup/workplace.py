@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from colonnade.core import processes
 from colonnade.core.clock import Clock
@@ -39,6 +40,8 @@ class Workplace:
     tools: Toolbox
     secrets: Secrets = field(repr=False)
     clock: Clock
+    purpose: Literal["verify", "restore"]
+    """Of the servers that are started: their logs, sockets and scratch directories are apart."""
 
     @property
     def credentials(self) -> Credentials | None:
@@ -54,6 +57,20 @@ class Workplace:
         return self.credentials.user_id if self.credentials else os.getuid()
 
     @property
+    def server_log(self) -> Path:
+        return self.paths.logs / f"db-{self.purpose}.log"
+
+    @property
+    def socket_port(self) -> int:
+        """Names the socket only; nodes have ports from 15000 on."""
+        return 6543 if self.purpose == "verify" else 6544
+
+    @property
+    def dump(self) -> str:
+        """The scratch directory for looking at WAL."""
+        return f"{self.purpose}-dump"
+
+    @property
     def scratch(self) -> Path:
         """For directories that nobody misses; ours, what is in it is the servers' user's."""
         return self.paths.root / "scratch"
@@ -65,6 +82,8 @@ async def open_workplace(
     credentials: Credentials | None,
     base_env: Mapping[str, str],
     clock: Clock,
+    *,
+    purpose: Literal["verify", "restore"] = "verify",
 ) -> Workplace:
     """Find the programs and make the directories. Raises HostError; SpecError is for the caller (no [backup])."""
     if spec.backup is None:
@@ -84,7 +103,7 @@ async def open_workplace(
     tools = Toolbox(binaries.directory, env, paths.logs, binaries.major, credentials)
     secrets = load_or_make_secrets(paths.root, credentials)
     storage = DirectoryStorage(directory, credentials)
-    return Workplace(spec, spec.backup, paths, storage, binaries, tools, secrets, clock)
+    return Workplace(spec, spec.backup, paths, storage, binaries, tools, secrets, clock, purpose)
 
 
 async def new_scratch(work: Workplace, name: str) -> Path:
@@ -115,7 +134,7 @@ async def remove_tree(place: Path) -> None:
 
 async def output_of(work: Workplace, program: str, arguments: Sequence[str], *, cwd: Path, deadline_s: float) -> str:
     """What a short program says, both streams; its exit code does not count. Runs behind everything else."""
-    log = work.paths.logs / f"db-{program}.log"
+    log = work.paths.logs / f"db-{program}-{work.purpose}.log"
     log.unlink(missing_ok=True)
     argv = ("nice", "-n", str(NICENESS), str(work.binaries.directory / program), *arguments)
     process = processes.start(Command(argv, cwd, work.tools.env, log, work.credentials))
