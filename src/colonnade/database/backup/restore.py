@@ -29,7 +29,7 @@ from colonnade.database.backup.lineage import (
     reach_of,
 )
 from colonnade.database.backup.recover import Recovered, Target, recovered, remove_recovery_settings
-from colonnade.database.backup.wal import fetch, read_forks, start_of, store
+from colonnade.database.backup.wal import SEGMENT, fetch, read_forks, start_of, store
 from colonnade.database.backup.workplace import Workplace, new_scratch, output_of, remove_scratch, remove_tree
 from colonnade.database.clone import sync_filesystem
 from colonnade.database.config import acknowledgements_of
@@ -228,6 +228,7 @@ async def restore_cluster(plan: Plan, work: Workplace) -> Outcome:
     try:
         make_directory(place, mode=0o711 if work.credentials else 0o700)
         outcome = await _recover(plan, place / "nodes" / NODE_NAMES[0], work)
+        await asyncio.to_thread(_forget_earlier_wal, place / "nodes" / NODE_NAMES[0] / "pg_wal", outcome.timeline)
         record = _new_record(work, outcome.system_id)
         RecordFile(place / "record.json").save(record)
         await asyncio.to_thread(sync_filesystem, place)
@@ -238,6 +239,18 @@ async def restore_cluster(plan: Plan, work: Workplace) -> Outcome:
         raise
     await asyncio.to_thread(finish_swap, work.paths, work.storage.archive, work.owner)
     return Outcome(outcome.backup_id, outcome.timeline, outcome.lsn, outcome.system_id, aside)
+
+
+def _forget_earlier_wal(pg_wal: Path, timeline: int) -> None:
+    """Leave WAL of the new timeline only. What the backup brought along has holes behind it, for recovery reads from
+    the archive: the WAL summarizer, which begins with the oldest that it finds, would fail there for ever, without
+    incremental backups and with ten seconds at each stop (seen on PostgreSQL 18)."""
+    try:
+        for file in (*pg_wal.iterdir(), *(pg_wal / "archive_status").iterdir()):
+            if SEGMENT.fullmatch(file.name[:24]) and int(file.name[:8], 16) != timeline:
+                file.unlink()
+    except OSError as error:
+        raise disk_error(error, pg_wal) from error
 
 
 def finish_swap(paths: DatabasePaths, archive: Path | None, owner: tuple[int, int] | None) -> bool:

@@ -81,22 +81,26 @@ def store(source: str, name: str, archive: str) -> int:
         if end is not None and end < start + size:
             limit = max(0, end - start)
             if name == name[:24]:
-                if os.path.exists(f"{archive}/{name}") and _is_equal(source, f"{archive}/{name}", limit):
-                    return _confirm(archive)
+                if os.path.exists(f"{archive}/{name}"):
+                    return _confirm(archive) if _is_equal(source, f"{archive}/{name}", limit) else _refuse(name)
                 name += ".partial"
-    outcome = _store_as(source, name, archive, None)
+    outcome = _store_as(source, name, archive)
     if outcome == CONFLICT and limit is not None and _is_equal(source, f"{archive}/{name}", limit):
         # The same up to the fork. What follows may still be WAL of somebody, so no byte is given up.
-        return _store_as(source, f"{name}.{_checksum(source):08x}", archive, None)
-    if outcome == CONFLICT:
-        _say(f"{name} is in the archive with other bytes: refused (a real conflict, look at both)")
-    return outcome
+        name = f"{name}.{_checksum(source):08x}"
+        outcome = _store_as(source, name, archive)
+    return _refuse(name) if outcome == CONFLICT else outcome
 
 
-def _store_as(source: str, name: str, archive: str, limit: int | None) -> int:
+def _refuse(name: str) -> int:
+    _say(f"{name} is in the archive with other bytes: refused (a real conflict, look at both)")
+    return CONFLICT
+
+
+def _store_as(source: str, name: str, archive: str) -> int:
     final = f"{archive}/{name}"
     if os.path.exists(final):
-        return _confirm(archive) if _is_equal(source, final, limit) else CONFLICT
+        return _confirm(archive) if _is_equal(source, final, None) else CONFLICT
     temporary = f"{archive}/.{name}.{os.getpid()}.new"
     with contextlib.suppress(FileNotFoundError):
         os.unlink(temporary)
@@ -105,7 +109,7 @@ def _store_as(source: str, name: str, archive: str, limit: int | None) -> int:
         # Not a rename: that would replace what another node has put there meanwhile.
         os.link(temporary, final)
     except FileExistsError:
-        return _confirm(archive) if _is_equal(source, final, limit) else CONFLICT
+        return _confirm(archive) if _is_equal(source, final, None) else CONFLICT
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
