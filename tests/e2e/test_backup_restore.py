@@ -19,14 +19,12 @@ from .harness import TINY_SERVICE, Runner, kill
 
 pytestmark = pytest.mark.slow
 
-DATABASE = "\n[database]\nstandbys = 2\n[database.backup]\n"
 
-
-def start(runner: Runner) -> None:
+def start(runner: Runner, standbys: int = 2) -> None:
     """Up, with the first backup taken, which the schedule makes at once."""
-    runner.declare(TINY_SERVICE + DATABASE)
+    runner.declare(f"{TINY_SERVICE}\n[database]\nstandbys = {standbys}\n[database.backup]\n")
     runner.up()
-    runner.wait_until(lambda: whole(runner) and backup_of(runner)["count"] >= 1, "there is a backup")
+    runner.wait_until(lambda: whole(runner, standbys) and backup_of(runner)["count"] >= 1, "there is a backup")
 
 
 def database(runner: Runner) -> dict[str, Any]:
@@ -40,12 +38,12 @@ def backup_of(runner: Runner) -> dict[str, Any]:
     return found
 
 
-def whole(runner: Runner) -> bool:
+def whole(runner: Runner, standbys: int = 2) -> bool:
     found = database(runner)
     roles = sorted(
         node["role"] for node in found["nodes"] if node["sync_state"] == "quorum" or node["role"] == "primary"
     )
-    return bool(found["writable"]) and roles == ["primary", "standby", "standby"]
+    return bool(found["writable"]) and roles == ["primary", *["standby"] * standbys]
 
 
 @contextmanager
@@ -140,7 +138,7 @@ def test_a_moment_between_two_writes_comes_back_across_a_failover_with_the_archi
 
 
 def test_a_restore_that_fails_or_is_killed_leaves_everything_as_it_was(runner: Runner) -> None:
-    start(runner)
+    start(runner, standbys=0)
     ask(runner, "CREATE TABLE marks (word text)")
     ask(runner, "INSERT INTO marks VALUES ('kept')")
     ask(runner, "INSERT INTO marks SELECT repeat('x', 1000) FROM generate_series(1, 9000)")
@@ -169,7 +167,7 @@ def test_a_restore_that_fails_or_is_killed_leaves_everything_as_it_was(runner: R
     assert (runner.paths.root / "database" / "record.json").read_bytes() == record
     assert runner.processes() == []
     runner.up()
-    runner.wait_until(lambda: whole(runner), "the system runs as before")
+    runner.wait_until(lambda: whole(runner, 0), "the system runs as before")
     assert marks(runner) == ["kept"]
     assert not (runner.paths.root / "database" / "restore.new").exists()
 
@@ -184,14 +182,30 @@ def _kill_a_restore(runner: Runner) -> None:
     runner.wait_until(lambda: not runner.processes(), "its server has ended")
 
 
-def test_a_trial_restore_is_good_and_a_damaged_backup_is_found(runner: Runner) -> None:
-    start(runner)
+@pytest.fixture
+def closed(runner: Runner) -> Iterator[Runner]:
+    """As root: a project below a directory that the servers' user may not pass."""
+    place = runner.directory
+    if os.geteuid() == 0:
+        runner.directory = place / "in between" / "project"
+        runner.directory.mkdir(parents=True)
+        place.chmod(0o700)
+    yield runner
+    runner.run("down")
+    place.chmod(0o755)
+
+
+def test_a_trial_restore_is_good_and_a_damaged_backup_is_found(closed: Runner) -> None:
+    runner = closed
+    start(runner, standbys=0)
     ask(runner, "CREATE TABLE marks AS SELECT i::text AS word FROM generate_series(1, 5000) i")
     taken = runner.run("db", "backup", "--full")
     assert taken.exit_code == 0, taken.text
     good = runner.run("db", "verify")
     assert good.exit_code == 0, good.text + runner.story()
     assert "5000 rows" in good.text
+    restore(runner, "--latest", "--into", str(runner.directory / "copy"))
+    assert not (runner.directory / "copy" / "postmaster.pid").exists()
     latest = json.loads(runner.run("db", "backups", "--json").out)["latest"]
     data = runner.directory / "backups" / "base" / latest / "data"
     victim = max((file for file in data.glob("base/*/*")), key=lambda file: file.stat().st_size)
