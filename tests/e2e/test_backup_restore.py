@@ -129,7 +129,7 @@ def test_a_moment_between_two_writes_comes_back_across_a_failover_with_the_archi
     # The restored history is archived and backed up like any other.
     ask(runner, "INSERT INTO marks VALUES ('third')")
     assert runner.run("db", "backup").exit_code == 0
-    assert "incremental" in runner.run("db", "backup", "--incremental").text, "summaries are made again"
+    assert "-incremental:" in runner.run("db", "backup", "--incremental").text, "summaries are made again"
     until_archived(runner)
     into = runner.directory / "copy"
     restore(runner, "--latest", "--into", str(into))
@@ -162,6 +162,8 @@ def test_a_restore_that_fails_or_is_killed_leaves_everything_as_it_was(runner: R
     os.chown(lost, segments[-1].stat().st_uid, segments[-1].stat().st_gid)
     assert "damaged" in restore(runner, "--latest", "--yes", exit_code=5)
     lost.write_bytes(content)
+    told = restore(runner, "--to-backup", backup_id(runner), "--into", str(runner.directory / "copy"))
+    assert "timeline 2" in told
     _kill_a_restore(runner)
     assert names_in(runner.paths.root / "database" / "nodes") == before
     assert (runner.paths.root / "database" / "record.json").read_bytes() == record
@@ -170,6 +172,11 @@ def test_a_restore_that_fails_or_is_killed_leaves_everything_as_it_was(runner: R
     runner.wait_until(lambda: whole(runner, 0), "the system runs as before")
     assert marks(runner) == ["kept"]
     assert not (runner.paths.root / "database" / "restore.new").exists()
+
+
+def backup_id(runner: Runner) -> str:
+    """Of the oldest backup, from the disk: the system may be down."""
+    return min(place.name for place in (runner.directory / "backups" / "base").iterdir())
 
 
 def _kill_a_restore(runner: Runner) -> None:
