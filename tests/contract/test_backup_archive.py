@@ -23,7 +23,7 @@ from colonnade.spec.model import BackupSpec, DatabaseSpec
 
 pytestmark = pytest.mark.slow
 
-RACES = 12
+RACES = 8
 SEGMENT_BYTES = 4 * 1024 * 1024
 
 

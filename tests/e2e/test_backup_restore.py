@@ -162,8 +162,10 @@ def test_a_restore_that_fails_or_is_killed_leaves_everything_as_it_was(runner: R
     os.chown(lost, segments[-1].stat().st_uid, segments[-1].stat().st_gid)
     assert "damaged" in restore(runner, "--latest", "--yes", exit_code=5)
     lost.write_bytes(content)
+    mode = runner.directory.stat().st_mode
     told = restore(runner, "--to-backup", backup_id(runner), "--into", str(runner.directory / "copy"))
     assert "timeline 2" in told
+    assert runner.directory.stat().st_mode == mode, "the directory above is not ours to change"
     _kill_a_restore(runner)
     assert names_in(runner.paths.root / "database" / "nodes") == before
     assert (runner.paths.root / "database" / "record.json").read_bytes() == record

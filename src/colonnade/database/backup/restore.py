@@ -226,7 +226,8 @@ async def restore_cluster(plan: Plan, work: Workplace) -> Outcome:
     place = work.paths.root / "restore.new"
     aside = _aside(work)
     try:
-        make_directory(place, mode=0o711 if work.credentials else 0o700)
+        for passage in (place, place / "nodes"):
+            make_directory(passage, mode=0o711 if work.credentials else 0o700)
         outcome = await _recover(plan, place / "nodes" / NODE_NAMES[0], work)
         await asyncio.to_thread(_forget_earlier_wal, place / "nodes" / NODE_NAMES[0] / "pg_wal", outcome.timeline)
         record = _new_record(work, outcome.system_id)
@@ -301,7 +302,6 @@ def _publish_histories(pg_wal: Path, paths: DatabasePaths, archive: Path | None,
 
 async def _recover(plan: Plan, directory: Path, work: Workplace) -> Outcome:
     await remove_tree(directory)
-    make_directory(directory.parent, mode=0o711 if work.credentials else 0o700)
     make_directory(directory, mode=0o700, owner=work.owner)
     async with recovered(plan.chain, plan.target, directory, work) as server:
         check_reached(plan, server)

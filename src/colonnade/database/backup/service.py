@@ -28,6 +28,9 @@ from colonnade.database.backup.wal import read_forks
 from colonnade.database.backup.workplace import Workplace, remove_scratch
 from colonnade.database.state import Address, DatabaseView, NodeView
 
+BEHIND_LOOK_S = 1.0
+"""Between two looks while WAL waits for the archive: trouble is told soon, and so is its end."""
+
 TEMPORARY_S_MAX = 3600.0
 """A half-written file in the archive that is older than this has no writer any more."""
 
@@ -110,7 +113,7 @@ class BackupService:
             wanted = decision.actions[0] if decision.actions else None
             if wanted is not None:
                 self._begin(wanted)
-            return decision.recheck_after_s
+            return BEHIND_LOOK_S if self._lag.segments else decision.recheck_after_s
         self._carry_out(wanted, work)
         return None
 
