@@ -9,8 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from colonnade.cli import backup
 from colonnade.cli.messages import out, print_json
-from colonnade.cli.screens import database_headline, database_table, failover_lines
+from colonnade.cli.screens import backup_lines, database_headline, database_table, failover_lines
 from colonnade.core.errors import HostError
 from colonnade.database.binaries import find_binaries
 from colonnade.database.secrets import load_or_make_secrets
@@ -21,6 +22,7 @@ from colonnade.system.database_changes import settings_of
 from colonnade.system.launch import Target, find_target
 
 app = typer.Typer(help="The replicated PostgreSQL.", no_args_is_help=True)
+backup.add_commands(app)
 
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
 StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
@@ -40,7 +42,7 @@ def status(
     out.print(database_headline(database))
     if not database["external"]:
         out.print(database_table(database))
-        for line in failover_lines(database):
+        for line in (*failover_lines(database), *backup_lines(database)):
             out.print(line)
 
 

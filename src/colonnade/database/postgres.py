@@ -11,6 +11,7 @@ import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import LiteralString
 
 from colonnade.core.access import closed_directory
@@ -22,6 +23,7 @@ from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
 from colonnade.database import ballast
 from colonnade.database import clone as cloning
+from colonnade.database.backup.place import archive_again, prepare_place
 from colonnade.database.binaries import Binaries, find_binaries
 from colonnade.database.config import (
     FOLLOW_FILE,
@@ -141,6 +143,8 @@ class PostgresDriver:
                     subject=str(place),
                     hint=f"let others pass through its parents (`namei -l {place}`), or choose another --state-dir",
                 )
+        if self._spec.backup is not None:
+            prepare_place(Path(self._spec.backup.directory), credentials)
         self._binaries = await find_binaries(credentials)
         self._secrets = load_or_make_secrets(paths.root, credentials)
         self._ports = {name: int(port) for name, port in (read_json(paths.root / "ports.json") or {}).items()}
@@ -390,6 +394,7 @@ class PostgresDriver:
         await cloning.clone_directory(
             node.name, node.unfinished, self._link(node, source), passfile(self._paths.root), self._toolbox
         )
+        await asyncio.to_thread(archive_again, node.unfinished)
         await cloning.put_in_place(node.unfinished, node.directory)
 
     # The end.

@@ -21,7 +21,7 @@ from colonnade.core.errors import DriverError, HostError
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import Credentials
 
-BEHIND_CLIENTS = frozenset({"pg_rewind", "pg_basebackup"})
+BEHIND_CLIENTS = frozenset({"pg_rewind", "pg_basebackup", "pg_verifybackup", "pg_combinebackup", "pg_amcheck"})
 """They repair while clients work, right after a failover when all of these connect again: the processor is theirs."""
 
 NICENESS = 10

@@ -27,6 +27,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
+from colonnade.database.backup.service import BackupService
 from colonnade.system.accepted import Accepted, read_accepted, write_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
@@ -93,6 +94,15 @@ class SystemController:
     def _keep_settings(self, settings: dict[str, Any]) -> None:
         self.accepted = replace(self.accepted, database=settings)
         write_accepted(self.paths, self.accepted, None)
+
+    def backups(self) -> BackupService:
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="backup", hint="try again when it runs")
+        part = self.system.database
+        if part is None or part.backups is None:
+            hint = "add [database.backup] to colonnade.toml, then `colonnade down` and `colonnade up`"
+            raise HostError("no backups are declared here", subject="database.backup", hint=hint)
+        return part.backups
 
     def request_down(self) -> None:
         with contextlib.suppress(ColonnadeError):  # a keeper that is being replaced; then this life must suffice
