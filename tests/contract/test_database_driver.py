@@ -20,7 +20,8 @@ from colonnade.core.events import EventLog
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK
 from colonnade.database.driver import DatabaseDriver
-from colonnade.database.fake import FakeDriver, FakeWorld
+from colonnade.database.fake import FakeDriver
+from colonnade.database.fake_world import FakeWorld
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.recording import new_record
 from colonnade.database.secrets import SUPERUSER, load_or_make_secrets

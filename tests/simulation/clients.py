@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from colonnade.core.errors import DriverUnavailable
-from colonnade.database.fake import FakeWorld
+from colonnade.database.fake_world import FakeWorld
 from colonnade.database.state import NodeName, Routes
 
 

@@ -15,7 +15,7 @@ from unittest.mock import patch
 from tests.simulation.story import SIZES, Size, Violation, tell
 
 from colonnade.database import actions as act
-from colonnade.database import controller, decide, fake, members, recording, takeover
+from colonnade.database import controller, decide, fake, fake_world, members, recording, takeover
 from colonnade.database.election import Elected, NotElected, elect
 from colonnade.database.state import Position, Standing
 
@@ -28,7 +28,9 @@ class Mutation:
     sizes: tuple[Size, ...] = SIZES
     loses_data: bool = False
     emphasis: Mapping[str, int] = field(default_factory=dict)
-    seeds_max: int = 3000
+    seeds_max: int = 5000
+    is_quick: bool = True
+    """Noticed within some hundred stories; the others are tried by `make simulate MUTATIONS=1`."""
 
 
 def swap(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractContextManager[Any]]:
@@ -169,7 +171,7 @@ def whoever_was_replaced_keeps_its_vote() -> Iterator[None]:
 @contextlib.contextmanager
 def members_are_counted_while_they_are_copied() -> Iterator[None]:
     """A copy in the making connects under the member's name, and acknowledges what it does not keep."""
-    followers_of = fake.FakeWorld.followers_of
+    followers_of = fake_world.FakeWorld.followers_of
 
     def with_copies(self: Any, name: str) -> Any:
         copies = [
@@ -180,9 +182,9 @@ def members_are_counted_while_they_are_copied() -> Iterator[None]:
         return [*followers_of(self, name), *copies]
 
     def replace_node(node: Any, source: Any) -> Any:
-        return fake.FakeNode(node.name, wal=list(source.wal), walsender_quorum=source.quorum)
+        return fake_world.FakeNode(node.name, wal=list(source.wal), walsender_quorum=source.quorum)
 
-    with patch.object(fake.FakeWorld, "followers_of", with_copies):
+    with patch.object(fake_world.FakeWorld, "followers_of", with_copies):
         yield
 
 
@@ -194,7 +196,7 @@ def new_members_vote_before_they_are_recorded() -> Iterator[None]:
     def named(self: Any, record: Any) -> None:
         configure(self, record)
         everybody = tuple(name for name in record.members if record.standing[name] is not Standing.LEAVING)
-        self.world.quorum = fake.Quorum(record.waits_for, everybody)
+        self.world.quorum = fake_world.Quorum(record.waits_for, everybody)
 
     def voters(self: Any) -> frozenset[str]:
         old = frozenset("abc"[: len(self.members)])
@@ -241,7 +243,7 @@ def quorum_is_cleared_to_promote() -> Iterator[None]:
     promote = fake.FakeDriver.promote
 
     async def cleared(self: Any, node: str) -> None:
-        self.world.nodes[node].quorum = fake.NO_QUORUM
+        self.world.nodes[node].quorum = fake_world.NO_QUORUM
         await promote(self, node)
 
     with patch.object(fake.FakeDriver, "promote", cleared):

@@ -19,7 +19,8 @@ from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostEr
 from colonnade.core.events import EventLog
 from colonnade.database.controller import DatabaseController
 from colonnade.database.disk import MIB
-from colonnade.database.fake import FakeDriver, FakeStore, FakeWorld
+from colonnade.database.fake import FakeDriver, FakeStore
+from colonnade.database.fake_world import FakeWorld
 from colonnade.database.state import NODE_NAMES, NodeName
 from colonnade.spec.model import DatabaseSpec
 
