@@ -17,8 +17,9 @@ from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK
 from colonnade.database.monitor import Monitor
 from colonnade.database.postgres import Host, PostgresDriver
+from colonnade.database.recording import new_record
 from colonnade.database.secrets import load_or_make_secrets
-from colonnade.database.state import NODE_NAMES, ObservedNode
+from colonnade.database.state import ObservedNode
 from colonnade.spec.model import DatabaseSpec
 
 
@@ -30,7 +31,8 @@ class OneServer:
         clock = SystemClock()
         ports = PortAllocator(str(work_dir))
         host = Host(self.paths, credentials(), {SYSTEM_MARK: str(work_dir)}, ports, EventLog(clock), clock)
-        self.driver = PostgresDriver(spec, NODE_NAMES[: 1 + spec.standbys], host)
+        self.driver = PostgresDriver(spec, host)
+        self.driver.configure(new_record(spec))
         self.pid = 0
         self.port = 0
 

@@ -151,8 +151,12 @@ async def pid_of_the_probe(server: OneServer, monitor: Monitor) -> int:
 
 def test_primary_is_writing_though_no_standby_acknowledges(work_dir: Path) -> None:
     async def case(server: OneServer) -> None:
+        monitor = server.monitor()
+        await server.look()
+        await monitor.execute(WRITE)
         node = await server.until(lambda node: node.is_writing is not None)
         assert node.is_writing
+        await monitor.close()
         assert node.quorum == 'ANY 1 ("a", "b")'
         assert node.disk_answers is None
         assert not node.is_stopped
@@ -161,11 +165,11 @@ def test_primary_is_writing_though_no_standby_acknowledges(work_dir: Path) -> No
     play(case, work_dir, DatabaseSpec(standbys=1))
 
 
-def test_write_is_flushed_and_writes_at_rest_are_few_and_small(work_dir: Path) -> None:
+def test_write_is_flushed_and_there_is_none_at_rest(work_dir: Path) -> None:
     async def case(server: OneServer) -> None:
         monitor = server.monitor()
         flushed = "SELECT pg_current_wal_flush_lsn() - '0/0'::pg_lsn, pg_current_wal_insert_lsn() - '0/0'::pg_lsn"
-        await server.until(lambda node: node.is_writing is not None)
+        await server.look()
         before, _ = (await monitor.execute(flushed))[0]
         await monitor.execute(WRITE)
         after, inserted = (await monitor.execute(flushed))[0]
@@ -174,7 +178,8 @@ def test_write_is_flushed_and_writes_at_rest_are_few_and_small(work_dir: Path) -
         while time.monotonic() < until_s:
             assert (await server.look()).is_writing
             await asyncio.sleep(0.1)
-        assert (await monitor.execute(flushed))[0][0] - after < 1000
+        # PostgreSQL itself notes every 15 s which transactions run; one probe of ours may follow what we have written.
+        assert (await monitor.execute(flushed))[0][0] - after < 500
         await monitor.close()
 
     play(case, work_dir)

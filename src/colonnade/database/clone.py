@@ -143,6 +143,13 @@ def _take_back(directory: Path) -> None:
         raise disk_error(error, directory) from error
 
 
+async def remove_directories(directories: Sequence[Path]) -> None:
+    """All of them with what is beside them for as long as they exist. Raises HostError."""
+    for directory in directories:
+        await _remove(directory)
+        rewind_mark(directory).unlink(missing_ok=True)
+
+
 async def rewind_directory(directory: Path, sockets: Path, source_port: int, tools: Toolbox) -> None:
     """Take the directory back to where its history left that of the source, and copy what changed since.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from colonnade.database.quorum import QuorumRule, missing
+from colonnade.database.quorum import QuorumRule
 from colonnade.database.state import NodeName, Position, format_lsn
 
 
@@ -33,21 +33,25 @@ class NotElected:
 
 
 def elect(
-    positions: Mapping[NodeName, Position], candidates: Collection[NodeName], rules: Collection[QuorumRule]
+    positions: Mapping[NodeName, Position],
+    candidates: Collection[NodeName],
+    rule: QuorumRule,
+    preferred: NodeName | None = None,
 ) -> Elected | NotElected:
-    """Choose among `candidates`, given the standing-still `positions` of all voters seen (candidates and others)."""
-    if (rule := missing(rules, positions.keys())) is not None:
+    """Choose among `candidates`, given the standing-still `positions` of all voters seen (candidates and others).
+    `preferred` wins if nobody has more."""
+    if not rule.is_satisfied_by(positions.keys()):
         seen = sorted(positions.keys() & rule.voters)
         return NotElected(
             "too_few_standbys_seen",
             f"sees {len(seen)} of the {len(rule.voters)} standbys that may hold the last acknowledged write, "
             f"needs {rule.seen_min}",
         )
-    votes = {name: at for name, at in positions.items() if any(name in rule.voters for rule in rules)}
+    votes = {name: at for name, at in positions.items() if name in rule.voters}
     complete = [name for name in candidates if name in votes and all(votes[name].contains(at) for at in votes.values())]
     if complete:
         # All complete candidates are equal; the name makes the choice the same whenever it is repeated.
-        winner = min(complete)
+        winner = preferred if preferred in complete else min(complete)
         return Elected(winner, votes[winner], f"{winner} has all that {_listed(votes)} have")
     if any(all(at.contains(other) for other in votes.values()) for at in votes.values()):
         return NotElected("no_candidate_has_it_all", f"the node with the newest history is not here: {_listed(votes)}")

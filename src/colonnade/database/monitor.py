@@ -17,6 +17,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from colonnade.core.errors import DriverUnavailable
+from colonnade.database.config import CHECKED_BY_STANDBYS
 from colonnade.database.session import Rows, Session
 from colonnade.database.state import Follower
 from colonnade.database.write_probe import READ_ROUNDS, WriteProbe
@@ -39,10 +40,12 @@ SELECT pg_is_in_recovery(),
        (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'walreceiver'),
        (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'),
        current_setting('primary_conninfo'),
-       current_setting('synchronous_standby_names'),
        (SELECT coalesce(json_agg(json_build_array(application_name, state, sync_state,
-               flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn)), '[]')
-          FROM pg_stat_replication)
+               flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn, backend_start > pg_conf_load_time())), '[]')
+          FROM pg_stat_replication),
+       current_setting('synchronous_standby_names'),
+       NOT pg_is_in_recovery() AND pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn(),
+       (SELECT array_agg(setting::int ORDER BY name) FROM unnest(%s::text[]) AS name, current_setting(name) AS setting)
 """
 
 LOCAL_WAL_IS_REPLAYED = "RecoveryRetrieveRetryInterval"
@@ -61,8 +64,12 @@ class Look:
     is_streaming: bool
     is_replayed: bool
     upstream_port: int | None
-    quorum: str
     followers: tuple[Follower, ...]
+    quorum: str
+    has_unflushed: bool
+    """Of a primary: somebody has written what is not on its disk yet."""
+    limits: tuple[int, ...]
+    """The settings that a standby may not have below its primary's, in the order of their names."""
 
 
 class Monitor:
@@ -88,7 +95,7 @@ class Monitor:
         if self._asked_s is None:
             self._asked_s = asyncio.get_running_loop().time()
         if self._pending is None:
-            self._pending = self._looking.begin(LOOK)
+            self._pending = self._looking.begin(LOOK, (list(CHECKED_BY_STANDBYS),))
         if not await self._is_answered(self._pending):
             return None
         task, self._pending = self._pending, None
@@ -126,7 +133,11 @@ class Monitor:
 
     async def is_writing(self, look: Look) -> bool | None:
         """Whether this primary, as it was just seen, still writes; None: not known, or not a primary."""
-        return None if look.in_recovery or look.lsn is None else await self._probe.judge(look.lsn)
+        return (
+            None
+            if look.in_recovery or look.lsn is None
+            else await self._probe.judge(look.lsn, is_awaited=look.has_unflushed)
+        )
 
     async def execute(
         self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float = STATEMENT_S_MAX
@@ -160,7 +171,8 @@ class Monitor:
 
 
 def look_from_row(row: Sequence[Any]) -> Look:
-    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, quorum, followers = row
+    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, *rest = row
+    quorum, has_unflushed, limits = rest
     port = re.search(r"port='?(\d+)", conninfo or "")
     positions = [int(at) for at in (lsn, replay) if at is not None]
     return Look(
@@ -173,9 +185,11 @@ def look_from_row(row: Sequence[Any]) -> Look:
         is_streaming=received_timeline is not None,
         is_replayed=wait_event == LOCAL_WAL_IS_REPLAYED,
         upstream_port=int(port[1]) if port else None,
-        quorum=quorum,
         followers=tuple(
-            Follower(name, state, sync_state, int(flush or 0), int(replayed or 0))
-            for name, state, sync_state, flush, replayed in followers
+            Follower(name, state, sync_state, int(flush or 0), int(replayed or 0), is_current)
+            for name, state, sync_state, flush, replayed, is_current in followers
         ),
+        quorum=quorum,
+        has_unflushed=bool(has_unflushed),
+        limits=tuple(limits),
     )

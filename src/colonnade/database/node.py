@@ -38,6 +38,7 @@ class Memory:
     restored_generation: int = 0
     failures: int = 0
     retry_at_s: float = 0.0
+    has_old_settings: bool = False
 
 
 def is_stopped(pid: int) -> bool:
@@ -119,7 +120,7 @@ class Node:
         memory.failures += 1
         memory.retry_at_s = self._clock.monotonic() + min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** (memory.failures - 1))
 
-    async def observe(self, ports: Mapping[int, NodeName]) -> ObservedNode:
+    async def observe(self, ports: Mapping[int, NodeName], *, asks_disk: bool = False) -> ObservedNode:
         now, memory = self._clock.monotonic(), self.memory
         look: Look | None = None
         is_writing: bool | None = None
@@ -159,8 +160,10 @@ class Node:
             is_stopped=process is not None and self._is_stopped(process),
             is_writing=is_writing,
             quorum=look.quorum if look else None,
-            disk_answers=self._disk.ask() if is_writing is False else None,
+            disk_answers=self._disk.ask() if asks_disk else None,
             is_data_gone=process is not None and not (self.directory / "global" / "pg_control").exists(),
+            has_old_settings=memory.has_old_settings and process is not None,
+            limits=look.limits if look else (),
         )
 
     def _is_stopped(self, process: Process) -> bool:

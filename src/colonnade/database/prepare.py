@@ -5,9 +5,10 @@ None of it waits for standbys: the endpoint opens only when enough of them have 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_bytes
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -40,6 +41,23 @@ async def prepare_database(sockets: Path, port: int, name: str, secrets: Secrets
             f"roles and database could not be made: {str(error).strip()}",
             subject="database",
             hint="read the primary's log in the logs directory",
+        ) from error
+
+
+async def prepare_restored(connect: Mapping[str, Any], name: str, secrets: Secrets) -> None:
+    """Give the roles of a restored cluster the passwords that we have now: it may come from another machine.
+    `connect` leads to its private socket."""
+    try:
+        async with await psycopg.AsyncConnection.connect(**connect, dbname="postgres", autocommit=True) as connection:
+            await connection.execute("SET synchronous_commit = local")
+            await _make_role(connection, REPLICATOR, secrets.replicator, "LOGIN REPLICATION")
+            await _make_role(connection, name, secrets.application, "LOGIN")
+            await _make_role(connection, SUPERUSER, secrets.superuser, "LOGIN SUPERUSER")
+    except (psycopg.Error, OSError) as error:
+        raise DriverUnavailable(
+            f"the passwords could not be set: {str(error).strip()}",
+            subject="restore",
+            hint="read the log of the restore",
         ) from error
 
 

@@ -17,10 +17,7 @@ WRITE_S_MAX = 1.0
 """A flush takes milliseconds, on a disk with a long queue tenths of a second."""
 
 PROBE_S = 1.0
-"""Between two probes while others write now and then."""
-
-PROBE_IDLE_S = 5.0
-"""Between two probes when nobody else wrote since the last one: about 100 bytes of WAL each, 2 MB a day."""
+"""Between two probes while somebody writes. At rest there are none: a segment a minute would go to the archive."""
 
 GAP_S = 3.0
 """Looks that are further apart than this prove nothing about what happened between them: the server, the machine or we
@@ -50,8 +47,9 @@ class WriteProbe:
         """Since the last probe."""
         self._is_writing: bool | None = None
 
-    async def judge(self, flush_lsn: int) -> bool | None:
+    async def judge(self, flush_lsn: int, *, is_awaited: bool) -> bool | None:
         """What `ObservedNode.is_writing` says, of a primary that answered and has flushed up to `flush_lsn` (bytes).
+        `is_awaited`: somebody has written more than that.
 
         Never waits for the server. False only for a write that was sent WRITE_S_MAX ago or longer."""
         now_s = asyncio.get_running_loop().time()
@@ -68,7 +66,7 @@ class WriteProbe:
         if self._pending is not None:
             if now_s - max(self._asked_s, self._still_since_s) > WRITE_S_MAX:
                 self._is_writing = False
-        elif not has_advanced:
+        elif not has_advanced and (is_awaited or self._do_others_write):
             self._ask(now_s)
         return self._is_writing
 
@@ -97,7 +95,7 @@ class WriteProbe:
             self._is_own_advance = True
 
     def _ask(self, now_s: float) -> None:
-        if now_s - self._asked_s < (PROBE_S if self._do_others_write else PROBE_IDLE_S):
+        if now_s - self._asked_s < PROBE_S:
             return
         # Connecting is not writing: the time runs from the question on an open connection.
         if self._session.backend_pid is None:
