@@ -146,6 +146,7 @@ def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Actio
     actions += start_members(cluster, now)
     if not primary.is_history_kept or not have_flushed(flushed, opening_lsn, cluster.record.acknowledgements):
         actions += bring_back(cluster, now)
+        actions += restart_frozen(cluster, now)
         actions += make_enough(cluster, now)
         # The endpoints may still lead to the old primary, which must not come back while they do.
         actions += lead_to(cluster, without_primary(cluster))

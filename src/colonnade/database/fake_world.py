@@ -60,6 +60,8 @@ class FakeNode:
     socket_forks: tuple[tuple[Fork, ...], int] | None = None
     connected_to: NodeName | None = None
     """Where its WAL receiver is connected; outlives the order to follow nobody, and the primary's death, by a step."""
+    connected_run: int = 0
+    """To which run of it: the one that is started after a death knows nothing of the connection."""
     opening_lsn: int | None = None
     is_proved_dead: bool = False
     dead_since_s: float | None = None
@@ -104,6 +106,8 @@ class FakeWorld:
         """(standby, source): that standby does not reach that source."""
         self.late: list[tuple[NodeName, int, Callable[[], None]]] = []
         """(who, in which run, what): asked for, and not done by the time that somebody stopped waiting."""
+        self.failing_starts: dict[NodeName, int] = {}
+        """How many of its next starts end before it has answered."""
         self.free_bytes = 10**10
         self.has_ballast = True
         self.acknowledged: dict[int, int] = {}
@@ -112,6 +116,12 @@ class FakeWorld:
         self.written = 0
 
     # Clients.
+
+    def write_own(self, name: NodeName) -> None:
+        """What a primary writes for itself: checkpoints, which transactions run."""
+        node = self.nodes[name]
+        if node.is_serving and not node.in_recovery:
+            node.wal.append(Write(node.timeline, None))
 
     def write(self, name: NodeName) -> int | None:
         """A client's COMMIT on this node; acknowledged once enough followers have it. None: it takes no writes."""
@@ -139,7 +149,8 @@ class FakeWorld:
 
     def followers_of(self, name: NodeName) -> list[FakeNode]:
         """Standbys that this node counts in its quorum."""
-        return [f for f in self.nodes.values() if f.is_running and f.connected_to == name]
+        run = self.nodes[name].run
+        return [f for f in self.nodes.values() if f.is_running and (f.connected_to, f.connected_run) == (name, run)]
 
     # Faults.
 
@@ -182,9 +193,15 @@ class FakeWorld:
             return
         match what:
             case "answer":
-                if node.is_running and not node.is_answering:
-                    node.is_answering = node.answered = True
-                    node.failures = 0
+                if not node.is_running or node.is_answering:
+                    return
+                if self.failing_starts.get(name, 0) > 0:
+                    self.failing_starts[name] -= 1
+                    self.kill(name)
+                    node.failures += 1
+                    return
+                node.is_answering = node.answered = True
+                node.failures = 0
             case "send":
                 self._send(node)
             case "receive":
@@ -209,7 +226,7 @@ class FakeWorld:
         """A connection stays while it is the ordered one, and its source lives or has left something to read."""
         source = self.nodes[node.connected_to or ""]
         is_cut = (node.name, source.name) in self.cut
-        lives = source.is_running and not source.in_recovery and not is_cut
+        lives = source.is_running and source.run == node.connected_run and not source.in_recovery and not is_cut
         return node.connected_to == node.upstream and (lives or bool(node.socket))
 
     def _send(self, node: FakeNode) -> None:
@@ -219,14 +236,14 @@ class FakeWorld:
         if not source.is_serving or source.in_recovery or (node.name, source.name) in self.cut:
             return
         if node.connected_to is None:
-            if not source.position.contains(node.position):
-                return  # "requested starting point is not in this server's history"
-            node.connected_to, node.socket = source.name, []
+            if not _serves_from(source, node):
+                return
+            node.connected_to, node.connected_run, node.socket = source.name, source.run, []
             node.socket_forks = (source.forks, source.timeline)
             node.walsender_quorum = source.quorum
             node.forks, node.timeline = _cut(node, node.socket_forks)
             self._acknowledge()
-        if node.connected_to != source.name:
+        if (node.connected_to, node.connected_run) != (source.name, source.run):
             return
         next_lsn = len(node.wal) + len(node.socket)
         if next_lsn < len(source.wal):
@@ -239,11 +256,10 @@ class FakeWorld:
         usable = source.is_serving and not source.in_recovery
         if usable:
             node.exists, node.is_marked = True, True
-            # "No rewind required": the program compares timelines by their numbers and where they began.
-            is_same = (node.timeline, node.forks) == (source.timeline, source.forks)
-            if node.operation == "clone" or not is_same:
+            # "No rewind required": the program compares timelines by their numbers alone.
+            if node.operation == "clone" or node.timeline != source.timeline:
                 node.wal, node.forks, node.timeline = list(source.wal), source.forks, source.timeline
-            node.restored_generation = node.generation
+            node.restored_generation, node.failures = node.generation, 0
         else:
             node.failures += 1
         node.operation = ""
@@ -276,6 +292,13 @@ def _released(quorum: Quorum, node: FakeNode, followers: Sequence[FakeNode]) -> 
         return len(node.wal)
     flushed = sorted((len(f.wal) for f in followers if f.name in quorum.names), reverse=True)
     return flushed[quorum.acknowledgements - 1] if len(flushed) >= quorum.acknowledgements else 0
+
+
+def _serves_from(source: FakeNode, node: FakeNode) -> bool:
+    """Whether a server sends its WAL from where that standby is. It goes by the timelines' numbers and by where its own
+    history left them: who forked elsewhere under the same number is not noticed."""
+    ends = {fork.timeline: fork.ends_at for fork in source.forks} | {source.timeline: len(source.wal)}
+    return node.timeline in ends and len(node.wal) <= ends[node.timeline]
 
 
 def _cut(node: FakeNode, history: tuple[tuple[Fork, ...], int]) -> tuple[tuple[Fork, ...], int]:

@@ -163,11 +163,13 @@ def rewind(cluster: Cluster, now: float) -> Iterator[Action]:
 
 
 def make_enough(cluster: Cluster, now: float) -> Iterator[Action]:
-    """When fewer voters are left than a COMMIT waits for, a fenced node is needed before clients can come. It is
+    """When fewer voters are of use than a COMMIT waits for, another one is needed before clients can come. It is
     cloned: unlike a rewind that keeps what it has until the copy is complete."""
-    if len(cluster.record.voters) < cluster.record.acknowledgements:
+    useful = {node.name for node in cluster.others if not _is_broken(cluster, node, now)} & cluster.record.voters
+    if len(useful) < cluster.record.acknowledgements:
         for node in _outdated(cluster, now):
             yield Clone(node.name, cluster.record.primary, cluster.record.generation)
+        yield from replace_broken(cluster, now)
 
 
 def _outdated(cluster: Cluster, now: float) -> Iterator[ObservedNode]:
@@ -179,15 +181,20 @@ def _outdated(cluster: Cluster, now: float) -> Iterator[ObservedNode]:
 
 
 def replace_broken(cluster: Cluster, now: float) -> Iterator[Action]:
-    """Clone standbys anew that do not start or cannot stream. Only under a primary that serves."""
+    """Clone standbys anew that do not start or cannot stream."""
     record = cluster.record
     for node in cluster.others:
-        if node.operation or not node.exists or record.standing[node.name] is not Standing.VOTER:
-            continue
-        never_starts = not node.is_running and node.failures >= START_FAILURES_MAX and now >= node.retry_at_s
-        if never_starts or (node.is_running and _cannot_stream(cluster, node, now)):
+        is_voter = record.standing[node.name] is Standing.VOTER
+        can_be_cloned = node.exists and not node.operation and now >= node.retry_at_s
+        if is_voter and can_be_cloned and _is_broken(cluster, node, now):
             yield Fence(node.name)
             yield Clone(node.name, record.primary, record.generation)
+
+
+def _is_broken(cluster: Cluster, node: ObservedNode, now: float) -> bool:
+    if node.is_running:
+        return _cannot_stream(cluster, node, now)
+    return node.failures >= START_FAILURES_MAX
 
 
 def _idle(cluster: Cluster, now: float) -> Iterator[ObservedNode]:

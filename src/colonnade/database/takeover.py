@@ -177,7 +177,7 @@ def replace_primary(cluster: Cluster, now: float) -> Decision[Action]:
         ending = [EndSessions(name) for name in moving if waited_s > READERS_PATIENCE_S and cluster.nodes[name].answers]
         return Decision(tuple(ending), "election_waits", message, STEP_S)
     target = request.target if isinstance(request, Switchover) else None
-    result = elect(quiet, quiet.keys(), cluster.rule, target)
+    result = elect(quiet, quiet.keys(), cluster.rule, target, _outdated(cluster))
     if isinstance(result, Elected):
         return _intend(cluster, result, quiet)
     if result.reason == "too_few_standbys_seen":
@@ -206,6 +206,11 @@ def _fence_and_quiesce(cluster: Cluster) -> tuple[Action, ...]:
 
 def _quiet_positions(cluster: Cluster) -> dict[NodeName, Position]:
     return {node.name: node.position for node in cluster.others if node.position is not None and _votes(cluster, node)}
+
+
+def _outdated(cluster: Cluster) -> set[NodeName]:
+    record = cluster.record
+    return {name for name in record.members if record.joined.get(name) != record.generation}
 
 
 def _votes(cluster: Cluster, node: ObservedNode) -> bool:
@@ -265,9 +270,11 @@ def resume_promotion(cluster: Cluster, now: float) -> Decision[Action]:
     quiet = _quiet_positions(cluster)
     # The lost candidate voted too: its position counts, itself it cannot be chosen.
     rule = QuorumRule(cluster.record.voters | {node.name}, cluster.record.acknowledgements)
-    result = elect({**written_down, **quiet}, quiet.keys(), rule)
+    result = elect({**written_down, **quiet}, quiet.keys(), rule, outdated=_outdated(cluster))
     if isinstance(result, NotElected):
-        return Decision(tuple(start_members(cluster, now)), result.reason, result.message, POLL_S)
+        # It may have what nobody else has, so it is tried again for as long as its data is there.
+        again = (StartStandby(node.name, None),) if node.exists and now >= node.retry_at_s else ()
+        return Decision((*again, *start_members(cluster, now)), result.reason, result.message, POLL_S)
     return _intend(cluster, result, {**written_down, **quiet})
 
 

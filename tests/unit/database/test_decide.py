@@ -8,7 +8,7 @@ import pytest
 
 from colonnade.database import actions as act
 from colonnade.database.decide import decide
-from colonnade.database.members import START_FAILURES_MAX
+from colonnade.database.members import FROZEN_S_MAX, START_FAILURES_MAX
 from colonnade.database.state import (
     Fork,
     Position,
@@ -18,6 +18,7 @@ from colonnade.database.state import (
     Stage,
     Standing,
 )
+from colonnade.database.symptoms import Symptom, Symptoms
 from colonnade.database.takeover import ELECTION_PATIENCE_S, READERS_PATIENCE_S
 
 from .builders import NOW_S, cluster, dead, primary, quiet, record, standby
@@ -136,6 +137,7 @@ def test_lost_candidate_that_had_more_is_not_replaced_by_one_that_has_less() -> 
     lost = dead("b", is_proved_dead=True, failures=START_FAILURES_MAX)
     decision = decide(cluster(dead("a"), lost, quiet("c", lsn=90), record=INTENDED), NOW_S)
     assert decision.reason == "no_candidate_has_it_all"
+    assert act.StartStandby("b", None) in decision.actions, "nobody else has it: it is tried again"
     decision = decide(cluster(dead("a"), lost, quiet("c", lsn=100), record=INTENDED), NOW_S)
     assert decision.reason == "candidate_elected"
 
@@ -163,6 +165,18 @@ def test_endpoint_opens_when_enough_have_flushed_what_the_primary_opened_with() 
     decision = decide(cluster(dead("a"), reached, standby("c", lsn=101, upstream="b"), record=joined), NOW_S)
     assert decision.reason == "endpoint_opened"
     assert decision.actions == (act.OpenFor("b", "b.1"), act.Publish(Routing("b", ("c",))))
+
+
+def test_standbys_that_are_of_no_use_are_mended_before_clients_come() -> None:
+    joined = replace(INTENDED, joined={"a": 1, "b": 2, "c": 2})
+    never_starts = dead("c", failures=START_FAILURES_MAX)
+    decision = decide(cluster(dead("a"), PROMOTED, never_starts, record=joined), NOW_S)
+    assert act.Clone("a", "b", 2) in decision.actions
+    assert act.Clone("c", "b", 2) in decision.actions
+    frozen = standby("c", upstream="b", is_stopped=True)
+    before = cluster(dead("a"), PROMOTED, frozen, record=joined)
+    symptoms = Symptoms(since_s={(Symptom.STOPPED, "c"): NOW_S - FROZEN_S_MAX})
+    assert act.Fence("c") in decide(replace(before, symptoms=symptoms), NOW_S).actions
 
 
 def test_old_primary_is_rewound_once_its_successor_serves() -> None:

@@ -107,3 +107,12 @@ def test_history_files_and_lsns_are_read_as_postgresql_writes_them() -> None:
     text = "1\t0/3000148\tno recovery target specified\n\n2\t1/A0\tbefore\n"
     assert parse_history(text) == (Fork(1, 0x3000148), Fork(2, (1 << 32) + 0xA0))
     assert format_lsn(parse_lsn("1/2A3B4C5D")) == "1/2A3B4C5D"
+
+
+def test_who_was_ahead_on_a_timeline_that_was_left_does_not_hold_up_the_next_election() -> None:
+    positions = {"b": Position(2, 12, (Fork(1, 10),)), "c": Position(1, 15)}
+    assert isinstance(elect(positions, positions, RULE), NotElected)
+    result = elect(positions, positions, RULE, outdated={"c"})
+    assert isinstance(result, Elected)
+    assert result.node == "b"
+    assert isinstance(elect({"c": Position(1, 15)}, {"c"}, RULE, outdated={"c"}), NotElected), "it has to be seen"
