@@ -8,6 +8,7 @@ from colonnade.database.state import NodeName
 
 WEIGHTS: dict[str, int] = {
     "write": 25,
+    "own write": 5,
     "send": 35,
     "receive": 35,
     "part": 15,
@@ -29,6 +30,7 @@ WEIGHTS: dict[str, int] = {
     "late promotion": 1,
     "doomed promotion": 2,
     "fail operation": 2,
+    "fail start": 2,
     "pause": 2,
     "refuse": 1,
     "disk": 1,
@@ -47,9 +49,9 @@ async def happen(story: Story) -> None:
     kind = story.random.choices(list(weights), list(weights.values()))[0]
     if kind == "tick":
         await story.tick()
-    elif kind in ("write", "send", "receive", "part", "answer", "finish", "reload", "settle", "late"):
+    elif kind in ("write", "own write", "send", "receive", "part", "answer", "finish", "reload", "settle", "late"):
         _flow(story, name, kind)
-    elif kind in ("kill primary", "kill", "freeze", "thaw", "cut", "mend", "lose", "fail operation"):
+    elif kind in ("kill primary", "kill", "freeze", "thaw", "cut", "mend", "lose", "fail operation", "fail start"):
         _break(story, name, kind)
     else:
         _interfere(story, name, kind)
@@ -60,6 +62,8 @@ def _flow(story: Story, name: NodeName, kind: str) -> None:
     """The ordinary course of things, in whatever order."""
     if kind == "write":
         story.sessions.write(story.random.randrange(1000))
+    elif kind == "own write":
+        story.world.write_own(story.gateway.primary if story.gateway.primary in story.world.nodes else name)
     elif kind == "settle":
         story.world.settle()
     elif kind == "late":
@@ -86,6 +90,8 @@ def _break(story: Story, name: NodeName, kind: str) -> None:
             world.cut |= {(who, to) for who in chosen for to in whom if who != to}
         case "fail operation":
             world.fail_operation(name)
+        case "fail start":
+            world.failing_starts[victim] = random.randint(1, 4)
         case "mend":
             world.cut.clear()
         case "lose" if story.data_losses_left > 0:

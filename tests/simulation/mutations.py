@@ -12,6 +12,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
+from tests.simulation.scenes import (
+    Scene,
+    more_are_wanted_while_one_is_cut_off,
+    one_is_ahead_and_was_not_seen,
+    only_a_copy_in_the_making_is_connected,
+    two_are_promoted_on_the_same_timeline,
+)
 from tests.simulation.story import SIZES, Size, Violation, tell
 
 from colonnade.database import actions as act
@@ -28,9 +35,9 @@ class Mutation:
     sizes: tuple[Size, ...] = SIZES
     loses_data: bool = False
     emphasis: Mapping[str, int] = field(default_factory=dict)
-    seeds_max: int = 5000
-    is_quick: bool = True
-    """Noticed within some hundred stories; the others are tried by `make simulate MUTATIONS=1`."""
+    scene: Scene | None = None
+    """How its stories begin, where chance alone would take tens of thousands of them."""
+    seeds_max: int = 1000
 
 
 def swap(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractContextManager[Any]]:
@@ -40,21 +47,27 @@ def swap(owner: Any, name: str, value: Any) -> Callable[[], contextlib.AbstractC
 # Elections.
 
 
-def elect_the_lowest(positions: Any, candidates: Any, rule: Any, preferred: Any = None) -> Elected | NotElected:
+def elect_the_lowest(
+    positions: Any, candidates: Any, rule: Any, preferred: Any = None, outdated: Any = ()
+) -> Elected | NotElected:
     if not rule.is_satisfied_by(positions.keys()):
         return NotElected("too_few_standbys_seen", "too few are seen")
     worst = min(candidates, key=lambda name: (positions[name].lsn, name))
     return Elected(worst, positions[worst], f"{worst} is the lowest")
 
 
-def elect_without_quorum(positions: Any, candidates: Any, rule: Any, preferred: Any = None) -> Elected | NotElected:
+def elect_without_quorum(
+    positions: Any, candidates: Any, rule: Any, preferred: Any = None, outdated: Any = ()
+) -> Elected | NotElected:
     best = max(candidates, key=lambda name: (positions[name].lsn, name), default=None)
     return NotElected("too_few_standbys_seen", "nobody") if best is None else Elected(best, positions[best], "whoever")
 
 
-def elect_by_lsn_alone(positions: Any, candidates: Any, rule: Any, preferred: Any = None) -> Elected | NotElected:
+def elect_by_lsn_alone(
+    positions: Any, candidates: Any, rule: Any, preferred: Any = None, outdated: Any = ()
+) -> Elected | NotElected:
     bare = {name: Position(1, at.lsn) for name, at in positions.items()}
-    return elect(bare, candidates, rule, preferred)
+    return elect(bare, candidates, rule, preferred, outdated)
 
 
 @contextlib.contextmanager
@@ -264,27 +277,50 @@ def lost_voters_are_forgotten() -> Iterator[None]:
         yield
 
 
-COPIES = {"fail operation": 12, "cut": 8, "kill primary": 6}
 CUTS = {"cut": 8, "kill primary": 6}
 CHANGES = {"want": 12, "cut": 8, "kill primary": 6}
 LOSSES = {"lose": 6, "cut": 8, "kill primary": 6}
 
 MUTATIONS: tuple[Mutation, ...] = (
     Mutation("the lowest is elected", "5", swap(takeover, "elect", elect_the_lowest)),
-    Mutation("the history does not count, only how far one came", "9", swap(takeover, "elect", elect_by_lsn_alone)),
+    Mutation(
+        "the history does not count, only how far one came",
+        "9",
+        swap(takeover, "elect", elect_by_lsn_alone),
+        sizes=(Size(4, 2),),
+        scene=one_is_ahead_and_was_not_seen,
+    ),
     Mutation("one standby is enough to elect", "4", any_standby_satisfies),
     Mutation("positions are compared in motion", "5", nobody_quiesces),
     Mutation("a fence kills nobody", "1", swap(fake.FakeDriver, "fence", fence_that_kills_nobody)),
     Mutation("a promotion is not recorded", "8", promotions_stay_in_memory),
     Mutation("the old primary is restarted in spite of an intention", "11", restarts_in_place_in_spite_of_an_intention),
-    Mutation("histories are not kept", "9", histories_are_not_kept, emphasis={"doomed promotion": 20, **CUTS}),
+    Mutation(
+        "histories are not kept",
+        "9",
+        histories_are_not_kept,
+        sizes=(Size(3, 1),),
+        scene=two_are_promoted_on_the_same_timeline,
+    ),
     Mutation("a replaced primary keeps its vote and is not rewound", "13", whoever_was_replaced_keeps_its_vote),
-    Mutation("a copy in the making is counted", "12", members_are_counted_while_they_are_copied, emphasis=COPIES),
+    Mutation(
+        "a copy in the making is counted",
+        "12",
+        members_are_counted_while_they_are_copied,
+        sizes=(Size(2, 1),),
+        scene=only_a_copy_in_the_making_is_connected,
+    ),
     Mutation("a new member is named before it counts", "14", new_members_vote_before_they_are_recorded),
     Mutation(
         "a leaving member is forgotten at once", "14", swap(members, "_tighten", forget_at_once), emphasis=CHANGES
     ),
-    Mutation("the old walsenders go on", "14", swap(members, "_tighten", without_new_walsenders), emphasis=CHANGES),
+    Mutation(
+        "the old walsenders go on",
+        "14",
+        swap(members, "_tighten", without_new_walsenders),
+        sizes=(Size(2, 1),),
+        scene=more_are_wanted_while_one_is_cut_off,
+    ),
     Mutation(
         "writers reach a primary that restarts", "11", primary_is_started_while_writers_are_led_there, emphasis=CUTS
     ),
@@ -304,6 +340,7 @@ def seeds_needed(mutation: Mutation) -> int | None:
                     mutation.sizes[seed % len(mutation.sizes)],
                     loses_data=mutation.loses_data,
                     emphasis=mutation.emphasis,
+                    scene=mutation.scene,
                 )
             except Violation:
                 return seed + 1

@@ -11,9 +11,16 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from tests.simulation.mutations import MUTATIONS, seeds_needed
-from tests.simulation.story import Violation, tell_seed
+from tests.simulation.scenes import SCENES
+from tests.simulation.story import SIZES, Story, Violation, tell
 
 BATCH = 50
+
+
+def tell_seed(seed: int) -> Story:
+    """The story of a seed: its number chooses the size, whether a disk is lost, and how it begins."""
+    scene = SCENES[seed // 10 % len(SCENES)] if seed % 10 == 9 else None
+    return tell(seed, SIZES[seed % len(SIZES)], loses_data=seed % 4 == 3, scene=scene)
 
 
 @dataclass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -59,6 +59,8 @@ class Story:
     loses_data: bool = False
     emphasis: Mapping[str, int] = field(default_factory=dict)
     """Weights of happenings that are to be more frequent than usual."""
+    scene: Callable[[Story], Awaitable[None]] | None = None
+    """How it begins, once all is well."""
     log: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -96,8 +98,11 @@ class Story:
         self.check_one_primary()
         if method == "promote" and self.is_promotion_doomed:
             self.is_promotion_doomed = False
+            for _ in range(self.random.randrange(3)):
+                self.world.write_own(node)
             self.world.kill(node)
-            self.log.append(f"{node} dies as it is promoted")
+            self.world.failing_starts[node] = self.random.randrange(5)
+            self.log.append(f"{node} dies as it is promoted; {self.world.failing_starts[node]} starts fail")
         if self.fail_in is not None:
             self.fail_in -= 1
             if self.fail_in < 0:
@@ -190,6 +195,8 @@ class Story:
 
         await self.controller.open()
         await self.heal()
+        if self.scene is not None:
+            await self.scene(self)
         for _ in range(STEPS):
             await happen(self)
         await self.heal()
@@ -205,6 +212,7 @@ class Story:
         self.crash_in = self.fail_in = None
         self.refusals_left = 0
         self.world.cut.clear()
+        self.world.failing_starts.clear()
         self.world.free_bytes = 10**10
         self.gateway.recover()
         for name in self.world.nodes:
@@ -234,17 +242,19 @@ class Story:
         self.world.free_bytes = self.random.choice((0, 20 * MIB, 50 * MIB, 10**10))
 
 
-def tell(seed: int, size: Size, *, loses_data: bool = False, emphasis: Mapping[str, int] | None = None) -> Story:
+def tell(
+    seed: int,
+    size: Size,
+    *,
+    loses_data: bool = False,
+    emphasis: Mapping[str, int] | None = None,
+    scene: Callable[[Story], Awaitable[None]] | None = None,
+) -> Story:
     """Run one story. Raises Violation with all that is needed to run it again."""
-    story = Story(seed, size, loses_data, emphasis or {})
+    story = Story(seed, size, loses_data, emphasis or {}, scene)
     try:
         asyncio.run(story.run())
     except AssertionError as error:
         happened = "\n".join(story.log)
         raise Violation(f"{error}\nseed {seed}, {size}, loses data: {loses_data}\n{happened}") from error
     return story
-
-
-def tell_seed(seed: int) -> Story:
-    """The story of a seed: its number chooses the size as well, and whether a disk is lost."""
-    return tell(seed, SIZES[seed % len(SIZES)], loses_data=seed % 4 == 3)
