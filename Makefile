@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help up down test check fmt bench clean
+.PHONY: help up down test check fmt bench simulate clean
 
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
@@ -33,6 +33,10 @@ fmt:  ## format the code and fix what can be fixed by itself
 
 bench:  ## measure on this machine: start, cost, kills under load, scaling, spread
 	@$(INSTALL) test && .venv/bin/python bench/run.py
+
+simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or MUTATIONS=1
+	@$(INSTALL) test && .venv/bin/python -m tests.simulation.run \
+	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED)) $(if $(MUTATIONS),--mutations)
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
 	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build

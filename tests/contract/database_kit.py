@@ -25,13 +25,14 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.events import EventLog
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK, Credentials
-from colonnade.database.build import application_password, build_controller
+from colonnade.database.build import build_controller
 from colonnade.database.controller import DatabaseController
 from colonnade.database.driver import DatabaseDriver, DatabasePaths
+from colonnade.database.links import Links, directly
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.record import RecordFile
 from colonnade.database.secrets import SUPERUSER, load_or_make_secrets
-from colonnade.database.state import NODE_NAMES, NodeName, Routes
+from colonnade.database.state import NodeName, Routes
 from colonnade.spec.model import DatabaseSpec
 
 WAIT_S_MAX = 30.0
@@ -111,6 +112,9 @@ class SmallGateway:
         else:
             self._is_led.set()
 
+    def lead_nowhere(self) -> bool:
+        return self.routes is None or self.routes.primary is None
+
     async def _shut_sessions(self) -> None:
         sessions = [session for session in self._sessions if getattr(session, "is_led", False)]
         for session in sessions:
@@ -160,6 +164,7 @@ class Harness:
     spec: DatabaseSpec
     gateway: SmallGateway = field(default_factory=SmallGateway)
     controller: DatabaseController = field(init=False)
+    links: Links = directly
     loop_task: asyncio.Task[None] | None = None
     events: EventLog = field(init=False)
 
@@ -179,6 +184,7 @@ class Harness:
             self.gateway,
             self.events,
             self.clock,
+            self.links,
         )
 
     def doomed_controller(self, method: str, when: Literal["before", "after"]) -> DatabaseController:
@@ -190,8 +196,9 @@ class Harness:
             PortAllocator(str(self.work_dir)),
             self.events,
             self.clock,
+            self.links,
         )
-        driver = KillingDriver(PostgresDriver(self.spec, NODE_NAMES[: 1 + self.spec.standbys], host), method, when)
+        driver = KillingDriver(PostgresDriver(self.spec, host), method, when)
         store = RecordFile(self.paths.record)
         return DatabaseController(self.spec, driver, self.gateway, self.events, self.clock, store=store)
 
@@ -275,7 +282,7 @@ class Harness:
             host="127.0.0.1",
             port=self.gateway.port,
             user=self.spec.name,
-            password=application_password(self.paths, credentials()),
+            password=load_or_make_secrets(self.paths.root, credentials()).application,
             dbname=self.spec.name,
             autocommit=True,
             sslmode="disable",
@@ -284,9 +291,11 @@ class Harness:
 
 
 @asynccontextmanager
-async def running_cluster(work_dir: Path, spec: DatabaseSpec | None = None) -> AsyncIterator[Harness]:
+async def running_cluster(
+    work_dir: Path, spec: DatabaseSpec | None = None, links: Links = directly
+) -> AsyncIterator[Harness]:
     """A cluster that takes writes and is watched; stopped and proved gone afterwards."""
-    harness = Harness(work_dir, spec or DatabaseSpec())
+    harness = Harness(work_dir, spec or DatabaseSpec(), links=links)
     await harness.gateway.open()
     try:
         await harness.start()

@@ -20,8 +20,10 @@ from colonnade.core.events import EventLog
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import SYSTEM_MARK
 from colonnade.database.driver import DatabaseDriver
-from colonnade.database.fake import FakeDriver, FakeWorld
+from colonnade.database.fake import FakeDriver
+from colonnade.database.fake_world import FakeWorld
 from colonnade.database.postgres import Host, PostgresDriver
+from colonnade.database.recording import new_record
 from colonnade.database.secrets import SUPERUSER, load_or_make_secrets
 from colonnade.database.state import NodeName, ObservedNode
 from colonnade.spec.model import DatabaseSpec
@@ -83,7 +85,9 @@ class CaseOnServers:
         ports = PortAllocator(str(self.work_dir))
         mark = {SYSTEM_MARK: str(self.work_dir)}
         host = Host(self.paths, credentials(), mark, ports, EventLog(clock), clock)
-        return PostgresDriver(DatabaseSpec(), MEMBERS, host)
+        driver = PostgresDriver(DatabaseSpec(), host)
+        driver.configure(new_record(DatabaseSpec()))
+        return driver
 
     async def write(self, node: NodeName) -> None:
         port = (await self.driver.observe())[node].address

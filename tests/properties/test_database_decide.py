@@ -8,10 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colonnade.database import actions as act
-from colonnade.database.actions import EVENT_KINDS, goals_of
-from colonnade.database.decide import Cluster, decide
+from colonnade.database.actions import EVENT_KINDS, NOT_TOLD, goals_of
+from colonnade.database.cluster import Cluster
+from colonnade.database.decide import decide
+from colonnade.database.disk import MIB
 from colonnade.database.state import (
     ClusterRecord,
+    Disk,
     Follower,
     Fork,
     NodeName,
@@ -20,11 +23,16 @@ from colonnade.database.state import (
     Position,
     Promotion,
     PromotionPhase,
+    Request,
+    RollingRestart,
     Routing,
     Stage,
     Standing,
+    Switchover,
+    Wanted,
     state_of,
 )
+from colonnade.database.symptoms import Symptom, Symptoms
 from colonnade.database.transitions import transition
 
 MEMBERS = ("a", "b", "c", "d")
@@ -69,6 +77,12 @@ def nodes(draw: st.DrawFn, name: NodeName, members: tuple[NodeName, ...]) -> Obs
         process_key=f"{name}.1" if running else "",
         failures=draw(st.integers(0, 4)),
         retry_at_s=draw(st.sampled_from((0.0, NOW_S + 1))),
+        is_stopped=running and draw(st.integers(0, 4)) == 0,
+        is_writing=draw(st.sampled_from((None, True, False))) if in_recovery is False else None,
+        quorum=draw(st.sampled_from((None, 'ANY 1 ("a", "b")', ""))) if answers else None,
+        disk_answers=draw(st.sampled_from((None, True, False))),
+        is_data_gone=running and draw(st.integers(0, 9)) == 0,
+        reached_from=draw(st.sampled_from((None, frozenset(members) - {name}))),
     )
 
 
@@ -84,11 +98,13 @@ def clusters(draw: st.DrawFn) -> Cluster:
         replaced = draw(st.sampled_from(others))
         written_down = {name: draw(positions) for name in members if draw(st.booleans())}
         promotion = Promotion(primary, replaced, draw(st.sampled_from(tuple(PromotionPhase))), written_down)
+    acknowledgements = draw(st.integers(0, len(others)))
     record = ClusterRecord(
         members=members,
         primary=primary,
         standing=standing,
-        acknowledgements=draw(st.integers(0, len(others))),
+        acknowledgements=acknowledgements,
+        waits_for=draw(st.integers(acknowledgements, len(others))),
         stage=draw(st.sampled_from((Stage.PREPARED, Stage.READY, Stage.READY, Stage.READY))),
         generation=2,
         joined={name: draw(st.integers(1, 2)) for name in members},
@@ -101,7 +117,20 @@ def clusters(draw: st.DrawFn) -> Cluster:
     seen = {name: draw(nodes(name, members)) for name in members}
     # Only members that are not the record's primary are ever cloned or rewound.
     seen[primary] = replace(seen[primary], operation="")
-    return Cluster(record, seen, published)
+    keys = st.tuples(st.sampled_from(tuple(Symptom)), st.sampled_from(members))
+    symptoms = Symptoms(
+        since_s=draw(st.dictionaries(keys, st.floats(50.0, NOW_S), max_size=3)),
+        acted_at_s=draw(st.dictionaries(keys, st.floats(50.0, NOW_S), max_size=2)),
+        settled=draw(st.sampled_from((None, (f"{primary}.1", "", 5)))),
+    )
+    requests: st.SearchStrategy[Request | None] = st.one_of(
+        st.none(),
+        st.builds(Switchover, st.sampled_from(members), st.sampled_from((None, *members)), st.floats(90.0, 110.0)),
+        st.builds(RollingRestart, st.just({name: f"{name}.1" for name in members}), st.booleans()),
+    )
+    wanted = draw(st.one_of(st.none(), st.builds(Wanted, st.integers(0, 4), st.integers(0, 2))))
+    disks = st.builds(Disk, st.sampled_from((0, 40 * MIB, 10**10)), st.booleans())
+    return Cluster(record, seen, published, symptoms, wanted, draw(requests), draw(st.one_of(st.none(), disks)))
 
 
 @given(clusters())
@@ -119,7 +148,7 @@ def test_decisions_are_deterministic_and_explain_themselves(cluster: Cluster) ->
     assert decision == decide(cluster, NOW_S)
     assert decision.reason.isidentifier()
     assert len(decision.message) > 5
-    assert all(type(action) in EVENT_KINDS for action in decision.actions)
+    assert all((type(action) in EVENT_KINDS) != (type(action) in NOT_TOLD) for action in decision.actions)
 
 
 @given(clusters())
@@ -135,8 +164,24 @@ def test_nobody_becomes_primary_beside_another(cluster: Cluster) -> None:
             assert action.node == record.primary
             assert not record.is_promotion_open, "no restart in place once a promotion is intended"
             assert not out_of_recovery
+            assert cluster.published is not None, "no writer may be led to it"
+            assert cluster.published.primary is None, "no writer may be led to it"
         elif isinstance(action, act.Publish) and action.routing.primary is not None:
             assert out_of_recovery == {action.routing.primary}
+
+
+@given(clusters())
+def test_members_change_only_to_what_elections_count_on(cluster: Cluster) -> None:
+    record = cluster.record
+    for action in decide(cluster, NOW_S).actions:
+        if isinstance(action, act.Forget):
+            assert record.standing[action.node] is not Standing.VOTER, "first it leaves"
+            assert action.node != record.primary
+        elif isinstance(action, act.SetAcknowledgements):
+            assert action.acknowledgements <= action.waits_for
+            if action.acknowledgements > record.acknowledgements:
+                assert action.waits_for == record.waits_for, "a COMMIT has to wait for more before an election may"
+                assert cluster.symptoms.settled is not None
 
 
 @given(clusters())

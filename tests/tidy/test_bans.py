@@ -75,6 +75,13 @@ BANS = (
         passed=("await_me = clock.sleep(1)", "import asyncio\nasyncio.sleep(1)"),
     ),
     Ban(
+        names=("asyncio.wait_for",),
+        instead="`async with asyncio.timeout(…)`: before Python 3.12 wait_for can lose a cancellation",
+        homes={},
+        caught=("import asyncio\nasyncio.wait_for(x, 1)", "from asyncio import wait_for\nwait_for(x, 1)"),
+        passed=("import asyncio\nasyncio.timeout(1)", "import asyncio\nasyncio.wait({x}, timeout=1)"),
+    ),
+    Ban(
         names=("random.",),
         instead="take a random.Random as a parameter: what cannot be replayed cannot be debugged",
         homes={},

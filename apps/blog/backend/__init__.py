@@ -22,7 +22,7 @@ MAX_REQUEST_BYTES = 128 * 1024
 """The longest post (16,000 characters) escaped by the most wasteful JSON encoder still fits."""
 
 POLICY = Policy(stale_after_s=2.5)
-"""For somebody who has just written: how long to insist on what they wrote before an older page beats no page at all."""
+"""For somebody who has just written: how long to insist on that before an older page beats none at all."""
 
 
 def create_app(environ: Mapping[str, str] | None = None) -> Flask:

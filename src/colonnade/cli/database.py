@@ -9,15 +9,20 @@ from typing import Annotated, Any
 
 import typer
 
+from colonnade.cli import backup
 from colonnade.cli.messages import out, print_json
-from colonnade.cli.screens import database_headline, database_table, failover_lines
+from colonnade.cli.screens import backup_lines, database_headline, database_table, failover_lines
 from colonnade.core.errors import HostError
 from colonnade.database.binaries import find_binaries
 from colonnade.database.secrets import load_or_make_secrets
+from colonnade.spec.load import load_spec
+from colonnade.spec.model import DatabaseSpec
 from colonnade.system.client import ControlClient
+from colonnade.system.database_changes import settings_of
 from colonnade.system.launch import Target, find_target
 
 app = typer.Typer(help="The replicated PostgreSQL.", no_args_is_help=True)
+backup.add_commands(app)
 
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
 StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
@@ -37,7 +42,7 @@ def status(
     out.print(database_headline(database))
     if not database["external"]:
         out.print(database_table(database))
-        for line in failover_lines(database):
+        for line in (*failover_lines(database), *backup_lines(database)):
             out.print(line)
 
 
@@ -60,6 +65,52 @@ def psql(
     env = {**os.environ, "PGPASSWORD": load_or_make_secrets(target.paths.root / "database", None).application}
     argv = [program, "--host", host, "--port", port, "--username", name, "--dbname", name, *context.args]
     os.execve(program, argv, env)  # noqa: S606 — psql takes over the terminal
+
+
+@app.command()
+def switchover(
+    to: Annotated[str, typer.Option("--to", help="The standby to take over; left out: the one that has most")] = "",
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Make another node the primary. Writers wait for a fraction of a second; if that cannot be, nothing changes."""
+    with _asking(find_target(file, "", state_dir)) as client, out.status("switching over …"):
+        message = client.switch_over(to)
+        database = client.status()["database"]
+    out.print(message)
+    for line in failover_lines(database):
+        out.print(line)
+
+
+@app.command()
+def restart(file: FileOption = None, state_dir: StateOption = None) -> None:
+    """Start every node anew, one after the other, with the settings that [database] has now."""
+    target = find_target(file, "", state_dir)
+    settings = {} if target.app else settings_of(_declared(target))
+    with _asking(target) as client, out.status("starting node after node anew …"):
+        out.print(client.restart_database(settings))
+
+
+@app.command()
+def standbys(
+    count: Annotated[int, typer.Argument(help="How many there shall be", min=0, max=8)],
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Add or remove standbys while everything runs. Write it to colonnade.toml as well, or the next `up` undoes it."""
+    with _asking(find_target(file, "", state_dir)) as client:
+        out.print(client.set_standbys(count))
+
+
+def _asking(target: Target) -> ControlClient:
+    return ControlClient(target.paths)
+
+
+def _declared(target: Target) -> DatabaseSpec:
+    spec = load_spec(target.file or target.directory).spec.database
+    if spec is None or spec.url:
+        raise HostError("no database of ours is declared here", subject="database", hint="see [database]")
+    return spec
 
 
 def _database(target: Target) -> dict[str, Any]:

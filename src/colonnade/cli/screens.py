@@ -107,3 +107,18 @@ def failover_lines(database: Mapping[str, Any]) -> list[str]:
         return []
     phases = " · ".join(f"{name} {duration_s * 1000:.0f} ms" for name, duration_s in last["phases"].items())
     return [f"[dim]last failover[/] {escape(str(last['summary']))}", f"  {phases}"]
+
+
+def backup_lines(database: Mapping[str, Any]) -> list[str]:
+    """The latest backup and how far the archive is behind; empty when no backups are declared."""
+    backup = database.get("backup")
+    if not backup:
+        return []
+    waiting = backup["archive_pending_segments"]
+    lag = (
+        f"{waiting} pieces of WAL wait, the oldest for {backup['archive_pending_s']:.0f} s" if waiting else "up to date"
+    )
+    lines = [f"[dim]backups[/] {backup['count']}, {escape(str(backup['message']))} · archive {lag}"]
+    if backup["archive_trouble"]:
+        lines.append(f"[bold red]![/] {escape(str(backup['archive_trouble']))}")
+    return lines

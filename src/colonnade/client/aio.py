@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
 
+from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from colonnade.client.connection import AsyncBoundedConnection, Bounded
-from colonnade.client.engine import bounded, make_async_engine
+from colonnade.client.engine import CONNECT_S, bounded, conninfo_of, pool_options, watch
 from colonnade.client.errors import Unavailable
 from colonnade.client.failures import DATABASE_ERRORS, Failure, NotReplicated
 from colonnade.client.outcome import Attempts, is_declared_idempotent, log
@@ -232,6 +233,20 @@ class Database:
             return False
         self._knowledge.is_missing(time.monotonic())
         return True
+
+
+def make_async_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> AsyncEngine:
+    """`make_engine` for event loops."""
+    conninfo = conninfo_of(url, settings)
+
+    async def connect() -> AsyncBoundedConnection:
+        connection = await AsyncBoundedConnection.connect(**conninfo)
+        connection.deadline = time.monotonic() + CONNECT_S
+        return connection
+
+    engine = create_async_engine(url, async_creator=connect, **pool_options(settings, takes_turns=takes_turns))
+    watch(engine.sync_engine)
+    return engine
 
 
 @asynccontextmanager

@@ -36,6 +36,7 @@ class Bounded:
 
     pgconn: Any
     closed: bool
+    warnings: list[str]
 
     def note_warning(self, notice: Diagnostic) -> None:
         if notice.severity_nonlocalized == "WARNING":
@@ -44,7 +45,7 @@ class Bounded:
     def begin_use(self, deadline: float) -> None:
         """For the next user out of the pool."""
         self.deadline = deadline
-        self.warnings: list[str] = []
+        self.warnings = []
 
     def until_deadline(self, gen: Generator[Any, Any, Result]) -> Generator[Any, Any, Result]:
         """`gen`, stopped once the deadline has passed. Raises DeadlinePassed.
@@ -85,13 +86,15 @@ class BoundedConnection(Bounded, psycopg.Connection[Any]):
         self.warnings = []
         self.add_notice_handler(self.note_warning)
 
-    def wait(self, gen: Generator[Any, Any, Result], interval: float = CHECK_S, **more: Any) -> Result:
-        """Drive `gen`, and give up at the deadline. Raises DeadlinePassed.
+    def wait(self, gen: Generator[Any, Any, Result], *args: Any, **kwargs: Any) -> Result:
+        """Drive `gen`, and give up at the deadline. Raises DeadlinePassed. The arguments are psycopg's own.
 
         psycopg answers an interruption (Ctrl-C) by asking the server to cancel. We hang up instead.
         """
+        if not args:
+            kwargs.setdefault("interval", CHECK_S)
         try:
-            return waiting.wait(self.until_deadline(gen), self.pgconn.socket, interval=interval, **more)
+            return waiting.wait(self.until_deadline(gen), self.pgconn.socket, *args, **kwargs)
         except Exception:
             raise
         except BaseException:
@@ -107,10 +110,12 @@ class AsyncBoundedConnection(Bounded, psycopg.AsyncConnection[Any]):
         self.warnings = []
         self.add_notice_handler(self.note_warning)
 
-    async def wait(self, gen: Generator[Any, Any, Result], interval: float = CHECK_S, **more: Any) -> Result:
+    async def wait(self, gen: Generator[Any, Any, Result], *args: Any, **kwargs: Any) -> Result:
         """As `BoundedConnection.wait`; a cancelled task is the interruption here."""
+        if not args:
+            kwargs.setdefault("interval", CHECK_S)
         try:
-            return await waiting.wait_async(self.until_deadline(gen), self.pgconn.socket, interval=interval, **more)
+            return await waiting.wait_async(self.until_deadline(gen), self.pgconn.socket, *args, **kwargs)
         except Exception:
             raise
         except BaseException:

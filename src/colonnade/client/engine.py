@@ -1,4 +1,4 @@
-"""Engines and pools for the two endpoints: made here, alike for threads and for event loops.
+"""Engines and pools for the two endpoints; `aio.py` has the one line more that event loops need.
 
 Owns how a connection is made and when it is thrown away; what to do about failures is decided in `routing.py` and
 `outcome.py`.
@@ -11,10 +11,9 @@ from typing import Any
 
 from sqlalchemy import URL, Engine, ExceptionContext, create_engine, event
 from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-from colonnade.client.connection import AsyncBoundedConnection, Bounded, BoundedConnection
+from colonnade.client.connection import Bounded, BoundedConnection
 from colonnade.client.failures import Failure, spoils_the_pool
 from colonnade.client.settings import Settings
 
@@ -43,29 +42,15 @@ SESSION_OPTIONS = " ".join(
 def make_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> Engine:
     """An engine of bounded connections. `takes_turns`: the connection that was idle longest is used next, so that
     consecutive attempts, and the load, reach the several nodes behind one endpoint."""
-    conninfo = _conninfo(url, settings)
+    conninfo = conninfo_of(url, settings)
 
     def connect() -> BoundedConnection:
         connection = BoundedConnection.connect(**conninfo)
         connection.deadline = time.monotonic() + CONNECT_S  # for what SQLAlchemy asks a new connection
         return connection
 
-    engine = create_engine(url, creator=connect, **_pool(settings, takes_turns=takes_turns))
-    _watch(engine)
-    return engine
-
-
-def make_async_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> AsyncEngine:
-    """`make_engine` for event loops."""
-    conninfo = _conninfo(url, settings)
-
-    async def connect() -> AsyncBoundedConnection:
-        connection = await AsyncBoundedConnection.connect(**conninfo)
-        connection.deadline = time.monotonic() + CONNECT_S
-        return connection
-
-    engine = create_async_engine(url, async_creator=connect, **_pool(settings, takes_turns=takes_turns))
-    _watch(engine.sync_engine)
+    engine = create_engine(url, creator=connect, **pool_options(settings, takes_turns=takes_turns))
+    watch(engine)
     return engine
 
 
@@ -77,7 +62,7 @@ def bounded(connection: Any) -> Bounded:
     return raw
 
 
-def _conninfo(url: URL, settings: Settings) -> dict[str, Any]:
+def conninfo_of(url: URL, settings: Settings) -> dict[str, Any]:
     return {
         "host": url.host or "127.0.0.1",
         "port": url.port or 5432,
@@ -96,7 +81,7 @@ def _conninfo(url: URL, settings: Settings) -> dict[str, Any]:
     }
 
 
-def _pool(settings: Settings, *, takes_turns: bool) -> dict[str, Any]:
+def pool_options(settings: Settings, *, takes_turns: bool) -> dict[str, Any]:
     return {
         "pool_size": settings.pool_size,
         "max_overflow": 0,
@@ -108,7 +93,7 @@ def _pool(settings: Settings, *, takes_turns: bool) -> dict[str, Any]:
     }
 
 
-def _watch(engine: Engine) -> None:
+def watch(engine: Engine) -> None:
     event.listen(engine, "checkout", _refuse_stale)
     event.listen(engine, "checkin", _forget_deadline)
     event.listen(engine, "handle_error", _distrust_after)

@@ -11,17 +11,19 @@ from colonnade.client.token import Token
 
 Result = TypeVar("Result")
 
+WRITE_PATIENCE = Backoff(deadline_s=8.0)
+"""A failover takes about 0.4 s; eight seconds outlive one that goes badly and stay below a gateway's patience."""
+
+READ_PATIENCE = Backoff(deadline_s=6.0)
+"""Long enough for a failover, with a margin, and for two standbys that do not answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
     """Patience and bounds."""
 
-    write: Backoff = Backoff(deadline_s=8.0)
-    """A failover takes about 0.4 s; eight seconds outlive one that goes badly and stay below a gateway's patience."""
-
-    read: Backoff = Backoff(deadline_s=6.0)
-    """Long enough for a failover, with a margin, and for two standbys that do not answer."""
-
+    write: Backoff = WRITE_PATIENCE
+    read: Backoff = READ_PATIENCE
     standby_answer_s: float = 1.5
     """A standby that is silent for longer is given up; a hundred times what a page takes. Raise it for slow queries."""
 

@@ -10,8 +10,8 @@ from itsdangerous import BadSignature, TimestampSigner
 from colonnade.client.token import PRIMARY_FOR_S, Token, wall_s
 
 LIFETIME_S = 3600
-"""How long after a user's last write (or checked read) their token is honoured. A standby that is further behind than an
-hour is one that somebody is looking after."""
+"""How long after a user's last write (or checked read) their token is honoured. A standby that is further behind than
+that is one that somebody is looking after."""
 
 LENGTH_MAX = 200
 """Longer text is no token of ours, and not worth a hash."""

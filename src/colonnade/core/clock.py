@@ -65,6 +65,10 @@ class SimulatedClock:
         """Move time forward and wake whoever's deadline has passed."""
         self._move_to(self._now_s + duration_s)
 
+    def jump_wall(self, duration_s: float) -> None:
+        """Somebody sets the machine's clock."""
+        self._wall_offset_s += duration_s
+
     async def sleep(self, duration_s: float) -> None:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()

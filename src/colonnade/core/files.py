@@ -93,13 +93,19 @@ def make_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = Non
     """Make `path` (its parents too) with exactly `mode` and `owner`; fine when it is there already."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        # What is given to another user is no link, which may be theirs and lead anywhere.
-        if owner is not None and path.is_symlink():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path))
-        if owner is not None and (path.lstat().st_uid, path.lstat().st_gid) != owner:
-            os.chown(path, *owner, follow_symlinks=False)
-        if path.stat().st_mode & 0o7777 != mode:
-            path.chmod(mode)
+        # What is given to another user is no link, which may be theirs and lead anywhere; and what is looked at is
+        # what is changed, whoever puts something else under its name meanwhile.
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC | (os.O_NOFOLLOW if owner is not None else 0)
+        descriptor = os.open(path, flags)
+        try:
+            about = os.fstat(descriptor)
+            itself = f"/proc/self/fd/{descriptor}"
+            if owner is not None and (about.st_uid, about.st_gid) != owner:
+                os.chown(itself, *owner)
+            if about.st_mode & 0o7777 != mode:
+                os.chmod(itself, mode)
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise disk_error(error, path) from error
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from colonnade.database.state import NodeName, NodeState, Position, Routing
+from colonnade.database.symptoms import Symptom
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,79 @@ class Admit:
     node: NodeName
 
 
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """Record a new member that has neither data nor a vote."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Record that the member is to go: named in no quorum from the next reload on, and still counted on."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class Forget:
+    """Record the members without this one, and remove its data."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class SetAcknowledgements:
+    """Record how many standbys a COMMIT is to wait for, and how many elections may count on."""
+
+    waits_for: int
+    acknowledgements: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """Write a running node's configuration anew and have it loaded."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class RestartWalsenders:
+    """End the primary's walsenders that were started under an earlier quorum; standbys connect again at once."""
+
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseBallast:
+    """Give the room of the ballast file back."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefillBallast:
+    """Take the room for the ballast file again."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCause:
+    """Remember that something is being done about this symptom of the node."""
+
+    symptom: Symptom
+    node: NodeName
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeLinks:
+    """Find out which members reach each other; seen by the next looks."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndRequest:
+    """What somebody asked for is done, or given up."""
+
+    is_done: bool
+
+
 Action = (
     CreateCluster
     | PrepareDatabase
@@ -155,6 +229,17 @@ Action = (
     | Rejoin
     | Clone
     | Admit
+    | AddMember
+    | Leave
+    | Forget
+    | SetAcknowledgements
+    | Reconfigure
+    | RestartWalsenders
+    | ReleaseBallast
+    | RefillBallast
+    | NoteCause
+    | ProbeLinks
+    | EndRequest
 )
 
 GOALS: dict[type, NodeState] = {
@@ -196,10 +281,21 @@ EVENT_KINDS: dict[type, str] = {
     Promote: "node_promoted",
     KeepHistory: "history_kept",
     OpenFor: "endpoint_opened",
-    Publish: "routes_published",
     Disqualify: "node_disqualified",
     Rejoin: "rewind_started",
     Clone: "clone_started",
     Admit: "node_admitted",
+    AddMember: "member_added",
+    Leave: "member_leaving",
+    Forget: "member_removed",
+    SetAcknowledgements: "quorum_changed",
+    Reconfigure: "node_reconfigured",
+    RestartWalsenders: "walsenders_restarted",
+    ReleaseBallast: "ballast_released",
+    RefillBallast: "ballast_refilled",
+    EndRequest: "request_ended",
 }
 """What is told once the action is done, in the past tense."""
+
+NOT_TOLD: frozenset[type] = frozenset({Publish, NoteCause, ProbeLinks})
+"""New routes are told when the endpoints have them; the others change nothing."""

@@ -10,10 +10,9 @@ from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Credentials
 from colonnade.database.controller import DatabaseController
 from colonnade.database.driver import DatabasePaths, Endpoints
+from colonnade.database.links import Links, directly
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.record import RecordFile
-from colonnade.database.secrets import load_or_make_secrets
-from colonnade.database.state import NODE_NAMES
 from colonnade.spec.model import DatabaseSpec
 
 
@@ -26,14 +25,10 @@ def build_controller(
     endpoints: Endpoints,
     events: EventLog,
     clock: Clock,
+    links: Links = directly,
 ) -> DatabaseController:
     """A controller for the cluster in `paths`. `base_env` carries the system's mark; `credentials` None: run as
     whoever we are, which must not be root."""
-    host = Host(paths, credentials, base_env, ports, events, clock)
-    driver = PostgresDriver(spec, NODE_NAMES[: 1 + spec.standbys], host)
+    host = Host(paths, credentials, base_env, ports, events, clock, links)
+    driver = PostgresDriver(spec, host)
     return DatabaseController(spec, driver, endpoints, events, clock, store=RecordFile(paths.record))
-
-
-def application_password(paths: DatabasePaths, credentials: Credentials | None) -> str:
-    """The generated password of the role that owns the application's database; for DATABASE_URL."""
-    return load_or_make_secrets(paths.root, credentials).application

@@ -9,10 +9,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import shutil
+import stat
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, HostError
@@ -20,9 +22,15 @@ from colonnade.core.files import disk_error, make_directory, sync_directory, wri
 from colonnade.core.processes import Credentials
 from colonnade.database.config import replication_conninfo
 from colonnade.database.fence import STANDBY_SIGNAL, mark_as_standby
+from colonnade.database.foreign import owner_of, read_foreign
 from colonnade.database.secrets import SUPERUSER, Secrets
 from colonnade.database.state import Address, NodeName
+from colonnade.database.threads import in_thread
 from colonnade.database.tools import Toolbox
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+PLAIN = os.O_RDONLY | os.O_NONBLOCK
+NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 INITDB_S_MAX = 60.0
 WAL_SEGMENT_MB = 4
@@ -33,6 +41,8 @@ COPY_BYTES = 16 * 1024 * 1024
 CLONE_S_MAX = 6 * 3600.0
 """A base backup of a large database takes long; it is given up only when it is certainly stuck."""
 REWIND_S_MAX = 3600.0
+REMOVALS_MAX = 100
+"""A removal that meets another one in the same tree begins again, each time with less to do."""
 
 
 async def create_directories(
@@ -45,7 +55,7 @@ async def create_directories(
     first = directories[0]
     owner = _owner(tools.credentials)
     for directory in directories:
-        _remove(directory)
+        await _remove(directory)
     make_directory(first, mode=0o700, owner=owner)
     password_file = first.with_name(".initdb.password")
     write_durably(password_file, secrets.superuser + "\n", mode=0o600, owner=owner)
@@ -62,9 +72,14 @@ async def create_directories(
 
 
 def system_identifier(directory: Path) -> str:
-    """What tells clusters apart: the first eight bytes of the control file (ControlFileData, pg_control.h)."""
-    control = (directory / "global" / "pg_control").read_bytes()
-    return str(int.from_bytes(control[:8], sys.byteorder))
+    """What tells clusters apart: the first eight bytes of the control file (ControlFileData, pg_control.h).
+
+    Raises HostError when there is no such file of the directory's owner."""
+    control = directory / "global" / "pg_control"
+    try:
+        return str(int.from_bytes(read_foreign(control, owner_of(directory))[:8], sys.byteorder))
+    except OSError as error:
+        raise disk_error(error, control) from error
 
 
 def sync_filesystem(directory: Path) -> None:
@@ -82,7 +97,7 @@ def sync_filesystem(directory: Path) -> None:
 async def clone_directory(name: NodeName, target: Path, upstream: Address, passfile: Path, tools: Toolbox) -> None:
     """A base backup of `upstream` in `target`. It connects as `clone-NAME`: under the member's own name the
     backup's WAL stream would count in the quorum and release commits that no standby keeps."""
-    _remove(target)
+    await _remove(target)
     make_directory(target, mode=0o700, owner=_owner(tools.credentials))
     source = replication_conninfo(f"clone-{name}", upstream, passfile)
     arguments = [f"--pgdata={target}", f"--dbname={source}", "--wal-method=stream", "--checkpoint=fast"]
@@ -91,12 +106,48 @@ async def clone_directory(name: NodeName, target: Path, upstream: Address, passf
     mark_as_standby(target)
 
 
-def put_in_place(unfinished: Path, directory: Path) -> None:
-    """Replace `directory` by the finished clone. Between the two steps there is no directory, which means: clone."""
-    _remove(directory)
-    unfinished.rename(directory)
-    sync_directory(directory.parent)
-    rewind_mark(directory).unlink(missing_ok=True)
+async def put_in_place(unfinished: Path, directory: Path) -> None:
+    """Replace `directory` by the finished clone. At every moment one of the two is there under a name that
+    `settle_names` knows: after a crash the node has its old directory or its new one."""
+    await _remove(_set_aside(directory))
+    await in_thread(_exchange, unfinished, directory)
+    # The clone is in place whatever becomes of the rest; what is left is removed when the next controller opens.
+    with contextlib.suppress(HostError):
+        await _remove(_set_aside(directory))
+
+
+def _exchange(unfinished: Path, directory: Path) -> None:
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            directory.rename(_set_aside(directory))
+        unfinished.rename(directory)
+        sync_directory(directory.parent)
+        rewind_mark(directory).unlink(missing_ok=True)
+    except OSError as error:
+        raise disk_error(error, directory) from error
+
+
+async def settle_names(directory: Path) -> None:
+    """Finish or take back a replacement that a crash interrupted."""
+    await in_thread(_take_back, directory)
+    await _remove(_set_aside(directory))
+
+
+def _take_back(directory: Path) -> None:
+    old = _set_aside(directory)
+    try:
+        if old.exists() and not directory.exists():
+            old.rename(directory)
+            sync_directory(directory.parent)
+    except OSError as error:
+        raise disk_error(error, directory) from error
+
+
+async def remove_directories(directories: Sequence[Path]) -> None:
+    """All of them with what is beside them for as long as they exist. Raises HostError."""
+    for directory in directories:
+        await _remove(directory)
+        rewind_mark(directory).unlink(missing_ok=True)
 
 
 async def rewind_directory(directory: Path, sockets: Path, source_port: int, tools: Toolbox) -> None:
@@ -147,39 +198,59 @@ def _copy(source: Path, target: Path, owner: tuple[int, int] | None) -> None:
 
 
 def _copy_tree(source: str, target: str, owner: tuple[int, int]) -> None:
+    """By descriptors all the way down: a directory that is swapped for a link meanwhile leads nowhere."""
     os.mkdir(target, 0o700)
+    with _opened(source, DIRECTORY) as old, _opened(target, DIRECTORY) as new:
+        _copy_entries(old, new, owner)
+
+
+def _copy_entries(source: int, target: int, owner: tuple[int, int]) -> None:
     with os.scandir(source) as entries:
         for entry in entries:
-            copy = f"{target}/{entry.name}"
+            name = entry.name
             if entry.is_dir(follow_symlinks=False):
-                _copy_tree(entry.path, copy, owner)
+                os.mkdir(name, 0o700, dir_fd=target)
+                with _opened(name, DIRECTORY, source) as old, _opened(name, DIRECTORY, target) as new:
+                    _copy_entries(old, new, owner)
                 continue
-            with (
-                open(entry.path, "rb", buffering=0, opener=_unlinked) as old,
-                open(copy, "xb", buffering=0, opener=_private) as new,
-            ):
-                while os.sendfile(new.fileno(), old.fileno(), None, COPY_BYTES):
+            with _opened(name, PLAIN, source) as old, _opened(name, NEW, target) as new:
+                about = os.fstat(old)
+                if not stat.S_ISREG(about.st_mode) or owner[0] not in (-1, about.st_uid):
+                    raise PermissionError(errno.EPERM, os.strerror(errno.EPERM), name)
+                while os.sendfile(new, old, None, COPY_BYTES):
                     pass
-                os.fchown(new.fileno(), *owner)
+                os.fchown(new, *owner)
     # Last: until then nobody else can enter, and so nobody changes what is written to.
-    os.chown(target, *owner, follow_symlinks=False)
+    os.fchown(target, *owner)
 
 
-def _unlinked(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+@contextlib.contextmanager
+def _opened(name: str, flags: int, directory: int | None = None) -> Iterator[int]:
+    descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=directory)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _set_aside(directory: Path) -> Path:
+    return directory.with_name(f"{directory.name}.old")
 
 
-def _remove(directory: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
+async def _remove(directory: Path) -> None:
+    """Remove what may be hundreds of gigabytes while the event loop goes on. Raises HostError."""
+    await asyncio.to_thread(_remove_tree, directory)
+
+
+def _remove_tree(directory: Path) -> None:
+    for _ in range(REMOVALS_MAX):
         try:
             shutil.rmtree(directory)
+        except FileNotFoundError:
+            # Gone, or somebody else removes it as well: the thread of a caller that was cancelled.
+            if not os.path.lexists(directory):
+                return
         except OSError as error:
-            if isinstance(error, FileNotFoundError):
-                raise
             raise HostError(
                 f"cannot be removed: {error.strerror or error}", subject=str(directory), hint="remove it by hand"
             ) from error

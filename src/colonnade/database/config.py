@@ -7,13 +7,14 @@ there. What changes while a node runs (whom it follows) is in a small file of it
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from colonnade.core.errors import SpecError
+from colonnade.database.backup.commands import archive_command, archive_place
 from colonnade.database.secrets import REPLICATOR, SUPERUSER
-from colonnade.database.state import Address, NodeName
+from colonnade.database.state import NODE_NAMES, Address, NodeName
 from colonnade.spec.model import DatabaseSpec
 
 FOLLOW_FILE = "colonnade.follow.conf"
@@ -27,7 +28,8 @@ slots that a new primary would have to inherit. Beyond it the standby is cloned 
 
 OURS = frozenset(
     """
-    allow_alter_system archive_cleanup_command archive_command archive_library archive_mode cluster_name config_file
+    allow_alter_system archive_cleanup_command archive_command archive_library archive_mode archive_timeout
+    cluster_name config_file
     data_directory data_sync_retry dynamic_shared_memory_type external_pid_file fsync full_page_writes hba_file
     hot_standby hot_standby_feedback ident_file include include_dir include_if_exists listen_addresses
     max_connections max_replication_slots max_slot_wal_keep_size max_standby_archive_delay
@@ -35,10 +37,10 @@ OURS = frozenset(
     promote_trigger_file recovery_end_command recovery_init_sync_method recovery_min_apply_delay recovery_target
     recovery_target_action recovery_target_inclusive recovery_target_lsn recovery_target_name recovery_target_time
     recovery_target_timeline recovery_target_xid reserved_connections restart_after_crash restore_command
-    shared_buffers shared_memory_type ssl superuser_reserved_connections sync_replication_slots synchronous_commit
-    synchronous_standby_names unix_socket_directories unix_socket_group unix_socket_permissions wal_keep_size
-    wal_level wal_log_hints wal_receiver_create_temp_slot wal_receiver_status_interval wal_receiver_timeout
-    wal_retrieve_retry_interval wal_sender_timeout zero_damaged_pages
+    shared_buffers shared_memory_type ssl summarize_wal superuser_reserved_connections sync_replication_slots
+    synchronous_commit synchronous_standby_names unix_socket_directories unix_socket_group unix_socket_permissions
+    wal_keep_size wal_level wal_log_hints wal_receiver_create_temp_slot wal_receiver_status_interval
+    wal_receiver_timeout wal_retrieve_retry_interval wal_sender_timeout wal_summary_keep_time zero_damaged_pages
     """.split()  # noqa: SIM905 - a block of names reads better than a list
 )
 """Parameters that durability, fencing or the controller rest on, or that have a key of their own."""
@@ -52,7 +54,8 @@ class NodeConfig:
     port: int
     sockets: Path
     history: Path
-    members: Sequence[NodeName]
+    quorum: str
+    """synchronous_standby_names."""
     major: int
 
 
@@ -95,17 +98,29 @@ CHECKED_BY_STANDBYS = (
 )
 """A standby refuses to start when one of these is below what the WAL says its primary had."""
 
+DEFAULTS_CHECKED: Mapping[str, int] = {
+    "max_connections": 100,
+    "max_locks_per_transaction": 64,
+    "max_prepared_transactions": 0,
+    "max_wal_senders": 10,
+    "max_worker_processes": 8,
+}
+"""PostgreSQL's own."""
 
-def settings_from_birth(spec: DatabaseSpec, members: Sequence[NodeName]) -> dict[str, str | int | float | bool]:
+
+WALSENDERS_MAX = 2 * len(NODE_NAMES) + 4
+"""Enough for as many nodes as there may ever be, each with a clone beside it: members come and go without a restart."""
+
+
+def settings_from_birth(spec: DatabaseSpec) -> dict[str, str | int | float | bool]:
     """What initdb has to know already: otherwise standbys compare themselves with its defaults."""
     chosen = {name: value for name, value in spec.parameters.items() if name in CHECKED_BY_STANDBYS}
-    return chosen | {"max_connections": spec.connections_max, "max_wal_senders": 2 * len(members) + 4}
+    return chosen | {"max_connections": spec.connections_max, "max_wal_senders": WALSENDERS_MAX}
 
 
-def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
-    """The whole postgresql.conf of a node. The user's parameters come last but for what must not change."""
-    names = ", ".join(f'"{member}"' for member in node.members)
-    count = acknowledgements_of(spec)
+def postgresql_conf(spec: DatabaseSpec, node: NodeConfig, at_least: Mapping[str, int] | None = None) -> str:
+    """The whole postgresql.conf of a node. The user's parameters come last but for what must not change; `at_least`
+    raises those that a standby's data asks for."""
     settings: dict[str, str | int | float | bool] = {
         "cluster_name": f"colonnade-{node.name}",
         # Who may talk to it.
@@ -124,13 +139,13 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
         "fsync": True,
         "full_page_writes": True,
         "synchronous_commit": "on",
-        "synchronous_standby_names": f"ANY {count} ({names})" if count else "",
+        "synchronous_standby_names": node.quorum,
         # After a backend's crash PostgreSQL would restart itself and show commits that no standby has.
         "restart_after_crash": False,
         # pg_rewind needs them (checksums are on as well).
         "wal_level": "replica",
         "wal_log_hints": True,
-        "max_replication_slots": len(node.members) + 4,
+        "max_replication_slots": WALSENDERS_MAX,
         "wal_keep_size": WAL_KEPT,
         "max_slot_wal_keep_size": "1GB",
         # A dead link is noticed after 5 s; a reply every second keeps the lag that is shown honest.
@@ -163,11 +178,33 @@ def postgresql_conf(spec: DatabaseSpec, node: NodeConfig) -> str:
     if node.major >= 18:
         # Three I/O workers per node are three processes more to fence; small databases live in the page cache.
         settings["io_method"] = "sync"
-    settings |= spec.parameters | settings_from_birth(spec, node.members)
+    settings |= _archiving(spec, node.major)
+    settings |= spec.parameters | settings_from_birth(spec)
+    for name, value in (at_least or {}).items():
+        if value > int(settings.get(name, DEFAULTS_CHECKED[name])):
+            settings[name] = value
+    return configuration_text(settings) + f"include_if_exists = '{FOLLOW_FILE}'\n"
+
+
+def configuration_text(settings: Mapping[str, str | int | float | bool]) -> str:
+    """A postgresql.conf with these settings."""
     lines = ["# Written by Colonnade at every start of this node; changes belong into colonnade.toml."]
     lines += [f"{name} = {_value(value)}" for name, value in settings.items()]
-    lines.append(f"include_if_exists = '{FOLLOW_FILE}'")
     return "\n".join(lines) + "\n"
+
+
+def _archiving(spec: DatabaseSpec, major: int) -> dict[str, str | int | float | bool]:
+    """On every node, standbys too: with `on` a failover while the archiver was behind left a hole for ever."""
+    backup = spec.backup
+    if backup is None:
+        return {}
+    settings: dict[str, str | int | float | bool] = {
+        "archive_mode": "always",
+        "archive_command": archive_command(archive_place(Path(backup.directory))),
+        "archive_timeout": max(1, round(backup.archive_timeout_s)),
+    }
+    # What incremental backups are made from.
+    return settings | ({"summarize_wal": True} if major >= 17 else {})
 
 
 def pg_hba_conf() -> str:

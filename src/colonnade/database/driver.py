@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from colonnade.database.state import NodeName, ObservedNode, Routes
+from colonnade.database.state import ClusterRecord, Disk, NodeName, ObservedNode, Routes
+from colonnade.spec.model import DatabaseSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,10 @@ class DatabasePaths:
         return self.root / "history"
 
     @property
+    def ballast(self) -> Path:
+        return self.root / "ballast"
+
+    @property
     def record(self) -> Path:
         return self.root / "record.json"
 
@@ -49,12 +54,29 @@ class Endpoints(Protocol):
         """
         ...
 
+    def lead_nowhere(self) -> bool:
+        """Nothing answers at the endpoints yet, also nothing that an earlier controller left running."""
+        ...
+
 
 class DatabaseDriver(Protocol):
     """Everything that is done to nodes. One driver has the whole cluster, for it alone knows all directories."""
 
     def set_waker(self, wake: Callable[[], None]) -> None:
         """Call `wake` from the event loop as soon as a server's process or a clone or rewind ends."""
+        ...
+
+    def configure(self, record: ClusterRecord) -> None:
+        """Who the members are and whose acknowledgement a COMMIT waits for, from now on: for every configuration
+        written later. Called before `open` and whenever the record's members or quorum change."""
+        ...
+
+    def set_spec(self, spec: DatabaseSpec) -> None:
+        """The declared settings for every configuration written later."""
+        ...
+
+    async def check_settings(self, spec: DatabaseSpec) -> None:
+        """Ask the engine whether it would start with these. Raises SpecError with its own words."""
         ...
 
     async def open(self) -> None:
@@ -65,6 +87,14 @@ class DatabaseDriver(Protocol):
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
         """Look at every member at once, bounded by the slowest answer or OBSERVE_S_MAX. Never raises for one node:
         what does not answer is observed as not answering."""
+        ...
+
+    def disk(self) -> Disk | None:
+        """The file system that the cluster is on; None when it cannot be asked."""
+        ...
+
+    async def set_ballast(self, *, is_there: bool) -> None:
+        """Make the ballast file or remove it; no-op when it is so. Raises HostError."""
         ...
 
     async def create(self) -> str:
@@ -106,6 +136,26 @@ class DatabaseDriver(Protocol):
     async def promote(self, node: NodeName) -> None:
         """End its client sessions and make it leave recovery; no-op when it has. Returns when it has.
         Raises DriverUnavailable after PROMOTE_S_MAX: it may then still happen."""
+        ...
+
+    async def reconfigure(self, node: NodeName) -> None:
+        """Write a running node's configuration anew and have it loaded; what needs a restart waits for one."""
+        ...
+
+    async def restart_walsenders(self, node: NodeName) -> None:
+        """End the walsenders of this primary; standbys connect again by themselves."""
+        ...
+
+    async def probe_links(self) -> None:
+        """Try which members can open a replication connection to which; `ObservedNode.reached_from` has the answer."""
+        ...
+
+    async def checkpoint(self, node: NodeName) -> None:
+        """Return when a checkpoint of this primary is complete. Bounded by a minute; may run beside everything else."""
+        ...
+
+    async def remove(self, node: NodeName) -> None:
+        """Remove the data of a node that is no member any more and was fenced."""
         ...
 
     async def keep_history(self, node: NodeName) -> None:

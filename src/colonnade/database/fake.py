@@ -1,206 +1,21 @@
-"""A cluster in memory that passes the same contract suite as the real one, and can misbehave.
-
-A node's WAL is a list of records, each with the timeline it was written on; an LSN is a count of records. What a
-primary has sent stays in a socket until it is received, and it can be received after the sender's death: that is what
-makes elections hard. Time does not pass here: `FakeWorld.step` moves one thing that was under way, in an order that
-the caller chooses.
-
-What it leaves out: partial records, checkpoints, disk space, clients' sessions.
-"""
+"""The driver and the record store in memory: they pass the contract suite of the real ones, and can misbehave."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError, DriverUnavailable
+from colonnade.database.fake_world import FakeNode, FakeWorld, Quorum, Write
 from colonnade.database.record import record_from_json, record_to_json
-from colonnade.database.state import Address, ClusterRecord, Follower, Fork, NodeName, ObservedNode, Position
+from colonnade.database.state import Address, ClusterRecord, Disk, Follower, Fork, NodeName, ObservedNode
+from colonnade.spec.model import DatabaseSpec
 
 FIRST_PORT = 15_001
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """One record of the WAL: `number` is what a client wrote, or None for the mark of a promotion."""
-
-    timeline: int
-    number: int | None
-
-
-@dataclass(slots=True)
-class FakeNode:
-    """One server with its directory. The directory (`exists`, `wal`, `forks`, `is_marked`) survives its death."""
-
-    name: NodeName
-    exists: bool = False
-    wal: list[Write] = field(default_factory=list)
-    forks: tuple[Fork, ...] = ()
-    timeline: int = 1
-    is_marked: bool = False
-    """standby.signal is there."""
-    is_running: bool = False
-    run: int = 0
-    """Counts its starts: the process's identity."""
-    is_answering: bool = False
-    in_recovery: bool = True
-    upstream: NodeName | None = None
-    socket: list[Write] = field(default_factory=list)
-    socket_forks: tuple[tuple[Fork, ...], int] | None = None
-    connected_to: NodeName | None = None
-    """Where its WAL receiver is connected; outlives the order to follow nobody, and the primary's death, by a step."""
-    opening_lsn: int | None = None
-    is_proved_dead: bool = False
-    dead_since_s: float | None = None
-    operation: str = ""
-    source: NodeName = ""
-    generation: int = 0
-    restored_generation: int = 0
-    failures: int = 0
-    answered: bool = False
-
-    @property
-    def position(self) -> Position:
-        return Position(self.timeline, len(self.wal), self.forks)
-
-    def numbers(self) -> list[int]:
-        return [write.number for write in self.wal if write.number is not None]
-
-
-class FakeWorld:
-    """All nodes, the clients' writes, and what the outside can do to them. It outlives controllers."""
-
-    def __init__(self, members: Sequence[NodeName], acknowledgements: int) -> None:
-        self.nodes = {name: FakeNode(name) for name in members}
-        self.acknowledgements = acknowledgements
-        self.acknowledged: dict[int, int] = {}
-        """Number → at which LSN it was acknowledged."""
-        self.kept_histories: dict[int, tuple[Fork, ...]] = {}
-        self.written = 0
-
-    # Clients.
-
-    def write(self, name: NodeName) -> int | None:
-        """A client's COMMIT on this node; acknowledged once enough followers have it. None: it takes no writes."""
-        node = self.nodes[name]
-        if not node.is_running or not node.is_answering or node.in_recovery:
-            return None
-        self.written += 1
-        node.wal.append(Write(node.timeline, self.written))
-        self._acknowledge()
-        return self.written
-
-    def _acknowledge(self) -> None:
-        for node in self.nodes.values():
-            if not node.is_running or node.in_recovery:
-                continue
-            flushed = sorted((len(f.wal) for f in self.followers_of(node.name)), reverse=True)
-            reached = len(node.wal)
-            if self.acknowledgements:
-                reached = flushed[self.acknowledgements - 1] if len(flushed) >= self.acknowledgements else 0
-            for lsn, write in enumerate(node.wal[:reached], start=1):
-                if write.number is not None and write.timeline == node.timeline:
-                    self.acknowledged.setdefault(write.number, lsn)
-
-    def followers_of(self, name: NodeName) -> list[FakeNode]:
-        """Standbys that this node counts in its quorum."""
-        return [f for f in self.nodes.values() if f.is_running and f.connected_to == name]
-
-    # Faults.
-
-    def kill(self, name: NodeName) -> None:
-        node = self.nodes[name]
-        node.is_running = node.is_answering = False
-        node.opening_lsn = node.connected_to = None
-        # What was on its way to the dead is lost; what it sent to others is still on its way.
-        node.socket.clear()
-
-    def lose_data(self, name: NodeName) -> None:
-        """The node dies and its directory with it."""
-        self.kill(name)
-        node = self.nodes[name]
-        node.exists, node.wal, node.forks, node.timeline = False, [], (), 1
-
-    # Things that take time: each call moves one of them.
-
-    def step(self, name: NodeName, what: str) -> None:
-        """`answer`: it has started. `send`, `receive`: replication. `part`: its connection ends, if it has to.
-        `finish`: a clone or rewind ends."""
-        node = self.nodes[name]
-        match what:
-            case "answer":
-                if node.is_running and not node.is_answering:
-                    node.is_answering = node.answered = True
-                    node.failures = 0
-            case "send":
-                self._send(node)
-            case "receive":
-                if node.is_running and node.connected_to is not None and node.socket:
-                    node.wal.append(node.socket.pop(0))
-                    if node.socket_forks is not None:
-                        node.forks, node.timeline = _cut(node, node.socket_forks)
-                    self._acknowledge()
-            case "part":
-                if node.connected_to is not None and not self._is_wanted(node):
-                    node.connected_to = None
-                    node.socket.clear()
-            case "finish":
-                self._finish(node)
-            case _:
-                raise ValueError(what)
-
-    def _is_wanted(self, node: FakeNode) -> bool:
-        """A connection stays while it is the ordered one, and its source lives or has left something to read."""
-        source = self.nodes[node.connected_to or ""]
-        lives = source.is_running and not source.in_recovery
-        return node.connected_to == node.upstream and (lives or bool(node.socket))
-
-    def _send(self, node: FakeNode) -> None:
-        source = self.nodes.get(node.upstream or "")
-        if not (node.is_running and node.is_answering and node.in_recovery and source is not None):
-            return
-        if not source.is_running or not source.is_answering or source.in_recovery:
-            return
-        if node.connected_to is None:
-            if not source.position.contains(node.position):
-                return  # "requested starting point is not in this server's history"
-            node.connected_to, node.socket = source.name, []
-            node.socket_forks = (source.forks, source.timeline)
-            node.forks, node.timeline = _cut(node, node.socket_forks)
-            self._acknowledge()
-        if node.connected_to != source.name:
-            return
-        next_lsn = len(node.wal) + len(node.socket)
-        if next_lsn < len(source.wal):
-            node.socket.append(source.wal[next_lsn])
-
-    def _finish(self, node: FakeNode) -> None:
-        if not node.operation:
-            return
-        source = self.nodes[node.source]
-        usable = source.is_running and source.is_answering and not source.in_recovery
-        if usable:
-            node.exists, node.is_marked = True, True
-            node.wal, node.forks, node.timeline = list(source.wal), source.forks, source.timeline
-            node.restored_generation = node.generation
-        else:
-            node.failures += 1
-        node.operation = ""
-
-    def settle(self) -> None:
-        """Let everything that is under way come to its end."""
-        for _ in range(4 + 2 * max((len(node.wal) for node in self.nodes.values()), default=0)):
-            for name in self.nodes:
-                for what in ("answer", "finish", "part", "send", "receive"):
-                    self.step(name, what)
-
-
-def _cut(node: FakeNode, history: tuple[tuple[Fork, ...], int]) -> tuple[tuple[Fork, ...], int]:
-    """The part of a history that leads to where this node is: a timeline counts once something of it was received."""
-    forks, timeline = history
-    passed = tuple(fork for fork in forks if fork.ends_at < len(node.wal))
-    return passed, timeline if len(passed) == len(forks) else forks[len(passed)].timeline
+def _sync_state(follower: FakeNode) -> str:
+    return "quorum" if follower.name in follower.walsender_quorum.names else "async"
 
 
 class FakeDriver:
@@ -213,7 +28,29 @@ class FakeDriver:
         self.world = world
         self.before: Callable[[str, NodeName], None] = lambda method, node: None
         self.after: Callable[[str, NodeName], None] = lambda method, node: None
+        self.is_promotion_late = False
+        """The next promotion times out, and happens later."""
         self._clock = clock
+        self._members: tuple[NodeName, ...] = tuple(world.nodes)
+        self._reached: dict[NodeName, frozenset[NodeName]] = {}
+
+    def configure(self, record: ClusterRecord) -> None:
+        self._members = record.members
+        self.world.quorum = Quorum(record.waits_for, record.quorum_names)
+        for name in record.members:
+            self.world.nodes.setdefault(name, FakeNode(name))
+
+    def set_spec(self, spec: DatabaseSpec) -> None:
+        """Settings make no difference in memory."""
+
+    async def check_settings(self, spec: DatabaseSpec) -> None:
+        """Whatever is declared would start."""
+
+    def disk(self) -> Disk | None:
+        return Disk(self.world.free_bytes, self.world.has_ballast)
+
+    async def set_ballast(self, *, is_there: bool) -> None:
+        self.world.has_ballast = is_there
 
     def set_waker(self, wake: Callable[[], None]) -> None:
         """Nobody is woken: time stands still between ticks."""
@@ -225,10 +62,10 @@ class FakeDriver:
             node.dead_since_s, node.failures, node.answered = None, 0, node.is_answering
 
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
-        return {name: self._observe(node) for name, node in self.world.nodes.items()}
+        return {name: self._observe(self.world.nodes[name]) for name in self._members}
 
     def _observe(self, node: FakeNode) -> ObservedNode:
-        answers = node.is_running and node.is_answering
+        answers = node.is_serving
         if node.is_running:
             node.dead_since_s = None
         elif node.dead_since_s is None:
@@ -236,7 +73,8 @@ class FakeDriver:
         if answers and not node.in_recovery and node.opening_lsn is None:
             node.opening_lsn = len(node.wal)
         followers = [
-            Follower(f.name, "streaming", "quorum", len(f.wal), len(f.wal)) for f in self.world.followers_of(node.name)
+            Follower(f.name, "streaming", _sync_state(f), len(f.wal), len(f.wal), f.walsender_quorum == node.quorum)
+            for f in self.world.followers_of(node.name)
         ]
         return ObservedNode(
             name=node.name,
@@ -260,6 +98,9 @@ class FakeDriver:
             pid=1000 + node.run if node.is_running else None,
             process_key=f"{node.name}.{node.run}" if node.is_running else "",
             failures=node.failures,
+            is_stopped=node.is_visibly_frozen,
+            quorum=str(node.quorum) if answers else None,
+            reached_from=self._reached.get(node.name),
         )
 
     def _is_kept(self, node: FakeNode) -> bool:
@@ -267,8 +108,9 @@ class FakeDriver:
 
     async def create(self) -> str:
         self.before("create", "")
-        for node in self.world.nodes.values():
-            self.world.kill(node.name)
+        for name in self._members:
+            node = self.world.nodes[name]
+            self.world.kill(name)
             node.exists, node.wal, node.forks, node.timeline = True, [Write(1, None)], (), 1
         self.after("create", "")
         return "7000000000000000001"
@@ -290,6 +132,8 @@ class FakeDriver:
             raise DriverError("has no data directory", subject=name, hint="clone it")
         node.is_running, node.is_answering, node.connected_to = True, False, None
         node.run += 1
+        node.quorum = self.world.quorum
+        node.came_up_with = len(node.wal)
         node.is_marked = node.in_recovery = in_recovery
         node.upstream, node.socket, node.opening_lsn = upstream, [], None
         node.is_proved_dead, node.answered, node.restored_generation = False, False, 0
@@ -332,8 +176,43 @@ class FakeDriver:
                 handle.upstream = handle.connected_to = handle.opening_lsn = None
                 handle.socket.clear()
                 handle.wal.append(Write(handle.timeline, None))
+                handle.came_up_with = len(handle.wal)
 
+        if self.is_promotion_late:
+            self.is_promotion_late = False
+            self.world.late.append((node, self.world.nodes[node].run, effect))
+            raise DriverUnavailable("was not promoted in time; it may still be", subject=node, hint="it is fenced")
         self._effect("promote", node, effect)
+
+    async def reconfigure(self, node: NodeName) -> None:
+        def effect() -> None:
+            self.world.nodes[node].quorum = self.world.quorum
+
+        self._effect("reconfigure", node, effect)
+
+    async def restart_walsenders(self, node: NodeName) -> None:
+        def effect() -> None:
+            for follower in self.world.followers_of(node):
+                follower.connected_to = None
+                follower.socket.clear()
+
+        self._effect("restart_walsenders", node, effect)
+
+    async def probe_links(self) -> None:
+        serving = [node.name for node in self.world.nodes.values() if node.is_serving]
+        self._reached = {
+            to: frozenset(name for name in serving if name != to and (name, to) not in self.world.cut) for to in serving
+        }
+
+    async def checkpoint(self, node: NodeName) -> None:
+        """Costs nothing here."""
+
+    async def remove(self, node: NodeName) -> None:
+        def effect() -> None:
+            self.world.lose_data(node)
+            self.world.nodes[node].operation = ""
+
+        self._effect("remove", node, effect)
 
     async def keep_history(self, node: NodeName) -> None:
         handle = self.world.nodes[node]

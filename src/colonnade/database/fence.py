@@ -1,4 +1,4 @@
-"""Proving a node dead: every process that works in its directory, whatever group or session it is in.
+"""Proving a node dead: every process of PostgreSQL's that works in its directory, whatever group or session it is in.
 
 A server's children leave its session, and a child that is busy or stopped outlives it; started again beside such a
 child, the server refuses, or worse. What they all have is their working directory. The parent is frozen first, so it
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from colonnade.core.errors import HostError
 from colonnade.core.files import sync_directory
-from colonnade.core.processes import KILL_WAIT_S, start_ticks_of
+from colonnade.core.processes import KILL_WAIT_S, SYSTEM_MARK, name_of, relatives_of_ours, start_ticks_of, variable_of
 from colonnade.database.foreign import create_foreign
 
 SCAN_S = 0.002
@@ -26,41 +26,82 @@ SCAN_S = 0.002
 STANDBY_SIGNAL = "standby.signal"
 
 
-def processes_in(directories: Iterable[Path]) -> list[int]:
-    """Live processes whose working directory is one of `directories` (compared by inode: a rename hides nobody)."""
-    wanted: set[tuple[int, int]] = set()
+PROGRAMS = frozenset(
+    {"postgres", "initdb", "pg_basebackup", "pg_receivewal", "pg_rewind", "pg_resetwal", "pg_checksums", "pg_ctl"}
+)
+"""PostgreSQL's programs that change a data directory. A backend is one of these and nothing else tells it: it has
+overwritten its environment with its title."""
+
+
+Inode = tuple[int, int]
+"""Device and number."""
+
+
+def processes_in(directories: Iterable[Path], inodes: Iterable[Inode] = ()) -> list[int]:
+    """Live processes of ours that work in one of `directories`: PostgreSQL's programs, and what carries a system's mark
+    (a command that a server runs). An administrator's shell that stands there is none of them.
+
+    Compared by inode, so a rename hides nobody; `inodes` are further ones. A directory may be gone: who works in it
+    still tells its name."""
+    wanted = set(inodes)
+    gone: set[str] = set()
     for directory in directories:
+        gone.add(f"{os.path.realpath(directory)} (deleted)")
         with contextlib.suppress(FileNotFoundError):
-            status = directory.stat()
-            wanted.add((status.st_dev, status.st_ino))
+            wanted.add(_inode(directory))
     found = []
-    for name in os.listdir("/proc") if wanted else ():
+    for name in os.listdir("/proc"):
         if name.isdigit():
             try:
-                status = os.stat(f"/proc/{name}/cwd")
+                works_here = _inode(f"/proc/{name}/cwd") in wanted or os.readlink(f"/proc/{name}/cwd") in gone
             except OSError:
                 continue  # gone, a zombie, or another user's: then it is not a server of ours
-            if (status.st_dev, status.st_ino) in wanted and start_ticks_of(int(name)) is not None:
+            if works_here and is_ours(int(name)) and start_ticks_of(int(name)) is not None:
                 found.append(int(name))
     return found
 
 
-async def end_processes(directories: Iterable[Path]) -> int:
-    """SIGKILL everything that works in `directories`, until nothing does; returns how many it were.
+def is_ours(pid: int) -> bool:
+    """Whether a process that works in a data directory is a server's or a tool's, and may be ended."""
+    if pid == os.getpid():
+        return False
+    with contextlib.suppress(OSError):
+        # A program that was replaced meanwhile has ` (deleted)` behind its name.
+        if os.path.basename(os.readlink(f"/proc/{pid}/exe")).split(" ")[0] in PROGRAMS:
+            return True
+    if variable_of(pid, SYSTEM_MARK) is not None:
+        return pid not in relatives_of_ours()
+    return name_of(pid) in PROGRAMS
+
+
+def _inode(path: Path | str) -> Inode:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+async def end_processes(directories: Iterable[Path], running: int | None = None) -> int:
+    """SIGKILL everything of ours that works in `directories`, until nothing does; returns how many it were.
+    `running` is the pid of a server that is known to run: its directory may have been moved, or removed, since.
 
     Raises HostError when the kernel does not let go within KILL_WAIT_S."""
     places = tuple(directories)
     loop = asyncio.get_running_loop()
     deadline = loop.time() + KILL_WAIT_S
-    ended: set[int] = set()
-    while pids := processes_in(places):
+    ended: dict[int, int] = {}
+    moved: set[Inode] = set()
+    if running is not None:
+        with contextlib.suppress(OSError):
+            moved.add(_inode(f"/proc/{running}/cwd"))
+    # A dying process leaves its directory a moment before it has let go of everything else.
+    while pids := processes_in(places, moved) or [pid for pid, ticks in ended.items() if start_ticks_of(pid) == ticks]:
         for pid in pids:
             if pid not in ended and _parent_of(pid) not in pids:
                 _send(pid, signal.SIGSTOP)
         # Whoever was forked between the look and the freeze is found by the next look.
-        for pid in pids if ended else processes_in(places):
-            _send(pid, signal.SIGKILL)
-            ended.add(pid)
+        for pid in pids if ended else processes_in(places, moved):
+            if (ticks := start_ticks_of(pid)) is not None:
+                ended[pid] = ticks
+                _send(pid, signal.SIGKILL)
         if loop.time() > deadline:
             raise HostError(
                 f"processes {pids} do not die",

@@ -41,6 +41,14 @@ def create_foreign(path: Path) -> int:
     return os.open(path, flags, 0o600)
 
 
+def owner_of(directory: Path) -> int:
+    """The user whose files in that data directory are believed. Raises OSError; also for a link, which is nobody's."""
+    about = directory.lstat()
+    if not stat.S_ISDIR(about.st_mode):
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(directory))
+    return about.st_uid
+
+
 def read_foreign(path: Path, user_id: int) -> bytes:
     """The content of a plain file of that user. Raises OSError when it is anything else, or too long."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -1,27 +1,35 @@
-"""One persistent connection per node, over its unix socket, as the superuser whose connections are reserved.
+"""Looking at one server and asking it to act, on connections that stay open.
 
 A question that is not answered in time stays asked: the caller learns "no answer" now and the answer, if it comes, at
-the next look. Nothing is cancelled, because cancelling talks to the very server that does not answer.
+the next look. To act there is another connection, so that neither waits for the other.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, LiteralString
 
 import psycopg
 
 from colonnade.core.errors import DriverUnavailable
-from colonnade.database.secrets import SUPERUSER
+from colonnade.database.config import CHECKED_BY_STANDBYS
+from colonnade.database.session import Rows, Session
 from colonnade.database.state import Follower
+from colonnade.database.write_probe import READ_ROUNDS, WriteProbe
 
 ANSWER_S_MAX = 1.0
 """How long one look waits for one node. A machine that is merely busy answers within tenths."""
+
+PAUSE_S = 0.25
+"""The event loop is never this late by itself: then the whole process stood still, and nobody can be blamed."""
+
+STATEMENT_S_MAX = 5.0
+"""How long a statement that takes milliseconds is waited for before the server counts as not answering."""
 
 LOOK: LiteralString = """
 SELECT pg_is_in_recovery(),
@@ -33,8 +41,11 @@ SELECT pg_is_in_recovery(),
        (SELECT wait_event FROM pg_stat_activity WHERE backend_type = 'startup'),
        current_setting('primary_conninfo'),
        (SELECT coalesce(json_agg(json_build_array(application_name, state, sync_state,
-               flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn)), '[]')
-          FROM pg_stat_replication)
+               flush_lsn - '0/0'::pg_lsn, replay_lsn - '0/0'::pg_lsn, backend_start > pg_conf_load_time())), '[]')
+          FROM pg_stat_replication),
+       current_setting('synchronous_standby_names'),
+       NOT pg_is_in_recovery() AND pg_current_wal_insert_lsn() > pg_current_wal_flush_lsn(),
+       (SELECT array_agg(setting::int ORDER BY name) FROM unnest(%s::text[]) AS name, current_setting(name) AS setting)
 """
 
 LOCAL_WAL_IS_REPLAYED = "RecoveryRetrieveRetryInterval"
@@ -54,81 +65,114 @@ class Look:
     is_replayed: bool
     upstream_port: int | None
     followers: tuple[Follower, ...]
+    quorum: str
+    has_unflushed: bool
+    """Of a primary: somebody has written what is not on its disk yet."""
+    limits: tuple[int, ...]
+    """The settings that a standby may not have below its primary's, in the order of their names."""
 
 
 class Monitor:
-    """The connection to one run of one server. Made anew for each run."""
+    """The connections to one run of one server: one to look, one to act, one to try whether a primary writes.
+
+    Made anew for each run."""
 
     def __init__(self, sockets: Path, port: int, password: str) -> None:
-        self._sockets = sockets
         self._port = port
-        self._password = password
-        self._connection: psycopg.AsyncConnection[Any] | None = None
-        self._pending: asyncio.Task[Look] | None = None
+        self._looking = Session(sockets, port, password)
+        self._acting = Session(sockets, port, password)
+        self._probe = WriteProbe(Session(sockets, port, password))
+        self._apart = partial(Session, sockets, port, password)
+        self._pending: asyncio.Task[Rows] | None = None
+        self._asked_s: float | None = None
+        """When the question was asked that has no answer yet, by the event loop's clock; a silent server's next
+        question inherits it."""
 
     async def look(self) -> Look | None:
-        """What the server says of itself; None when it does not answer (yet)."""
+        """What the server says of itself; None when it does not answer (yet).
+
+        Waits until ANSWER_S_MAX after the question: a server that is silent for longer costs its neighbours nothing."""
+        if self._asked_s is None:
+            self._asked_s = asyncio.get_running_loop().time()
         if self._pending is None:
-            self._pending = asyncio.create_task(self._ask())
-        done, _ = await asyncio.wait({self._pending}, timeout=ANSWER_S_MAX)
-        if not done:
+            self._pending = self._looking.begin(LOOK, (list(CHECKED_BY_STANDBYS),))
+        if not await self._is_answered(self._pending):
             return None
         task, self._pending = self._pending, None
         try:
-            return task.result()
+            (row,) = task.result()
         except (psycopg.Error, OSError):
-            await self._drop()
+            if not self._is_overdue():
+                self._asked_s = None
             return None
+        self._asked_s = None
+        return look_from_row(row)
 
-    async def execute(self, statement: LiteralString, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Run a statement in its own transaction. Raises DriverUnavailable when the server does not answer."""
+    async def _is_answered(self, question: asyncio.Task[Rows]) -> bool:
+        """Wait for what is left of the question's time; it has all of it again when we stood still meanwhile."""
+        loop = asyncio.get_running_loop()
+        while self._asked_s is not None and (left_s := self._asked_s + ANSWER_S_MAX - loop.time()) > 0:
+            began_s = loop.time()
+            if (await asyncio.wait({question}, timeout=left_s))[0]:
+                return True
+            if loop.time() - began_s - left_s > PAUSE_S:
+                self._asked_s = loop.time()
+        for _ in range(READ_ROUNDS):
+            if question.done():
+                break
+            await asyncio.sleep(0)
+        return question.done()
+
+    def _is_overdue(self) -> bool:
+        return self._asked_s is not None and asyncio.get_running_loop().time() - self._asked_s >= ANSWER_S_MAX
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server's process that answers looks; None while there is no connection."""
+        return self._looking.backend_pid
+
+    async def is_writing(self, look: Look) -> bool | None:
+        """Whether this primary, as it was just seen, still writes; None: not known, or not a primary."""
+        return (
+            None
+            if look.in_recovery or look.lsn is None
+            else await self._probe.judge(look.lsn, is_awaited=look.has_unflushed)
+        )
+
+    async def execute(
+        self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float = STATEMENT_S_MAX
+    ) -> Rows:
+        """Run a short statement in its own transaction. Raises DriverUnavailable when the server does not answer
+        within the limit; it may then still do it."""
+        return await self._run(self._acting, statement, parameters, time_limit_s)
+
+    async def execute_apart(self, statement: LiteralString, *, time_limit_s: float) -> None:
+        """As `execute` for a statement that takes long: on a connection of its own, so nothing waits behind it."""
+        session = self._apart()
         try:
-            cursor = await (await self._connected()).execute(statement, parameters)
-            return await cursor.fetchall() if cursor.description is not None else []
-        except (psycopg.Error, OSError) as error:
-            await self._drop()
+            await self._run(session, statement, (), time_limit_s)
+        finally:
+            await session.close()
+
+    async def close(self) -> None:
+        """Let go of all connections; bounded, also when the server is frozen."""
+        self._pending = None
+        await asyncio.gather(self._looking.close(), self._acting.close(), self._probe.close())
+
+    async def _run(
+        self, session: Session, statement: LiteralString, parameters: Sequence[object], time_limit_s: float
+    ) -> Rows:
+        try:
+            return await session.ask(statement, parameters, time_limit_s=time_limit_s)
+        except (psycopg.Error, OSError) as error:  # TimeoutError is an OSError
             raise DriverUnavailable(
                 f"the server did not do it: {str(error).strip()}", subject=f"port {self._port}", hint="read its log"
             ) from error
 
-    async def close(self) -> None:
-        if self._pending is not None:
-            self._pending.cancel()
-            with contextlib.suppress(asyncio.CancelledError, psycopg.Error, OSError):
-                await self._pending
-            self._pending = None
-        await self._drop()
-
-    async def _ask(self) -> Look:
-        cursor = await (await self._connected()).execute(LOOK)
-        (row,) = await cursor.fetchall()
-        return look_from_row(row)
-
-    async def _connected(self) -> psycopg.AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
-                host=str(self._sockets),
-                port=self._port,
-                user=SUPERUSER,
-                password=self._password,
-                dbname="postgres",
-                application_name="colonnade-controller",
-                autocommit=True,
-                connect_timeout=5,
-            )
-            # A look must never wait for standbys, and its plan is worth nothing.
-            await self._connection.execute("SET synchronous_commit = local")
-        return self._connection
-
-    async def _drop(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with contextlib.suppress(psycopg.Error, OSError):
-                await connection.close()
-
 
 def look_from_row(row: Sequence[Any]) -> Look:
-    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers = row
+    in_recovery, lsn, replay, walfile, received_timeline, receivers, wait_event, conninfo, followers, *rest = row
+    quorum, has_unflushed, limits = rest
     port = re.search(r"port='?(\d+)", conninfo or "")
     positions = [int(at) for at in (lsn, replay) if at is not None]
     return Look(
@@ -142,7 +186,10 @@ def look_from_row(row: Sequence[Any]) -> Look:
         is_replayed=wait_event == LOCAL_WAL_IS_REPLAYED,
         upstream_port=int(port[1]) if port else None,
         followers=tuple(
-            Follower(name, state, sync_state, int(flush or 0), int(replayed or 0))
-            for name, state, sync_state, flush, replayed in followers
+            Follower(name, state, sync_state, int(flush or 0), int(replayed or 0), is_current)
+            for name, state, sync_state, flush, replayed, is_current in followers
         ),
+        quorum=quorum,
+        has_unflushed=bool(has_unflushed),
+        limits=tuple(limits),
     )

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from colonnade.core.clock import Clock
 from colonnade.core.processes import Process, ProcessId, adopt, start_ticks_of
+from colonnade.database.disk_probe import DiskProbe
 from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import processes_in
+from colonnade.database.foreign import owner_of, read_foreign
 from colonnade.database.history import history_name, newest_timeline, read_forks
 from colonnade.database.monitor import Look, Monitor
 from colonnade.database.shared_memory import Segment, segment_of
@@ -36,6 +38,16 @@ class Memory:
     restored_generation: int = 0
     failures: int = 0
     retry_at_s: float = 0.0
+    has_old_settings: bool = False
+
+
+def is_stopped(pid: int) -> bool:
+    """True when the process was frozen by a signal (T) or by a tracer (t); field 3 of /proc/PID/stat."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")
 
 
 class Node:
@@ -49,6 +61,7 @@ class Node:
         self.process: Process | None = None
         self.monitor: Monitor | None = None
         self.memory = Memory()
+        self._disk = DiskProbe(self.directory)
         self._segment: Segment | None = None
         self._paths = paths
         self._clock = clock
@@ -93,7 +106,8 @@ class Node:
     def running_postmaster(self) -> Process | None:
         """The server that runs in this directory, whoever started it; None when there is none."""
         try:
-            pid = int((self.directory / "postmaster.pid").read_text().split("\n", 1)[0])
+            lock = read_foreign(self.directory / "postmaster.pid", owner_of(self.directory))
+            pid = int(lock.split(b"\n", 1)[0])
         except (OSError, ValueError):
             return None
         if pid not in processes_in((self.directory,)):
@@ -106,14 +120,16 @@ class Node:
         memory.failures += 1
         memory.retry_at_s = self._clock.monotonic() + min(RETRY_MAX_S, RETRY_FIRST_S * 2 ** (memory.failures - 1))
 
-    async def observe(self, ports: Mapping[int, NodeName]) -> ObservedNode:
+    async def observe(self, ports: Mapping[int, NodeName], *, asks_disk: bool = False) -> ObservedNode:
         now, memory = self._clock.monotonic(), self.memory
         look: Look | None = None
+        is_writing: bool | None = None
         if self.is_running and self.monitor is not None:
             look = await self.monitor.look()
+            is_writing = await self.monitor.is_writing(look) if look else None
         if not self.is_running:
             self._note_death(now)
-            look = None
+            look = is_writing = None
         elif look is not None:
             self._note_answer(look, now)
         process = self.process if self.is_running else None
@@ -141,7 +157,18 @@ class Node:
             process_key=f"{process.identity.pid}.{process.identity.start_ticks}" if process else "",
             failures=memory.failures,
             retry_at_s=memory.retry_at_s,
+            is_stopped=process is not None and self._is_stopped(process),
+            is_writing=is_writing,
+            quorum=look.quorum if look else None,
+            disk_answers=self._disk.ask() if asks_disk else None,
+            is_data_gone=process is not None and not (self.directory / "global" / "pg_control").exists(),
+            has_old_settings=memory.has_old_settings and process is not None,
+            limits=look.limits if look else (),
         )
+
+    def _is_stopped(self, process: Process) -> bool:
+        backend_pid = self.monitor.backend_pid if self.monitor is not None else None
+        return is_stopped(process.pid) or (backend_pid is not None and is_stopped(backend_pid))
 
     def _note_death(self, now: float) -> None:
         memory = self.memory

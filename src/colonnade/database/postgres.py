@@ -9,18 +9,21 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, LiteralString
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import LiteralString
 
 from colonnade.core.access import closed_directory
 from colonnade.core.clock import Clock
-from colonnade.core.errors import Bug, ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.errors import Bug, DriverError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import disk_error, make_directory, read_json, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials, start
+from colonnade.database import ballast
 from colonnade.database import clone as cloning
+from colonnade.database.backup.place import archive_again, prepare_place
 from colonnade.database.binaries import Binaries, find_binaries
 from colonnade.database.config import (
     FOLLOW_FILE,
@@ -34,12 +37,16 @@ from colonnade.database.driver import DatabasePaths
 from colonnade.database.fence import STANDBY_SIGNAL, end_processes, mark_as_standby
 from colonnade.database.foreign import read_foreign, write_foreign
 from colonnade.database.history import keep_histories
+from colonnade.database.links import Links, directly, reached_from
 from colonnade.database.monitor import Monitor
 from colonnade.database.node import Node
+from colonnade.database.operations import Operations
 from colonnade.database.prepare import prepare_database
+from colonnade.database.quorum import synchronous_names
 from colonnade.database.secrets import Secrets, load_or_make_secrets, passfile
+from colonnade.database.settings import check_settings, needed_by_data
 from colonnade.database.shared_memory import remove_shared_memory
-from colonnade.database.state import NodeName, ObservedNode
+from colonnade.database.state import Address, ClusterRecord, Disk, NodeName, ObservedNode
 from colonnade.database.tools import Toolbox
 from colonnade.spec.model import DatabaseSpec
 
@@ -48,9 +55,15 @@ PROMOTE_S_MAX = 8.0
 
 PROMOTE_STEP_S = 0.003
 
+END_WALSENDERS: LiteralString = "SELECT pg_terminate_backend(pid) FROM pg_stat_replication"
+
+CHECKPOINT_S_MAX = 60.0
+"""A checkpoint writes everything that waits in memory: seconds on a sound disk, whatever the size of the database."""
+
 END_SESSIONS: LiteralString = (
     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    " WHERE backend_type = 'client backend'"
+    " AND (usename IS DISTINCT FROM current_user OR application_name IS DISTINCT FROM 'colonnade-controller')"
 )
 
 
@@ -64,18 +77,24 @@ class Host:
     ports: PortAllocator
     events: EventLog
     clock: Clock
+    links: Links = directly
 
 
 class PostgresDriver:
     """`DatabaseDriver` for servers of this machine."""
 
-    def __init__(self, spec: DatabaseSpec, members: Sequence[NodeName], host: Host) -> None:
+    def __init__(self, spec: DatabaseSpec, host: Host) -> None:
         self._spec = spec
         self._host = host
         self._paths = host.paths
-        self._nodes = {name: Node(name, host.paths, host.clock) for name in members}
+        self._nodes: dict[NodeName, Node] = {}
+        self._members: tuple[NodeName, ...] = ()
+        self._quorum = ""
+        self._is_writing_overdue = False
+        self._ports: dict[NodeName, int] = {}
+        self._reached: dict[NodeName, frozenset[NodeName]] = {}
         self._wake: Callable[[], None] = lambda: None
-        self._tasks: dict[NodeName, asyncio.Task[None]] = {}
+        self._operations = Operations(host.events, host.clock, lambda: self._wake())
         self._syncing: asyncio.Task[None] | None = None
         self._binaries: Binaries | None = None
         self._secrets: Secrets | None = None
@@ -84,6 +103,27 @@ class PostgresDriver:
 
     def set_waker(self, wake: Callable[[], None]) -> None:
         self._wake = wake
+
+    def configure(self, record: ClusterRecord) -> None:
+        for name in record.members:
+            if name not in self._nodes:
+                self._nodes[name] = Node(name, self._paths, self._host.clock)
+                self._nodes[name].port = self._ports.get(name, 0)
+        self._members = record.members
+        self._quorum = synchronous_names(record.waits_for, record.quorum_names)
+
+    def set_spec(self, spec: DatabaseSpec) -> None:
+        self._spec = spec
+
+    async def check_settings(self, spec: DatabaseSpec) -> None:
+        text = postgresql_conf(spec, self._node_config(self._nodes[self._members[0]]))
+        await check_settings(text, self._paths.root, self._toolbox)
+
+    def disk(self) -> Disk | None:
+        return ballast.look(self._paths.root, self._paths.ballast)
+
+    async def set_ballast(self, *, is_there: bool) -> None:
+        await asyncio.to_thread(ballast.set_ballast, self._paths.ballast, is_there=is_there)
 
     async def open(self) -> None:
         paths, credentials = self._paths, self._host.credentials
@@ -103,19 +143,22 @@ class PostgresDriver:
                     subject=str(place),
                     hint=f"let others pass through its parents (`namei -l {place}`), or choose another --state-dir",
                 )
+        if self._spec.backup is not None:
+            prepare_place(Path(self._spec.backup.directory), credentials)
         self._binaries = await find_binaries(credentials)
         self._secrets = load_or_make_secrets(paths.root, credentials)
-        ports = read_json(paths.root / "ports.json") or {}
+        self._ports = {name: int(port) for name, port in (read_json(paths.root / "ports.json") or {}).items()}
         for node in self._nodes.values():
-            node.port = int(ports.get(node.name, 0))
+            node.port = self._ports.get(node.name, 0)
             await self._adopt(node)
 
     async def _adopt(self, node: Node) -> None:
+        await cloning.settle_names(node.directory)
         self._check_directory(node)
         process = node.running_postmaster()
         if process is None:
             # Tools and orphans of an earlier controller, or a server too young to be known: none of them can be used.
-            await end_processes((node.directory, node.unfinished))
+            await self._end_processes(node)
         elif node.process is None:
             await end_processes((node.unfinished,))
             node.attach(process, self._monitor(node), self._wake)
@@ -142,19 +185,26 @@ class PostgresDriver:
             )
 
     async def observe(self) -> Mapping[NodeName, ObservedNode]:
-        ports = {node.port: node.name for node in self._nodes.values() if node.port}
-        seen = await asyncio.gather(*(node.observe(ports) for node in self._nodes.values()))
-        return {node.name: node for node in seen}
+        nodes = [self._nodes[name] for name in self._members]
+        asks_disk = self._is_writing_overdue
+        seen = await asyncio.gather(*(node.observe(self._upstream_ports(node), asks_disk=asks_disk) for node in nodes))
+        self._is_writing_overdue = any(node.is_writing is False for node in seen)
+        return {node.name: replace(node, reached_from=self._reached.get(node.name)) for node in seen}
+
+    def _upstream_ports(self, node: Node) -> dict[int, NodeName]:
+        """At which port it reaches whom."""
+        others = (other for other in self._nodes.values() if other is not node and other.port)
+        return {self._link(node, other).port: other.name for other in others}
 
     # Making and starting.
 
     async def create(self) -> str:
         nodes = list(self._nodes.values())
         for node in nodes:
-            await end_processes((node.directory, node.unfinished))
+            await self._end_processes(node)
             remove_shared_memory(node.shared_memory)
         directories = [node.directory for node in nodes]
-        settings = settings_from_birth(self._spec, tuple(self._nodes))
+        settings = settings_from_birth(self._spec)
         await cloning.create_directories(directories, settings, self._known_secrets, self._toolbox)
         # The disk works while the servers start; nothing counts as made before it is done (`prepare`).
         self._syncing = asyncio.create_task(asyncio.to_thread(cloning.sync_filesystem, self._paths.root))
@@ -180,23 +230,28 @@ class PostgresDriver:
         if not handle.is_running:
             await self._prepare_start(handle)
             mark_as_standby(handle.directory)
-            self._launch(handle, upstream)
+            try:
+                needed = await needed_by_data(handle.directory, self._toolbox)
+            except DriverError:
+                needed = {}  # damaged: the start itself says how
+            self._launch(handle, upstream, needed)
 
     async def _prepare_start(self, node: Node) -> None:
         """Nobody else may be at work in the directory, and the port must be free."""
         await node.detach()
-        await end_processes((node.directory, node.unfinished))
+        await self._end_processes(node)
         remove_shared_memory(node.shared_memory)
+        self._forget_pid(node)
         if not node.port or not is_free("127.0.0.1", node.port):
             node.port = self._host.ports.take()
             self._save_ports()
 
     def _save_ports(self) -> None:
-        ports = {node.name: node.port for node in self._nodes.values() if node.port}
-        write_json_durably(self._paths.root / "ports.json", ports)
+        self._ports = {node.name: node.port for node in self._nodes.values() if node.port}
+        write_json_durably(self._paths.root / "ports.json", self._ports)
 
-    def _launch(self, node: Node, upstream: NodeName | None) -> None:
-        self._write_config(node)
+    def _launch(self, node: Node, upstream: NodeName | None, needed: Mapping[str, int] | None = None) -> None:
+        has_old_settings = self._write_config(node, needed)
         self._write_follow(node, upstream)
         process = start(
             Command(
@@ -208,22 +263,30 @@ class PostgresDriver:
             )
         )
         node.attach(process, self._monitor(node), self._wake)
+        node.memory.has_old_settings = has_old_settings
 
     # Failover.
 
     async def fence(self, node: NodeName) -> None:
         handle = self._nodes[node]
-        await end_processes((handle.directory, handle.unfinished))
+        await self._end_processes(handle)
         await handle.detach()
         mark_as_standby(handle.directory)
         # Before anyone else can be promoted: the timeline number it may have taken is taken.
         keep_histories(handle.pg_wal, self._paths.history)
         remove_shared_memory(handle.shared_memory)
-        # Until somebody reaps it, the dead postmaster's pid still answers a signal, and PostgreSQL (also the one that
-        # pg_rewind runs) would take that for another server in this directory.
+        self._forget_pid(handle)
+        handle.memory.is_proved_dead = True
+
+    def _forget_pid(self, handle: Node) -> None:
+        """Until somebody reaps it, a dead postmaster's pid still answers a signal, and PostgreSQL (also the one that
+        pg_rewind runs) would take that for another server in this directory."""
         (handle.directory / "postmaster.pid").unlink(missing_ok=True)
         self._remove_socket(handle)  # its lock names the same pid
-        handle.memory.is_proved_dead = True
+
+    async def _end_processes(self, node: Node) -> None:
+        running = node.process.pid if node.process is not None and node.is_running else None
+        await end_processes((node.directory, node.unfinished), running)
 
     def _remove_socket(self, handle: Node) -> None:
         for leftover in (f".s.PGSQL.{handle.port}", f".s.PGSQL.{handle.port}.lock"):
@@ -270,16 +333,50 @@ class PostgresDriver:
                     hint=f"read {self._paths.logs / f'db-{node}.log'}",
                 )
 
+    # Members and settings.
+
+    async def reconfigure(self, node: NodeName) -> None:
+        handle = self._nodes[node]
+        if handle.process is not None and handle.is_running:
+            self._write_config(handle)
+            handle.process.send(signal.SIGHUP)
+
+    async def restart_walsenders(self, node: NodeName) -> None:
+        if (monitor := self._nodes[node].monitor) is not None:
+            await monitor.execute(END_WALSENDERS)
+
+    async def probe_links(self) -> None:
+        running = {node.name: node.address for node in self._nodes.values() if node.is_running}
+        self._reached = await reached_from(running, self._host.links, self._known_secrets)
+
+    async def checkpoint(self, node: NodeName) -> None:
+        """Make the server write down what it has in memory; looks go on meanwhile. Raises DriverUnavailable after
+        CHECKPOINT_S_MAX: the checkpoint goes on all the same."""
+        if (monitor := self._nodes[node].monitor) is None:
+            raise DriverUnavailable("is not running", subject=f"database/{node}", hint="it is looked at again")
+        await monitor.execute_apart("CHECKPOINT", time_limit_s=CHECKPOINT_S_MAX)
+
+    async def remove(self, node: NodeName) -> None:
+        handle = self._nodes.pop(node, None)
+        if handle is not None:
+            await self._operations.cancel(handle)
+            await handle.detach()
+            await cloning.remove_directories((handle.unfinished, handle.directory))
+
     async def keep_history(self, node: NodeName) -> None:
         keep_histories(self._nodes[node].pg_wal, self._paths.history)
 
     # Coming back.
 
     def rejoin(self, node: NodeName, upstream: NodeName, generation: int) -> None:
-        self._begin(self._nodes[node], "rewind", generation, self._rewind(self._nodes[node], self._nodes[upstream]))
+        self._operations.begin(
+            self._nodes[node], "rewind", generation, self._rewind(self._nodes[node], self._nodes[upstream])
+        )
 
     def clone(self, node: NodeName, upstream: NodeName, generation: int) -> None:
-        self._begin(self._nodes[node], "clone", generation, self._clone(self._nodes[node], self._nodes[upstream]))
+        self._operations.begin(
+            self._nodes[node], "clone", generation, self._clone(self._nodes[node], self._nodes[upstream])
+        )
 
     async def _rewind(self, node: Node, source: Node) -> None:
         await self.fence(node.name)
@@ -287,89 +384,64 @@ class PostgresDriver:
             raise HostError(
                 f"has histories that are not ours: {', '.join(foreign)}", subject=node.name, hint="it is cloned instead"
             )
-        if source.monitor is None:
-            raise DriverUnavailable("the primary does not run", subject=source.name, hint="it is looked at again")
         # The source's control file names its timeline only after a checkpoint.
-        await source.monitor.execute("CHECKPOINT")
+        await self.checkpoint(source.name)
         self._write_config(node)
         await cloning.rewind_directory(node.directory, self._paths.sockets, source.port, self._toolbox)
 
     async def _clone(self, node: Node, source: Node) -> None:
         await self.fence(node.name)
         await cloning.clone_directory(
-            node.name, node.unfinished, source.address, passfile(self._paths.root), self._toolbox
+            node.name, node.unfinished, self._link(node, source), passfile(self._paths.root), self._toolbox
         )
-        cloning.put_in_place(node.unfinished, node.directory)
-
-    def _begin(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
-        """Run a rewind or clone beside everything else; its end is seen by the next look."""
-        if node.memory.operation:
-            work.close()
-            return
-        node.memory.operation = name
-        task = asyncio.create_task(self._finish(node, name, generation, work), name=f"database-{name}-{node.name}")
-        self._tasks[node.name] = task
-
-    async def _finish(self, node: Node, name: str, generation: int, work: Coroutine[Any, Any, None]) -> None:
-        started_s = self._host.clock.monotonic()
-        try:
-            await work
-        except ColonnadeError as error:
-            node.note_failure()
-            self._host.events.emit(
-                f"node_{name}_failed", f"database/{node.name}", reason=f"{name}_failed", message=str(error)
-            )
-        else:
-            node.memory.restored_generation = generation
-            node.memory.failures = 0
-            took_s = self._host.clock.monotonic() - started_s
-            message = f"{node.name} was {'cloned' if name == 'clone' else 'rewound'} in {took_s:.2f} s"
-            self._host.events.emit(f"node_{name}_done", f"database/{node.name}", reason=f"{name}_done", message=message)
-        finally:
-            node.memory.operation = ""
-            self._wake()
+        await asyncio.to_thread(archive_again, node.unfinished)
+        await cloning.put_in_place(node.unfinished, node.directory)
 
     # The end.
 
     async def stop(self, node: NodeName, *, grace_period_s: float) -> None:
         handle = self._nodes[node]
-        await self._cancel(handle)
+        await self._operations.cancel(handle)
         if handle.process is not None and handle.is_running:
             handle.process.send(signal.SIGINT)  # PostgreSQL's fast shutdown: sessions end, a last checkpoint is made
             handle.process.send(signal.SIGCONT)
             await handle.process.wait(grace_period_s)
-        await end_processes((handle.directory, handle.unfinished))
+        await self._end_processes(handle)
         remove_shared_memory(handle.shared_memory)
         await handle.detach()
         self._remove_socket(handle)
 
     async def close(self) -> None:
         for node in self._nodes.values():
-            await self._cancel(node)
+            await self._operations.cancel(node)
             await node.detach()
-
-    async def _cancel(self, node: Node) -> None:
-        if (task := self._tasks.pop(node.name, None)) is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
 
     # Files.
 
-    def _write_config(self, node: Node) -> None:
-        config = NodeConfig(
+    def _write_config(self, node: Node, needed: Mapping[str, int] | None = None) -> bool:
+        """True when the node's data asks for more than is declared."""
+        declared = postgresql_conf(self._spec, self._node_config(node))
+        text = postgresql_conf(self._spec, self._node_config(node), needed)
+        self._write(node, "postgresql.conf", text)
+        self._write(node, "pg_hba.conf", pg_hba_conf())
+        self._write(node, "postgresql.auto.conf", "")
+        return sorted(text.splitlines()) != sorted(declared.splitlines())
+
+    def _node_config(self, node: Node) -> NodeConfig:
+        return NodeConfig(
             name=node.name,
             port=node.port,
             sockets=self._paths.sockets,
             history=self._paths.history,
-            members=tuple(self._nodes),
+            quorum=self._quorum,
             major=self._known_binaries.major,
         )
-        self._write(node, "postgresql.conf", postgresql_conf(self._spec, config))
-        self._write(node, "pg_hba.conf", pg_hba_conf())
-        self._write(node, "postgresql.auto.conf", "")
+
+    def _link(self, node: Node, upstream: Node) -> Address:
+        return self._host.links(node.name, upstream.name, upstream.address)
 
     def _write_follow(self, node: Node, upstream: NodeName | None) -> None:
-        address = self._nodes[upstream].address if upstream is not None else None
+        address = self._link(node, self._nodes[upstream]) if upstream is not None else None
         self._write(node, FOLLOW_FILE, follow_conf(node.name, address, passfile(self._paths.root)))
 
     def _write(self, node: Node, name: str, text: str) -> None:

@@ -1,13 +1,14 @@
-"""Roles, the database and its `colonnade.position()`, made once on a cluster's first primary; finding them made is fine.
+"""Roles, the database and its `colonnade.position()`: made once on a cluster's first primary, and found made later.
 
 None of it waits for standbys: the endpoint opens only when enough of them have it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_bytes
-from typing import LiteralString
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import sql
@@ -55,8 +56,8 @@ $function$
 """Where this node stands in the history of its cluster, for the tokens of `colonnade.client`. LSNs in bytes.
 
 An application's role may see neither timelines nor files, so the function belongs to the superuser, with a search_path
-that nobody can put anything into. It writes nothing, so standbys can run it. `timeline` is NULL on a standby that is not
-streaming; `received` is the end of the log that the node has heard of, `lag_s` the age of its last replayed commit
+that nobody can put anything into. It writes nothing, so standbys can run it. `timeline` is NULL on a standby that does
+not stream; `received` is the end of the log that the node has heard of, `lag_s` the age of its last replayed commit
 while it has not replayed up to there, else 0.
 """
 
@@ -97,6 +98,23 @@ async def _connect(
         autocommit=True,
         options="-c synchronous_commit=local",
     )
+
+
+async def prepare_restored(connect: Mapping[str, Any], name: str, secrets: Secrets) -> None:
+    """Give the roles of a restored cluster the passwords that we have now: it may come from another machine.
+    `connect` leads to its private socket."""
+    try:
+        async with await psycopg.AsyncConnection.connect(**connect, dbname="postgres", autocommit=True) as connection:
+            await connection.execute("SET synchronous_commit = local")
+            await _make_role(connection, REPLICATOR, secrets.replicator, "LOGIN REPLICATION")
+            await _make_role(connection, name, secrets.application, "LOGIN")
+            await _make_role(connection, SUPERUSER, secrets.superuser, "LOGIN SUPERUSER")
+    except (psycopg.Error, OSError) as error:
+        raise DriverUnavailable(
+            f"the passwords could not be set: {str(error).strip()}",
+            subject="restore",
+            hint="read the log of the restore",
+        ) from error
 
 
 async def _make_role(

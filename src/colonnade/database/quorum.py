@@ -2,12 +2,12 @@
 
 The one invariant: any set of standbys that can acknowledge a commit overlaps any set that is enough for an election.
 Of n voters a commit waits for any k, so an election must see n − k + 1 (Gifford 1979, the read/write quorum
-condition r + w > n). While who votes is being changed, both the old and the new rule must be satisfied.
+condition r + w > n). While who votes is being changed, the stricter of the old and the new rule holds (`members.py`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -45,9 +45,10 @@ class QuorumRule:
                     raise Bug(f"{acknowledging} can acknowledge what {electing} do not have", subject="quorum")
 
 
-def missing(rules: Iterable[QuorumRule], seen: Set[NodeName]) -> QuorumRule | None:
-    """The first rule that `seen` does not satisfy; None when all of them hold."""
-    return next((rule for rule in rules if not rule.is_satisfied_by(seen)), None)
+def synchronous_names(acknowledgements: int, names: Sequence[NodeName]) -> str:
+    """PostgreSQL's synchronous_standby_names. The same on every node; a primary's own name in it is harmless."""
+    listed = ", ".join(f'"{name}"' for name in names)
+    return f"ANY {acknowledgements} ({listed})" if acknowledgements else ""
 
 
 def have_flushed(lsn_of: Iterable[tuple[NodeName, int]], lsn: int, acknowledgements: int) -> bool:

@@ -73,6 +73,7 @@ def record_to_json(record: ClusterRecord) -> dict[str, Any]:
         "primary": record.primary,
         "standing": {name: standing.value for name, standing in record.standing.items()},
         "acknowledgements": record.acknowledgements,
+        "waits_for": record.waits_for,
         "system_id": record.system_id,
         "stage": record.stage.value,
         "generation": record.generation,
@@ -96,6 +97,8 @@ def record_from_json(value: dict[str, Any]) -> ClusterRecord:
         primary=value["primary"],
         standing={name: Standing(standing) for name, standing in value["standing"].items()},
         acknowledgements=int(value["acknowledgements"]),
+        # A record of an earlier version knows of no change that is under way.
+        waits_for=int(value.get("waits_for", value["acknowledgements"])),
         system_id=value["system_id"],
         stage=Stage(value["stage"]),
         generation=int(value["generation"]),

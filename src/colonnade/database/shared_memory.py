@@ -17,6 +17,8 @@ import struct
 from dataclasses import dataclass
 from pathlib import Path
 
+from colonnade.database.foreign import owner_of, read_foreign
+
 HEADER_MAGIC = 679834894
 CONTROL_MAGIC = 0x9A503D32
 IPC_RMID = 0
@@ -42,7 +44,7 @@ class Segment:
 def segment_of(data_directory: Path) -> Segment | None:
     """What postmaster.pid names; None when the server stopped by itself, or never got so far."""
     try:
-        lines = (data_directory / "postmaster.pid").read_text().splitlines()
+        lines = read_foreign(data_directory / "postmaster.pid", owner_of(data_directory)).splitlines()
         return Segment(int(lines[0]), int(lines[6].split()[1]))
     except (OSError, ValueError, IndexError):
         return None

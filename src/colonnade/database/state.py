@@ -115,6 +115,8 @@ class Follower:
     sync_state: str
     flush_lsn: int
     replay_lsn: int
+    is_current: bool = True
+    """Its walsender was started after the primary's configuration was last loaded, so it acknowledges by that one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,24 @@ class ObservedNode:
     """Starts, rewinds or clones of this node that failed in a row."""
     retry_at_s: float = 0.0
     """Monotonic time before which it is not tried again."""
+    is_stopped: bool = False
+    """Frozen by a signal: its postmaster, or the server process that answers us, is in the kernel's state T."""
+    is_writing: bool | None = None
+    """Of a primary: a local write was answered, or its WAL moved, since the last look; False: one is overdue although
+    no standby has to confirm it; None: not asked."""
+    quorum: str | None = None
+    """synchronous_standby_names as the server has it in force."""
+    disk_answers: bool | None = None
+    """A small file can be written and synced beside its data; asked only while the primary's writes are overdue."""
+    is_data_gone: bool = False
+    """It runs, and its data directory is no longer there."""
+    reached_from: frozenset[NodeName] | None = None
+    """Other members that could open a replication connection to it when last tried; None: never tried."""
+
+    has_old_settings: bool = False
+    """A standby that had to start with what its data asks for, which is more than is declared by now."""
+    limits: tuple[int, ...] = ()
+    """Its settings that PostgreSQL compares between a standby and its primary, always in the same order."""
 
     @property
     def answers(self) -> bool:
@@ -173,6 +193,17 @@ class Standing(Enum):
 
     FENCED = "fenced"
     """Was primary, is past a fork, or has lost its data: no vote, and no start before a rewind or a clone."""
+
+    JOINING = "joining"
+    """New: no vote and no place in anybody's quorum until its copy of the primary is complete."""
+
+    LEAVING = "leaving"
+    """About to be removed: it acknowledges no new write, and elections count on it for the earlier ones until enough
+    of the others have those."""
+
+
+COUNTED = frozenset({Standing.VOTER, Standing.LEAVING})
+"""Members of this standing may hold an acknowledged write that no other standby has."""
 
 
 class PromotionPhase(Enum):
@@ -217,7 +248,9 @@ class ClusterRecord:
     primary: NodeName
     standing: Mapping[NodeName, Standing]
     acknowledgements: int = 0
-    """How many standbys a COMMIT waited for since the cluster was made; elections rest on it. 0: asynchronous."""
+    """How many standbys every acknowledged COMMIT has waited for, at least; elections rest on it. 0: asynchronous."""
+    waits_for: int = 0
+    """How many a COMMIT is to wait for from now on. Above `acknowledgements` while that is being raised."""
     system_id: str = ""
     stage: Stage = Stage.CREATING
     generation: int = 1
@@ -233,6 +266,7 @@ class ClusterRecord:
         _require(self.primary in self.members, "the primary is a member")
         _require(set(self.standing) == set(self.members), "every member has a standing")
         _require(self.standing[self.primary] is Standing.VOTER, "the primary is in good standing")
+        _require(self.waits_for >= self.acknowledgements, "elections never count on more than COMMITs wait for")
         if (promotion := self.promotion) is not None and promotion.phase is PromotionPhase.INTENDED:
             _require(promotion.node == self.primary, "an intended promotion names the next primary")
             _require(promotion.node != promotion.replaces, "nobody replaces himself")
@@ -244,9 +278,13 @@ class ClusterRecord:
     @property
     def voters(self) -> frozenset[NodeName]:
         """Members that may have acknowledged what the primary took; the primary itself is not among them."""
-        return frozenset(
-            name for name in self.members if self.standing[name] is Standing.VOTER and name != self.primary
-        )
+        return frozenset(name for name in self.members if self.standing[name] in COUNTED and name != self.primary)
+
+    @property
+    def quorum_names(self) -> tuple[NodeName, ...]:
+        """Who is named in every node's quorum. A fenced member stays: it does not run, and comes back as a voter."""
+        outside = (Standing.JOINING, Standing.LEAVING)
+        return tuple(name for name in self.members if self.standing[name] not in outside)
 
     def with_standing(self, name: NodeName, standing: Standing) -> ClusterRecord:
         joined = {**self.joined, name: self.generation} if standing is Standing.VOTER else dict(self.joined)
@@ -269,6 +307,46 @@ class Routes:
     standbys: tuple[tuple[NodeName, Address], ...]
     nodes: tuple[tuple[NodeName, Address], ...]
     primary_name: NodeName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Who the members should be, as declared."""
+
+    standbys: int
+    acknowledgements: int
+
+
+@dataclass(frozen=True, slots=True)
+class Switchover:
+    """Somebody asked for another primary, and nothing is wrong with the present one."""
+
+    replaces: NodeName
+    target: NodeName | None
+    """None: whichever standby is best."""
+    deadline_s: float
+    """Monotonic time at which writers have waited long enough: all stays as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RollingRestart:
+    """Somebody asked for every node to be started anew, one after the other."""
+
+    old_runs: Mapping[NodeName, str]
+    """`process_key` of each node when it was asked for."""
+    is_primary_first: bool = False
+    """A parameter goes down that standbys compare with their primary's."""
+
+
+Request = Switchover | RollingRestart
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """The file system that the cluster's files are on."""
+
+    free_bytes: int
+    has_ballast: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +416,7 @@ def state_of(node: ObservedNode, record: ClusterRecord) -> NodeState:
     if not node.is_running:
         if not node.exists:
             return NodeState.ABSENT
-        fenced = node.is_proved_dead or record.standing[node.name] is Standing.FENCED
+        fenced = node.is_proved_dead or record.standing[node.name] not in COUNTED
         return NodeState.FENCED if fenced else NodeState.STOPPED
     if not node.answers:
         return NodeState.SILENT if node.answered_before else NodeState.STARTING

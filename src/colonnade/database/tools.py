@@ -21,7 +21,7 @@ from colonnade.core.errors import DriverError, HostError
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import Credentials
 
-BEHIND_CLIENTS = frozenset({"pg_rewind", "pg_basebackup"})
+BEHIND_CLIENTS = frozenset({"pg_rewind", "pg_basebackup", "pg_verifybackup", "pg_combinebackup", "pg_amcheck"})
 """They repair while clients work, right after a failover when all of these connect again: the processor is theirs."""
 
 NICENESS = 10
@@ -36,6 +36,39 @@ class Toolbox:
     logs: Path
     major: int
     credentials: Credentials | None = None
+
+    async def output(self, program: str, arguments: Sequence[str], *, cwd: Path, deadline_s: float) -> str:
+        """What a program that only looks prints. Raises DriverError when it fails or takes too long."""
+        credentials = self.credentials
+        child = await asyncio.create_subprocess_exec(
+            str(self.binaries / program),
+            *arguments,
+            cwd=cwd,
+            env=dict(self.env),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            user=credentials.user_id if credentials else None,
+            group=credentials.group_id if credentials else None,
+            extra_groups=[] if credentials else None,
+        )
+        try:
+            async with asyncio.timeout(deadline_s):
+                out, _ = await child.communicate()
+        except BaseException as error:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+            if isinstance(error, TimeoutError):
+                raise DriverError(
+                    f"took longer than {deadline_s:g} s", subject=program, hint="is the disk slow?"
+                ) from error
+            raise
+        text = out.decode(errors="replace")
+        if child.returncode != 0:
+            words = " / ".join(text.strip().splitlines()[-2:])
+            raise DriverError(f"failed ({child.returncode}): {words}", subject=program, hint="read the node's log")
+        return text
 
     async def run(self, program: str, arguments: Sequence[str], *, cwd: Path, deadline_s: float) -> None:
         """Run to the end. Raises DriverError with the program's last words; a cancelled call kills the program."""
@@ -69,7 +102,8 @@ class Toolbox:
             with contextlib.suppress(psutil.NoSuchProcess):
                 psutil.Process(child.pid).nice(NICENESS)
         try:
-            exit_code = await asyncio.wait_for(child.wait(), deadline_s)
+            async with asyncio.timeout(deadline_s):
+                exit_code = await child.wait()
         except (TimeoutError, asyncio.CancelledError) as error:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)

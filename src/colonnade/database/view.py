@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from colonnade.core.decision import Decision
 from colonnade.database.actions import Action
-from colonnade.database.decide import Cluster
+from colonnade.database.cluster import Cluster
 from colonnade.database.state import (
     DatabaseView,
     FailoverReport,

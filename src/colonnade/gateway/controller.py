@@ -127,6 +127,10 @@ class GatewayController:
             self._structure_known = None
             await self._bring_up_to_date()
 
+    def has_survivor(self) -> bool:
+        """An earlier controller's HAProxy runs, to be adopted by `start`."""
+        return self._launcher.has_survivor()
+
     def view(self) -> GatewayView:
         """The last look, at most half a second old while `run` runs."""
         return self._view

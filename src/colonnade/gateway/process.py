@@ -141,6 +141,12 @@ class Launcher:
             },
         )
 
+    def has_survivor(self) -> bool:
+        """The process of an earlier controller lives, whatever state it is in; or one of its predecessors does."""
+        record = read_json(self._paths.record) or {}
+        pairs = [*record.get("predecessors", []), *([[record["pid"], record["start_ticks"]]] if record else [])]
+        return any(processes.start_ticks_of(pid) == start_ticks for pid, start_ticks in pairs)
+
     async def adopt(self) -> Running | None:
         """The process of an earlier controller, if it lives and answers. One that lives and does not is killed."""
         record = read_json(self._paths.record)

@@ -30,7 +30,8 @@ FIXED_PARAMETERS = frozenset(
         "hot_standby", "primary_conninfo", "primary_slot_name", "restore_command", "recovery_target_timeline",
         "restart_after_crash", "max_wal_senders", "max_replication_slots", "cluster_name",
         # the archive that backups rest on
-        "archive_mode", "archive_command", "archive_library", "archive_timeout",
+        "archive_mode", "archive_command", "archive_library", "archive_timeout", "summarize_wal",
+        "wal_summary_keep_time",
         # where it listens, who gets in, where its files are
         "listen_addresses", "port", "unix_socket_directories", "unix_socket_permissions", "password_encryption",
         "data_directory", "config_file", "hba_file", "ident_file", "external_pid_file",
@@ -40,10 +41,14 @@ FIXED_PARAMETERS = frozenset(
 """Parameters that durability, failover or the controller rest on."""
 
 
+INCREMENTAL_EVERY_S_MIN = 60.0
+"""A backup makes a checkpoint; more often than once a minute it would do little else."""
+
+
 def check_database(database: DatabaseSpec) -> list[Problem]:
     if {"url", "read_url"} & database.model_fields_set:
         return list(_somebody_elses(database))
-    return [*_quorum(database), *_parameters(database)]
+    return [*_quorum(database), *_parameters(database), *_backup(database)]
 
 
 def _somebody_elses(database: DatabaseSpec) -> Iterator[Problem]:
@@ -103,6 +108,27 @@ def _quorum(database: DatabaseSpec) -> Iterator[Problem]:
         yield Problem(
             ("database", "quorum_size"),
             f"expected at most standbys = {database.standbys}, got {database.quorum_size}: no COMMIT would ever return",
+        )
+
+
+def _backup(database: DatabaseSpec) -> Iterator[Problem]:
+    backup = database.backup
+    if backup is None:
+        return
+    if not backup.directory.strip() or any(character in backup.directory for character in "\0\n"):
+        yield Problem(("database", "backup", "directory"), 'expected a directory, such as "backups"')
+    if backup.incremental_every_s >= backup.full_every_s and "incremental_every_s" in backup.model_fields_set:
+        yield Problem(
+            ("database", "backup", "incremental_every"),
+            f"expected less than full_every = {backup.full_every_s:g} s, got {backup.incremental_every_s:g} s: "
+            "there would never be an incremental backup",
+            hint="make it shorter than `full_every`, or 0 for none",
+        )
+    if 0 < backup.incremental_every_s < INCREMENTAL_EVERY_S_MIN:
+        yield Problem(
+            ("database", "backup", "incremental_every"),
+            f"expected 0 or at least {INCREMENTAL_EVERY_S_MIN:g} s, got {backup.incremental_every_s:g} s",
+            hint="`archive_timeout` bounds what can be lost; incrementals only shorten a restore",
         )
 
 

@@ -189,6 +189,23 @@ class ServiceSpec(Model):
         return self
 
 
+class BackupSpec(Model):
+    """[database.backup]: its presence turns continuous archiving and the schedule on."""
+
+    directory: str = "backups"
+    """Where backups and archived WAL go, relative to colonnade.toml; better a disk of its own. Absolute once loaded."""
+    full_every_s: Seconds = Field(default=86400.0, alias="full_every", ge=60)
+    """Between two full backups. A day bounds how long a chain of incrementals gets."""
+    incremental_every_s: Seconds = Field(default=3600.0, alias="incremental_every")
+    """Between two incremental ones; 0: none. They shorten a restore, not what can be lost."""
+    keep_full: Whole = Field(default=7, ge=1, le=1000)
+    """Full backups that are kept, each with its incrementals and the WAL that it needs: a week, by the defaults."""
+    archive_timeout_s: Seconds = Field(default=60.0, alias="archive_timeout", ge=1, le=3600)
+    """A WAL segment that is not full goes to the archive after this, so no more is lost with all nodes at once."""
+    verify_every_s: Seconds = Field(default=7 * 86400.0, alias="verify_every")
+    """Between two trial restores, each compared with the primary; 0: never."""
+
+
 class DatabaseSpec(Model):
     url: str = Field(default="", repr=False)
     """A database that exists already (`postgresql://…`): then we run none. `$NAME` is taken from the environment."""
@@ -205,6 +222,8 @@ class DatabaseSpec(Model):
     shared_buffers_bytes: Bytes = Field(default=32 * 1024 * 1024, alias="shared_buffers")
     parameters: dict[str, Scalar] = Field(default_factory=dict)
     """Further PostgreSQL parameters, such as work_mem. Those that durability rests on cannot be set here."""
+    backup: BackupSpec | None = None
+    """Backups and continuous archiving; unset: none."""
 
 
 class Spec(Model):

@@ -5,6 +5,7 @@ Reads them, and says what is missing. Never changes anything, never shows a valu
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ def look_around(spec: Spec, directory: Path, environ: Mapping[str, str]) -> Surr
         environments[name] = {**from_file, **service.env}
     if spec.database is not None:
         database, found = _fill_in(spec.database, environ)
+        database = _place_backups(database, directory)
         spec = spec.model_copy(update={"database": database})
         problems += found
     return Surroundings(spec, environments, tuple(problems))
@@ -83,6 +85,14 @@ def _read_env_file(name: str, service: ServiceSpec, directory: Path) -> tuple[di
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
         return {}, [Problem(key, f"{path} cannot be read: {reason.lower()}", hint=f"look at it with `ls -l {path}`")]
     return values, check_variables(key, values, service)
+
+
+def _place_backups(database: DatabaseSpec, directory: Path) -> DatabaseSpec:
+    """With the backups' directory absolute: relative to the declaration, wherever a copy of it is read."""
+    if database.backup is None:
+        return database
+    place = os.path.normpath(directory.absolute() / Path(database.backup.directory).expanduser())
+    return database.model_copy(update={"backup": database.backup.model_copy(update={"directory": place})})
 
 
 def _fill_in(database: DatabaseSpec, environ: Mapping[str, str]) -> tuple[DatabaseSpec, list[Problem]]:

@@ -12,6 +12,7 @@ from colonnade.core.files import read_json, write_durably, write_json_durably
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.spec.syntax import parse_listen
+from colonnade.system.database_changes import with_settings
 from colonnade.system.paths import StatePaths
 
 
@@ -27,6 +28,8 @@ class Accepted:
     """Overrides [gateway] listen (`up --listen`)."""
     applications: dict[str, Detected] | None = None
     """What the probe found at the start, so that an adoption does not import the user's code again."""
+    database: dict[str, Any] | None = None
+    """Settings of [database] that were changed while it ran, by their names in Python."""
     was_running: bool = False
     """The system was up once: a controller that starts now adopts, and its failure does not end the system."""
 
@@ -43,6 +46,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> N
             "app": accepted.app,
             "listen": accepted.listen,
             "was_running": accepted.was_running,
+            "database": accepted.database,
             "applications": {
                 name: {"kind": app.kind, "target": app.target, "factory": app.factory}
                 for name, app in (accepted.applications or {}).items()
@@ -63,6 +67,7 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             value["app"],
             value["listen"],
             {name: Detected(**app) for name, app in value["applications"].items()},
+            value.get("database"),
             value["was_running"],
         )
     except (KeyError, TypeError) as error:
@@ -77,6 +82,9 @@ def load_accepted(paths: StatePaths, accepted: Accepted) -> LoadedSpec:
         loaded = spec_for_app(accepted.app, directory=accepted.directory)
     else:
         loaded = load_spec(paths.accepted, directory=accepted.directory)
+    if accepted.database and loaded.spec.database is not None:
+        database = with_settings(loaded.spec.database, accepted.database)
+        loaded = replace(loaded, spec=loaded.spec.model_copy(update={"database": database}))
     return listening_on(loaded, accepted.listen)
 
 

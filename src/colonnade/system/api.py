@@ -2,6 +2,8 @@
 owner can open, which is its whole access control.
 
 GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
+GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
+What concerns the database is in `database_changes.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import uvicorn
 from starlette.applications import Starlette
@@ -24,11 +26,24 @@ from starlette.routing import Route
 
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.core.events import Event, EventLog
+from colonnade.system.database_changes import DatabaseChanges, database_routes
 
 WAIT_MAX_S = 20.0
 """Of a long poll: shorter than what any client gives up after."""
 
 BODY_BYTES_MAX = 64 * 1024
+
+
+class Backups(Protocol):
+    """What the API may ask about backups. `request_…` give the number of the job that they begin."""
+
+    async def describe(self) -> dict[str, Any]: ...
+
+    def job(self) -> dict[str, Any] | None: ...
+
+    def request_backup(self, kind: Literal["full", "incremental"] | None) -> int: ...
+
+    def request_verification(self) -> int: ...
 
 
 class Controlled(Protocol):
@@ -41,6 +56,10 @@ class Controlled(Protocol):
     def scale(self, service: str, replicas: int) -> None: ...
 
     def request_down(self) -> None: ...
+
+    def database_changes(self) -> DatabaseChanges: ...
+
+    def backups(self) -> Backups: ...
 
 
 def build_api(system: Controlled) -> Starlette:
@@ -61,12 +80,30 @@ def build_api(system: Controlled) -> Starlette:
         system.request_down()
         return _json({"ok": True})
 
+    async def backups(_: Request) -> Response:
+        return _json(await system.backups().describe())
+
+    async def job(_: Request) -> Response:
+        return _json({"job": system.backups().job()})
+
+    async def backup(request: Request) -> Response:
+        body = await _body(request)
+        return _json({"job": system.backups().request_backup(_kind(body.get("kind")))})
+
+    async def verify(_: Request) -> Response:
+        return _json({"job": system.backups().request_verification()})
+
     return Starlette(
         routes=[
             Route("/status", status),
             Route("/events", events),
             Route("/scale", scale, methods=["POST"]),
             Route("/down", down, methods=["POST"]),
+            Route("/backups", backups),
+            Route("/backups/job", job),
+            Route("/backup", backup, methods=["POST"]),
+            Route("/verify", verify, methods=["POST"]),
+            *database_routes(system, _body),
         ],
         exception_handlers={ColonnadeError: _refused},
     )
@@ -100,6 +137,16 @@ def _number(request: Request, key: str, default: int) -> int:
     if not text.isdecimal():
         raise SpecError(f"expected a number, got {text!r}", subject=key, hint=f"for example ?{key}=0")
     return int(text)
+
+
+def _kind(value: object) -> Literal["full", "incremental"] | None:
+    match value:
+        case None | "":
+            return None
+        case "full" | "incremental":
+            return value
+        case _:
+            raise SpecError(f"expected full or incremental, got {value!r}", subject="kind", hint="or leave it out")
 
 
 def _replicas(value: object) -> int:

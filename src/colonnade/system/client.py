@@ -10,6 +10,10 @@ from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable
 from colonnade.system.paths import StatePaths
 
 ANSWER_TIMEOUT_S = 10.0
+CHANGE_TIMEOUT_S = 1000.0
+"""A rolling restart with long recoveries; the controller gives up before."""
+BACKUPS_TIMEOUT_S = 120.0
+"""The archive is read backwards for its last commit, piece by piece, on a disk that may be slow."""
 
 
 class NotRunning(HostError):
@@ -45,8 +49,33 @@ class ControlClient:
     def scale(self, service: str, replicas: int) -> None:
         self._ask("POST", "/scale", body={"service": service, "replicas": replicas})
 
+    def switch_over(self, to: str) -> str:
+        return self._change("/database/switchover", {"to": to})
+
+    def restart_database(self, settings: dict[str, Any]) -> str:
+        return self._change("/database/restart", {"settings": settings})
+
+    def set_standbys(self, standbys: int) -> str:
+        return self._change("/database/standbys", {"standbys": standbys})
+
+    def _change(self, path: str, body: dict[str, Any]) -> str:
+        return str(self._ask("POST", path, body=body, timeout_s=CHANGE_TIMEOUT_S)["message"])
+
     def down(self) -> None:
         self._ask("POST", "/down")
+
+    def backups(self) -> dict[str, Any]:
+        return self._ask("GET", "/backups", timeout_s=BACKUPS_TIMEOUT_S)
+
+    def backup_job(self) -> dict[str, Any] | None:
+        job: dict[str, Any] | None = self._ask("GET", "/backups/job")["job"]
+        return job
+
+    def backup(self, kind: str) -> int:
+        return int(self._ask("POST", "/backup", body={"kind": kind})["job"])
+
+    def verify_backup(self) -> int:
+        return int(self._ask("POST", "/verify")["job"])
 
     def _ask(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float = ANSWER_TIMEOUT_S

@@ -18,6 +18,7 @@ import signal
 import socket
 import sys
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
-from colonnade.system.accepted import Accepted, read_accepted
+from colonnade.database.backup.service import BackupService
+from colonnade.system.accepted import Accepted, read_accepted, write_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
+from colonnade.system.database_changes import DatabaseChanges
 from colonnade.system.keeper_link import KeeperLink
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
@@ -59,6 +62,7 @@ class SystemController:
         self.started_at_s = self.clock.wall()
         self.system: System | None = None
         self._down_asked = asyncio.Event()
+        self._changes: DatabaseChanges | None = None
         self._failure: ColonnadeError | None = None
         self.trouble = ""
         """Why adopting does not succeed; for `status`."""
@@ -74,6 +78,31 @@ class SystemController:
         if self.system is None or self.phase is not Phase.RUNNING:
             raise HostError(f"the system is {self.phase.value}", subject=service, hint="try again when it runs")
         self.system.scale(service, replicas)
+
+    def database_changes(self) -> DatabaseChanges:
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="database", hint="try again when it runs")
+        spec, part = self.system.loaded.spec.database, self.system.database
+        if part is None or spec is None:
+            raise HostError(
+                "no database of ours runs here", subject="database", hint="see [database] in colonnade.toml"
+            )
+        if self._changes is None:
+            self._changes = DatabaseChanges(part.controller, spec, self._keep_settings)
+        return self._changes
+
+    def _keep_settings(self, settings: dict[str, Any]) -> None:
+        self.accepted = replace(self.accepted, database=settings)
+        write_accepted(self.paths, self.accepted, None)
+
+    def backups(self) -> BackupService:
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="backup", hint="try again when it runs")
+        part = self.system.database
+        if part is None or part.backups is None:
+            hint = "add [database.backup] to colonnade.toml, then `colonnade down` and `colonnade up`"
+            raise HostError("no backups are declared here", subject="database.backup", hint=hint)
+        return part.backups
 
     def request_down(self) -> None:
         with contextlib.suppress(ColonnadeError):  # a keeper that is being replaced; then this life must suffice

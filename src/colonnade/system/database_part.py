@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +17,10 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Credentials
+from colonnade.database.backup.commands import archive_place
+from colonnade.database.backup.restore import finish_swap
+from colonnade.database.backup.service import BackupService
+from colonnade.database.backup.workplace import open_workplace
 from colonnade.database.build import build_controller
 from colonnade.database.controller import DatabaseController
 from colonnade.database.driver import DatabasePaths
@@ -51,6 +56,7 @@ class DatabasePart:
         self.url, self.read_url = urls
         self._primary_endpoint, self._standbys_endpoint = endpoints
         self._controller: DatabaseController | None = None
+        self.backups: BackupService | None = None
         self._spawn: Spawn | None = None
         self._is_gateway_started = False
         self._is_stopping = False
@@ -69,6 +75,8 @@ class DatabasePart:
         self._spawn = spawn
         await self.controller.start()
         spawn(self.controller.run(), "database")
+        if self.backups is not None:
+            spawn(self.backups.run(), "backups")
 
     async def stop(self) -> None:
         """Clients off first, then the nodes."""
@@ -92,6 +100,10 @@ class DatabasePart:
         await self.gateway.start(membership)
         self._is_gateway_started = True
         self._spawn(self.gateway.run(), "dbgate")
+
+    def lead_nowhere(self) -> bool:
+        """As `Endpoints.lead_nowhere`: dbgate was not started, and none was left running."""
+        return not self._is_gateway_started and not self.gateway.has_survivor()
 
     def describe(self) -> dict[str, Any]:
         """For `status`; without any password."""
@@ -124,6 +136,7 @@ class DatabasePart:
                 for node in view.nodes
             ],
             "last_failover": _failover(view),
+            "backup": self.backups.summary() if self.backups is not None else None,
         }
 
     def problems(self) -> list[str]:
@@ -131,8 +144,10 @@ class DatabasePart:
         if view is None:
             return []
         found = [] if view.is_writable else [f"database: {view.message}"]
-        missing = 1 + self._spec.standbys - sum(1 for node in view.nodes if node.state.value in ("primary", "standby"))
-        return [*found, f"database: {missing} node(s) not in service"] if missing > 0 else found
+        missing = sum(1 for node in view.nodes if node.state.value not in ("primary", "standby"))
+        if missing > 0:
+            found.append(f"database: {missing} node(s) not in service")
+        return found + (self.backups.problems() if self.backups is not None else [])
 
 
 def _failover(view: DatabaseView) -> dict[str, Any] | None:
@@ -176,7 +191,14 @@ def assemble_database(
     sockets = paths.sockets / "db"
     make_directory(sockets, mode=0o700, owner=owner)
     database_paths = DatabasePaths(root, paths.logs, sockets)
+    archive = archive_place(Path(spec.backup.directory)) if spec.backup is not None else None
+    if finish_swap(database_paths, archive, owner):
+        message = "a restore that was interrupted in its last step is carried out"
+        events.emit("restore_finished", "database", reason="interrupted", message=message)
     part.connect(build_controller(spec, database_paths, credentials, base_env, ports, part, events, clock))
+    if spec.backup is not None:
+        open_place = partial(open_workplace, spec, database_paths, credentials, base_env, clock)
+        part.backups = BackupService(open_place, part.controller.view, events, clock)
     return part
 
 

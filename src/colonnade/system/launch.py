@@ -23,6 +23,7 @@ from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, H
 from colonnade.core.events import read_events
 from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import Command, Credentials, Process
+from colonnade.database.backup.place import make_place
 from colonnade.database.shared_memory import remove_shared_memory, segment_of
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
@@ -95,6 +96,8 @@ def declare(target: Target, listen: str = "") -> Declared:
     loaded = listening_on(loaded, listen)
     with _no_sockets_left(target.paths):
         state_paths.prepare(target.paths, credentials)
+        for place in backup_places(loaded):
+            make_place(place, credentials)  # the way to it is opened before it is used
         check_access(needed_access(loaded, target.paths), credentials)
     return Declared(loaded, text, listen, credentials)
 
@@ -147,7 +150,13 @@ def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
     """Directories that the parts must reach: interpreter, libraries, this package, the applications, the state."""
     package = Path(colonnade.__file__).parent.parent
     services = [loaded.directory_of(name) for name in loaded.spec.services]
-    return [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services]
+    return [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services, *backup_places(loaded)]
+
+
+def backup_places(loaded: LoadedSpec) -> list[Path]:
+    """The directory of backups, if there are any."""
+    database = loaded.spec.database
+    return [Path(database.backup.directory)] if database is not None and database.backup is not None else []
 
 
 def check_access(needed: list[Path], credentials: Credentials | None) -> None:
@@ -293,7 +302,8 @@ def end_by_force(paths: StatePaths) -> int:
 def remove_leftovers(paths: StatePaths) -> None:
     """Sockets and records of processes that no longer run."""
     state_paths.remove_sockets(paths)
-    for node in paths.root.glob("database/nodes/*"):
+    scratch = paths.root.glob("database/scratch/*")
+    for node in (*paths.root.glob("database/nodes/*"), *scratch, *paths.root.glob("database/restore.new/nodes/*")):
         remove_shared_memory(segment_of(node))
     # A record that nobody can read, or a disk that takes none, is no reason to leave the rest.
     with suppress(HostError):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from colonnade.client.settings import Settings, SettingsError
+from colonnade.client.errors import SettingsError
+from colonnade.client.settings import Settings
 
 URL = "postgresql://blog:hunter2@127.0.0.1:5432/blog"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from colonnade.database.decide import Cluster
+from colonnade.database.cluster import Cluster
 from colonnade.database.state import (
     NODE_NAMES,
     ClusterRecord,
@@ -28,6 +28,7 @@ def record(standbys: int = 2, acknowledgements: int = 1, **changes: Any) -> Clus
         primary="a",
         standing=dict.fromkeys(members, Standing.VOTER),
         acknowledgements=acknowledgements,
+        waits_for=acknowledgements,
         system_id="7",
         stage=Stage.READY,
         joined=dict.fromkeys(members, 1),

@@ -15,15 +15,18 @@ from colonnade.database.config import (
     pg_hba_conf,
     postgresql_conf,
 )
+from colonnade.database.quorum import synchronous_names
 from colonnade.database.state import Address
 from colonnade.spec.model import DatabaseSpec
 
-NODE = NodeConfig("b", 15_001, Path("/run/it's here"), Path("/data/history"), ("a", "b", "c"), 18)
+QUORUM = synchronous_names(1, ("a", "b", "c"))
+NODE = NodeConfig("b", 15_001, Path("/run/it's here"), Path("/data/history"), QUORUM, 18)
+ASYNC = NodeConfig("b", 15_001, Path("/run/s"), Path("/data/history"), synchronous_names(0, ("a", "b", "c")), 18)
 
 
 def test_every_node_has_the_same_quorum() -> None:
     assert """synchronous_standby_names = 'ANY 1 ("a", "b", "c")'""" in postgresql_conf(DatabaseSpec(), NODE)
-    assert "synchronous_standby_names = ''" in postgresql_conf(DatabaseSpec(durability="async"), NODE)
+    assert "synchronous_standby_names = ''" in postgresql_conf(DatabaseSpec(durability="async"), ASYNC)
 
 
 def test_quotes_are_escaped() -> None:
@@ -44,7 +47,7 @@ def test_user_parameters_are_taken_and_ours_are_refused() -> None:
 
 
 def test_settings_of_newer_versions_are_left_out_for_older_ones() -> None:
-    old = NodeConfig("b", 1, Path("/s"), Path("/h"), ("a",), 16)
+    old = NodeConfig("b", 1, Path("/s"), Path("/h"), "", 16)
     assert "allow_alter_system" not in postgresql_conf(DatabaseSpec(), old)
     assert "io_method" not in postgresql_conf(DatabaseSpec(), old)
 

@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from colonnade.database import actions as act
-from colonnade.database.decide import ELECTION_PATIENCE_S, READERS_PATIENCE_S, START_FAILURES_MAX, decide
+from colonnade.database.decide import decide
+from colonnade.database.members import FROZEN_S_MAX, START_FAILURES_MAX
 from colonnade.database.state import (
     Fork,
     Position,
@@ -17,6 +18,8 @@ from colonnade.database.state import (
     Stage,
     Standing,
 )
+from colonnade.database.symptoms import Symptom, Symptoms
+from colonnade.database.takeover import ELECTION_PATIENCE_S, READERS_PATIENCE_S
 
 from .builders import NOW_S, cluster, dead, primary, quiet, record, standby
 
@@ -28,6 +31,7 @@ INTENDED = record(
     opened_for="",
     promotion=Promotion("b", "a", PromotionPhase.INTENDED, {"b": Position(1, 100), "c": Position(1, 90)}),
 )
+CLOSED = Routing(None, ("b", "c"))
 PROMOTED = primary("b", followers="", position=Position(2, 101, (Fork(1, 100),)), opening_lsn=101)
 
 
@@ -73,15 +77,24 @@ def test_primary_not_proved_dead_is_never_replaced() -> None:
 
 
 def test_too_few_standbys_mean_restart_in_place() -> None:
-    decision = decide(cluster(dead("a"), dead("c")), NOW_S)
+    decision = decide(cluster(dead("a"), dead("c"), published=CLOSED), NOW_S)
     assert decision.reason == "primary_restarts_in_place"
     assert act.StartPrimary("a") in decision.actions
     assert act.StartStandby("c", "a") in decision.actions
     assert "1 of 2 standbys run, an election needs 2" in decision.message
 
 
+@pytest.mark.parametrize("published", [None, Routing("a", ("b", "c"))])
+def test_primary_is_started_where_it_was_only_when_no_writer_is_led_there(published: Routing | None) -> None:
+    decision = decide(cluster(dead("a"), dead("c"), published=published), NOW_S)
+    assert decision.reason == "primary_restarts_in_place"
+    closing = [action for action in decision.actions if isinstance(action, act.Publish)]
+    assert [action.routing.primary for action in closing] == [None]
+    assert act.StartPrimary("a") not in decision.actions
+
+
 def test_standby_that_never_stands_still_leads_to_a_restart_in_place() -> None:
-    seen = cluster(dead("a", is_proved_dead=True), quiet("b"), standby("c", upstream=None))
+    seen = cluster(dead("a", is_proved_dead=True), quiet("b"), standby("c", upstream=None), published=CLOSED)
     assert act.StartPrimary("a") in decide(seen, NOW_S + ELECTION_PATIENCE_S).actions
 
 
@@ -124,6 +137,7 @@ def test_lost_candidate_that_had_more_is_not_replaced_by_one_that_has_less() -> 
     lost = dead("b", is_proved_dead=True, failures=START_FAILURES_MAX)
     decision = decide(cluster(dead("a"), lost, quiet("c", lsn=90), record=INTENDED), NOW_S)
     assert decision.reason == "no_candidate_has_it_all"
+    assert act.StartStandby("b", None) in decision.actions, "nobody else has it: it is tried again"
     decision = decide(cluster(dead("a"), lost, quiet("c", lsn=100), record=INTENDED), NOW_S)
     assert decision.reason == "candidate_elected"
 
@@ -153,6 +167,18 @@ def test_endpoint_opens_when_enough_have_flushed_what_the_primary_opened_with() 
     assert decision.actions == (act.OpenFor("b", "b.1"), act.Publish(Routing("b", ("c",))))
 
 
+def test_standbys_that_are_of_no_use_are_mended_before_clients_come() -> None:
+    joined = replace(INTENDED, joined={"a": 1, "b": 2, "c": 2})
+    never_starts = dead("c", failures=START_FAILURES_MAX)
+    decision = decide(cluster(dead("a"), PROMOTED, never_starts, record=joined), NOW_S)
+    assert act.Clone("a", "b", 2) in decision.actions
+    assert act.Clone("c", "b", 2) in decision.actions
+    frozen = standby("c", upstream="b", is_stopped=True)
+    before = cluster(dead("a"), PROMOTED, frozen, record=joined)
+    symptoms = Symptoms(since_s={(Symptom.STOPPED, "c"): NOW_S - FROZEN_S_MAX})
+    assert act.Fence("c") in decide(replace(before, symptoms=symptoms), NOW_S).actions
+
+
 def test_old_primary_is_rewound_once_its_successor_serves() -> None:
     served = replace(
         INTENDED,
@@ -167,7 +193,9 @@ def test_old_primary_is_rewound_once_its_successor_serves() -> None:
     failed = (dead("a", failures=1), well, follower)
     assert act.Clone("a", "b", 2) in decide(cluster(*failed, record=served), NOW_S).actions
     rewound = (dead("a", restored_generation=2), well, follower)
-    actions = decide(cluster(*rewound, record=served), NOW_S).actions
+    still_led_there = decide(cluster(*rewound, record=served), NOW_S).actions
+    assert act.StartStandby("a", "b") not in still_led_there, "writers would reach a standby"
+    actions = decide(cluster(*rewound, record=served, published=Routing("b", ("c",))), NOW_S).actions
     assert actions[:2] == (act.Admit("a"), act.StartStandby("a", "b"))
 
 

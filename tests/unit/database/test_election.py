@@ -56,10 +56,10 @@ def test_position_contains(whole: Position, part: Position, is_contained: bool) 
 
 
 def test_highest_is_elected_and_ties_go_to_the_first_name() -> None:
-    result = elect({"b": Position(1, 9), "c": Position(1, 10)}, {"b", "c"}, [RULE])
+    result = elect({"b": Position(1, 9), "c": Position(1, 10)}, {"b", "c"}, RULE)
     assert isinstance(result, Elected)
     assert result.node == "c"
-    result = elect({"b": Position(1, 10), "c": Position(1, 10)}, {"b", "c"}, [RULE])
+    result = elect({"b": Position(1, 10), "c": Position(1, 10)}, {"b", "c"}, RULE)
     assert isinstance(result, Elected)
     assert result.node == "b"
 
@@ -74,17 +74,27 @@ def test_highest_is_elected_and_ties_go_to_the_first_name() -> None:
     ],
 )
 def test_nobody_is_elected(positions: dict[str, Position], candidates: set[str], reason: str) -> None:
-    result = elect(positions, candidates, [RULE])
+    result = elect(positions, candidates, RULE)
     assert isinstance(result, NotElected)
     assert result.reason == reason
     assert result.message
 
 
-def test_both_rules_hold_while_members_change() -> None:
+def test_the_stricter_rule_holds_while_members_change() -> None:
     old, new = QuorumRule(frozenset("bc"), 1), QuorumRule(frozenset("bcd"), 1)
     seen = {"b": Position(1, 10), "c": Position(1, 10)}
-    assert isinstance(elect(seen, seen, [old]), Elected)
-    assert isinstance(elect(seen, seen, [old, new]), NotElected)
+    assert isinstance(elect(seen, seen, old), Elected)
+    assert isinstance(elect(seen, seen, new), NotElected)
+
+
+def test_whoever_is_preferred_wins_if_nobody_has_more() -> None:
+    equal = {"b": Position(1, 10), "c": Position(1, 10)}
+    result = elect(equal, equal, RULE, "c")
+    assert isinstance(result, Elected)
+    assert result.node == "c"
+    result = elect({**equal, "b": Position(1, 11)}, equal, RULE, "c")
+    assert isinstance(result, Elected)
+    assert result.node == "b"
 
 
 def test_flushed_counts_nodes_and_not_connections() -> None:
@@ -97,3 +107,12 @@ def test_history_files_and_lsns_are_read_as_postgresql_writes_them() -> None:
     text = "1\t0/3000148\tno recovery target specified\n\n2\t1/A0\tbefore\n"
     assert parse_history(text) == (Fork(1, 0x3000148), Fork(2, (1 << 32) + 0xA0))
     assert format_lsn(parse_lsn("1/2A3B4C5D")) == "1/2A3B4C5D"
+
+
+def test_who_was_ahead_on_a_timeline_that_was_left_does_not_hold_up_the_next_election() -> None:
+    positions = {"b": Position(2, 12, (Fork(1, 10),)), "c": Position(1, 15)}
+    assert isinstance(elect(positions, positions, RULE), NotElected)
+    result = elect(positions, positions, RULE, outdated={"c"})
+    assert isinstance(result, Elected)
+    assert result.node == "b"
+    assert isinstance(elect({"c": Position(1, 15)}, {"c"}, RULE, outdated={"c"}), NotElected), "it has to be seen"

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 import colonnade.spec
 from colonnade.spec.load import load_spec
 from colonnade.spec.model import (
+    BackupSpec,
     DatabaseSpec,
     GatewaySpec,
     HealthSpec,
@@ -38,10 +39,14 @@ TABLES: list[tuple[type[BaseModel], tuple[str, ...]]] = [
     (ServiceSpec, ("services", "web")),
     (HealthSpec, ("services", "web", "health")),
     (DatabaseSpec, ("database",)),
+    (BackupSpec, ("database", "backup")),
 ]
 
 REQUIRED = {"app"}
 """There is no default application; the file has to name one."""
+
+SWITCHES = {"backup"}
+"""Tables whose presence turns something on: not there by default."""
 
 
 def table(tables: dict[str, Any], path: tuple[str, ...]) -> dict[str, Any]:
@@ -69,7 +74,7 @@ def test_the_small_tables_are_shown_in_full() -> None:
 def test_the_value_of_every_set_key_is_its_default(model: type[BaseModel], path: tuple[str, ...]) -> None:
     written = model.model_validate(table(SET, path), by_alias=True, by_name=False)
     for name, field in model.model_fields.items():
-        if (field.alias or name) not in REQUIRED:
+        if (field.alias or name) not in REQUIRED | SWITCHES:
             assert getattr(written, name) == field.get_default(call_default_factory=True), name
 
 

@@ -1,0 +1,131 @@
+"""One connection to one server, over its unix socket, as the superuser whose connections are reserved.
+
+Whatever is asked on it can be given up at any moment, by closing the socket: a cancel request would talk to the very
+server that does not answer, and wait for it, and a cancelled COMMIT claims success. Who asks what, and how long it is
+waited for, is for `monitor.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, LiteralString
+
+import psycopg
+
+from colonnade.database.secrets import SUPERUSER
+
+APPLICATION_NAME = "colonnade-controller"
+"""By this and its user the controller's own sessions are told from those of clients."""
+
+CONNECT_S_MAX = 5
+"""For one attempt to connect; a frozen postmaster lets us in the queue and never answers."""
+
+CLOSE_S_MAX = 1.0
+"""How long `close` waits for what was asked to notice that its socket is closed: it takes a round of the loop."""
+
+Rows = list[tuple[Any, ...]]
+
+
+class Session:
+    """Connects when it is first asked something, and anew after an error. One statement at a time."""
+
+    def __init__(self, sockets: Path, port: int, password: str) -> None:
+        self._sockets = sockets
+        self._port = port
+        self._password = password
+        self._connection: psycopg.AsyncConnection[Any] | None = None
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[Rows]] = set()
+        self._asking: asyncio.Task[Any] | None = None
+
+    @property
+    def backend_pid(self) -> int | None:
+        """The server's process behind this connection; None while there is no connection."""
+        connection = self._connection
+        return None if connection is None or connection.closed else connection.info.backend_pid
+
+    def begin(self, statement: LiteralString, parameters: Sequence[object] = ()) -> asyncio.Task[Rows]:
+        """Ask in a transaction of its own; whoever cancels the task calls `close` instead. Raises, in the task,
+        psycopg.Error or OSError."""
+        task = asyncio.create_task(self._ask(statement, parameters))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    async def ask(self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float) -> Rows:
+        """The answer within the limit. Raises TimeoutError, psycopg.Error, OSError; after a time-out, or when the
+        caller is cancelled, the connection is closed and the server may still do what it was asked."""
+        task = self.begin(statement, parameters)
+        try:
+            done, _ = await asyncio.wait({task}, timeout=time_limit_s)
+        finally:
+            if not task.done():
+                await self.close()
+        if not done or task.cancelled():
+            raise TimeoutError(f"no answer within {time_limit_s:g} s")
+        return task.result()
+
+    async def close(self) -> None:
+        """Let go of the connection, and with it of everything that was asked; never waits for the server."""
+        tasks = set(self._tasks)
+        connection, self._connection = self._connection, None
+        for task in tasks:
+            # A task that waits for the server is ended by its socket: cancelled, psycopg would ask the server to
+            # cancel the statement, and wait for that. One that connects or waits for its turn can be cancelled.
+            if task is not self._asking or connection is None:
+                task.cancel()
+        if connection is not None:
+            if tasks:
+                _shut(connection)
+            else:
+                await connection.close()
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_S_MAX)
+
+    async def _ask(self, statement: LiteralString, parameters: Sequence[object]) -> Rows:
+        async with self._turn:
+            connection = await self._connected()
+            self._asking = asyncio.current_task()
+            try:
+                cursor = await connection.execute(statement, parameters or None)
+                return await cursor.fetchall() if cursor.description is not None else []
+            except (psycopg.Error, OSError):
+                if self._connection is connection:
+                    self._connection = None
+                await connection.close()
+                raise
+            finally:
+                self._asking = None
+
+    async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await psycopg.AsyncConnection.connect(
+                host=str(self._sockets),
+                port=self._port,
+                user=SUPERUSER,
+                password=self._password,
+                dbname="postgres",
+                application_name=APPLICATION_NAME,
+                autocommit=True,
+                connect_timeout=CONNECT_S_MAX,
+                # Nothing that is asked here may wait for standbys.
+                options="-c synchronous_commit=local",
+            )
+        return self._connection
+
+    def _forget(self, task: asyncio.Task[Rows]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: nobody may be left who asks
+
+
+def _shut(connection: psycopg.AsyncConnection[Any]) -> None:
+    """End both directions of its socket; whoever waits for it reads the end. The descriptor stays open until then,
+    so that nobody else gets its number while the event loop still watches it."""
+    with contextlib.suppress(OSError, psycopg.Error), socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
