@@ -12,7 +12,7 @@ import contextlib
 import os
 import pwd
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -32,7 +32,7 @@ from colonnade.database.links import Links, directly
 from colonnade.database.postgres import Host, PostgresDriver
 from colonnade.database.record import RecordFile
 from colonnade.database.secrets import SUPERUSER, load_or_make_secrets
-from colonnade.database.state import NodeName, Routes
+from colonnade.database.state import Address, NodeName, Routes
 from colonnade.spec.model import DatabaseSpec
 
 WAIT_S_MAX = 30.0
@@ -85,7 +85,9 @@ class SmallGateway:
     def __init__(self) -> None:
         self.history: list[Routes] = []
         self.port = 0
-        self._server: asyncio.Server | None = None
+        self.read_port = 0
+        self._servers: list[asyncio.Server] = []
+        self._turn = 0
         self._sessions: set[asyncio.Task[None]] = set()
         self._is_led = asyncio.Event()
 
@@ -94,13 +96,14 @@ class SmallGateway:
         return self.history[-1] if self.history else None
 
     async def open(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        for accept in (self._accept, self._accept_reader):
+            self._servers.append(await asyncio.start_server(accept, "127.0.0.1", 0))
+        self.port, self.read_port = (server.sockets[0].getsockname()[1] for server in self._servers)
 
     async def close(self) -> None:
         await self._shut_sessions()
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
 
     async def publish(self, routes: Routes) -> None:
         changed = self.routes is None or self.routes.primary != routes.primary
@@ -122,17 +125,37 @@ class SmallGateway:
         await asyncio.gather(*sessions, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._forward(reader, writer, self._primary)
+
+    async def _accept_reader(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await self._forward(reader, writer, self._standby)
+
+    async def _primary(self) -> Address:
+        await self._is_led.wait()
+        task = asyncio.current_task()
+        task.is_led = True  # type: ignore[union-attr]
+        assert self.routes is not None
+        assert self.routes.primary is not None
+        return self.routes.primary
+
+    async def _standby(self) -> Address:
+        """In turns; the primary when there is none, as in production."""
+        standbys = self.routes.standbys if self.routes is not None else ()
+        if not standbys:
+            return await self._primary()
+        self._turn += 1
+        return standbys[self._turn % len(standbys)][1]
+
+    async def _forward(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, choose: Callable[[], Awaitable[Address]]
+    ) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._sessions.add(task)
         upstream: asyncio.StreamWriter | None = None
         try:
-            await self._is_led.wait()
-            task.is_led = True  # type: ignore[attr-defined]
-            routes = self.routes
-            assert routes is not None
-            assert routes.primary is not None
-            answers, upstream = await asyncio.open_connection(routes.primary.host, routes.primary.port)
+            to = await choose()
+            answers, upstream = await asyncio.open_connection(to.host, to.port)
             pumps = [asyncio.create_task(_pump(reader, upstream)), asyncio.create_task(_pump(answers, writer))]
             try:
                 await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
@@ -288,6 +311,15 @@ class Harness:
             sslmode="disable",
             gssencmode="disable",
         )
+
+    def environ(self) -> dict[str, str]:
+        """What an application is given to find the database."""
+        password = load_or_make_secrets(self.paths.root, credentials()).application
+        where = f"postgresql://{self.spec.name}:{password}@127.0.0.1"
+        return {
+            "DATABASE_URL": f"{where}:{self.gateway.port}/{self.spec.name}",
+            "DATABASE_READ_URL": f"{where}:{self.gateway.read_port}/{self.spec.name}",
+        }
 
 
 @asynccontextmanager

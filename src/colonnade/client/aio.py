@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, c
 
 from colonnade.client.connection import AsyncBoundedConnection, Bounded
 from colonnade.client.engine import CONNECT_S, bounded, conninfo_of, pool_options, watch
-from colonnade.client.errors import Unavailable
+from colonnade.client.errors import CommitUnknown, Unavailable
 from colonnade.client.failures import DATABASE_ERRORS, Failure, NotReplicated
 from colonnade.client.outcome import Attempts, is_declared_idempotent, log
 from colonnade.client.policy import Policy, PositionKnowledge, Read, Written
@@ -233,6 +233,51 @@ class Database:
             return False
         self._knowledge.is_missing(time.monotonic())
         return True
+
+
+class Visit:
+    """`colonnade.client.Visit` for event loops. Not to be shared between tasks."""
+
+    def __init__(self, database: Database, token: Token | None = None) -> None:
+        self._database = database
+        self.token = token or Token()
+        self.is_used = False
+        """Whether anything was asked of the database for this user."""
+
+    async def read(
+        self,
+        work: Callable[[AsyncSession], Awaitable[Result]],
+        *,
+        strict: bool = False,
+        monotonic: bool = False,
+        policy: Policy | None = None,
+    ) -> Read[Result]:
+        """`Database.read` with this user's token."""
+        self.is_used = True
+        found = await self._database.read(work, token=self.token, strict=strict, monotonic=monotonic, policy=policy)
+        self.token = found.token
+        return found
+
+    async def write(
+        self,
+        work: Callable[[AsyncSession], Awaitable[Result]],
+        *,
+        idempotent: bool | None = None,
+        policy: Policy | None = None,
+    ) -> Result:
+        """`Database.write` with this user's token. Whatever goes wrong, the user's next reads will show the truth."""
+        self.is_used = True
+        try:
+            written = await self._database.write(work, idempotent=idempotent, token=self.token, policy=policy)
+        except (CommitUnknown, Unavailable) as error:
+            self.token = error.token or self.token.with_primary()
+            raise
+        except Exception:
+            # An earlier attempt may have been committed, with this one failing on account of it.
+            self.token = self.token.with_primary()
+            raise
+        self.token = written.token
+        return written.value
 
 
 def make_async_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> AsyncEngine:

@@ -9,10 +9,8 @@ from __future__ import annotations
 from flask import Flask, Response, g, request
 
 from colonnade.client.database import Database
-from colonnade.client.signing import TokenSigner
+from colonnade.client.signing import COOKIE, TokenSigner
 from colonnade.client.visit import Visit
-
-COOKIE = "colonnade_token"
 
 
 class Visits:

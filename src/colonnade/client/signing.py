@@ -13,6 +13,9 @@ LIFETIME_S = 3600
 """How long after a user's last write (or checked read) their token is honoured. A standby that is further behind than
 that is one that somebody is looking after."""
 
+COOKIE = "colonnade_token"
+"""What the helpers for web frameworks call theirs."""
+
 LENGTH_MAX = 200
 """Longer text is no token of ours, and not worth a hash."""
 

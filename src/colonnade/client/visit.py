@@ -1,6 +1,6 @@
 """One user's reads and writes, one after the other, each seeing all that came before. Holds their token.
 
-For web applications there is a helper that keeps the token in a cookie: `flask.py`, `django.py`.
+Helpers keep it in a cookie: `flask.py`, `django.py`, `asgi.py`. For event loops there is a Visit in `aio.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Visit:
     def __init__(self, database: Database, token: Token | None = None) -> None:
         self._database = database
         self.token = token or Token()
+        self.is_used = False
+        """Whether anything was asked of the database for this user."""
 
     def read(
         self,
@@ -34,6 +36,7 @@ class Visit:
         policy: Policy | None = None,
     ) -> Read[Result]:
         """`Database.read` with this user's token."""
+        self.is_used = True
         found = self._database.read(work, token=self.token, strict=strict, monotonic=monotonic, policy=policy)
         self.token = found.token
         return found
@@ -42,6 +45,7 @@ class Visit:
         self, work: Callable[[Session], Result], *, idempotent: bool | None = None, policy: Policy | None = None
     ) -> Result:
         """`Database.write` with this user's token. Whatever goes wrong, the user's next reads will show the truth."""
+        self.is_used = True
         try:
             written = self._database.write(work, idempotent=idempotent, token=self.token, policy=policy)
         except (CommitUnknown, Unavailable) as error:
