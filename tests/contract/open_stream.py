@@ -63,7 +63,10 @@ class OpenStream(Stream):
         try:
             await connection.execute("INSERT INTO numbers VALUES (%s)", (number,))
         except (psycopg.Error, OSError):
-            await connection.close()
+            # As pools do: the others lead to the same server, and would only make more unknown outcomes.
+            for other in (connection, *self._idle):
+                await other.close()
+            self._idle.clear()
             return
         except asyncio.CancelledError:
             await connection.close()
