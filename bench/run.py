@@ -20,6 +20,7 @@ from typing import Any
 import cost
 import faults
 import idle
+import sessions
 import spread
 import starting
 
@@ -31,14 +32,18 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "primary": faults.measure_primary_kills,
     "scale": faults.measure_scaling,
     "spread": spread.measure,
+    "sessions": sessions.measure,
+    "switchovers": sessions.measure_switchovers,
 }
 
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=[*BENCHES, []], help="which; default all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; default all")
     parser.add_argument("-n", type=int, default=0, help="repetitions, where they make sense (default: each its own)")
     options = parser.parse_args(arguments)
+    if unknown := set(options.names) - BENCHES.keys():
+        parser.error(f"there is no measurement {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     results: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.platform()}, {len(_cpus())} cpus",

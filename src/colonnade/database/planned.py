@@ -33,12 +33,13 @@ def switch_over(cluster: Cluster, request: Switchover, actions: tuple[Action, ..
         stay = (EndRequest(is_done=False), *lead_to(cluster, serving(cluster)))
         return Decision((*actions, *stay), "switchover_aborted", f"{primary.name} stays primary: {why}", 0.0)
     if not is_closed(cluster):
-        closing = (*lead_to(cluster, without_primary(cluster)), EndSessions(primary.name))
+        closing = lead_to(cluster, without_primary(cluster))
         message = f"writers wait while {target.name} gets the last of {primary.name}'s WAL"
         return Decision((*actions, *closing), "switchover_closes_endpoint", message, STEP_S)
     if _lag_bytes(primary, target) > 0:
+        # Only now: whoever is cut off while the endpoint is open comes back, and is cut off a second time.
         message = f"{target.name} lacks {_lag_bytes(primary, target)} bytes"
-        return Decision(actions, "switchover_waits", message, STEP_S)
+        return Decision((*actions, EndSessions(primary.name)), "switchover_waits", message, STEP_S)
     message = f"{target.name} has all of {primary.name}'s WAL, {primary.name} steps down"
     return Decision((*actions, Fence(primary.name)), "primary_steps_down", message, 0.0)
 
