@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help up down test check fmt bench simulate clean
+.PHONY: help up down test check fmt bench bench-peers simulate clean
 
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
@@ -12,7 +12,7 @@ CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .ve
 help:  ## explain these targets
 	@echo "Colonnade: run a Python web application as a scalable, fault-tolerant system."
 	@echo
-	@sed -n 's/^\([a-z]*\):.*  ## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):.*  ## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
 
 up:  ## install, then run the blog on the whole system: http://127.0.0.1:8080
 	@$(INSTALL) up && cd apps/blog \
@@ -34,10 +34,14 @@ fmt:  ## format the code and fix what can be fixed by itself
 bench:  ## measure on this machine: start, cost, kills under load, scaling, spread
 	@$(INSTALL) test && .venv/bin/python bench/run.py
 
+bench-peers:  ## measure failovers beside Patroni's, which it installs into .venv-peers
+	@$(INSTALL) test && .venv/bin/python -m venv .venv-peers && .venv-peers/bin/python -m pip install --quiet ".[peers]" \
+	&& .venv/bin/python bench/run.py peers
+
 simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or MUTATIONS=1
 	@$(INSTALL) test && .venv/bin/python -m tests.simulation.run \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED)) $(if $(MUTATIONS),--mutations)
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
-	@rm -rf .venv .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build
+	@rm -rf .venv .venv-peers .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build
 	@find . -name .colonnade -prune -o \( -name __pycache__ -o -name .ruff_cache \) -prune -exec rm -rf {} +

@@ -20,6 +20,7 @@ from typing import Any
 import cost
 import faults
 import idle
+import peers
 import sessions
 import spread
 import starting
@@ -36,13 +37,21 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "switchovers": sessions.measure_switchovers,
 }
 
+BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}
+"""Only when asked for: what it compares with has to be installed (`make bench-peers`)."""
+
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(BENCHES)}; default all")
+    parser.add_argument(
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help=f"of {', '.join([*BENCHES, *BESIDE])}; default all but {', '.join(BESIDE)}",
+    )
     parser.add_argument("-n", type=int, default=0, help="repetitions, where they make sense (default: each its own)")
     options = parser.parse_args(arguments)
-    if unknown := set(options.names) - BENCHES.keys():
+    if unknown := set(options.names) - BENCHES.keys() - BESIDE.keys():
         parser.error(f"there is no measurement {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}")
     results: dict[str, Any] = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -52,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         began = time.monotonic()
         sys.stdout.write(f"== {name}\n")
         sys.stdout.flush()
-        results[name] = BENCHES[name](options.n)
+        results[name] = (BENCHES | BESIDE)[name](options.n)
         results[name]["took_s"] = round(time.monotonic() - began, 1)
         sys.stdout.write(json.dumps(results[name], indent=1, default=str) + "\n")
         sys.stdout.flush()
