@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import shutil
 import signal
 import time
 from pathlib import Path
 
+import psycopg
 import pytest
+from tests.contract.database_kit import credentials
 from tests.contract.one_server import OneServer, play
 
 from colonnade.core.errors import DriverUnavailable
 from colonnade.database.monitor import ANSWER_S_MAX, Monitor
+from colonnade.database.secrets import load_or_make_secrets
+from colonnade.database.session import Session
 from colonnade.database.write_probe import WRITE, WRITE_S_MAX
 from colonnade.spec.model import DatabaseSpec
 
@@ -53,6 +58,27 @@ def test_monitor_of_a_frozen_server_is_closed_at_once_and_its_caller_can_be_canc
         await monitor.close()
         assert time.monotonic() - began_s < 0.2
         server.thaw()
+
+    play(case, work_dir)
+
+
+def test_session_that_is_closed_twice_while_it_is_asked_leaves_no_connection(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        password = load_or_make_secrets(server.paths.root, credentials()).superuser
+        for _ in range(20):
+            session = Session(server.paths.sockets, server.port, password)
+            await session.ask("SELECT 1", time_limit_s=5.0)
+            pid = session.backend_pid
+            asked = session.begin("SELECT pg_sleep(30)")
+            await asyncio.sleep(0.01)
+            await asyncio.gather(session.close(), session.close())
+            assert asked.done()
+            assert session.backend_pid is None
+            assert pid is not None
+            with pytest.raises(psycopg.InterfaceError, match="was closed"):
+                await session.begin("SELECT 1")
+        del session, asked
+        gc.collect()  # a connection that nobody closed warns here, and a warning is an error
 
     play(case, work_dir)
 

@@ -42,6 +42,7 @@ class Session:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[Rows]] = set()
         self._asking: asyncio.Task[Any] | None = None
+        self._is_closed = False
 
     @property
     def backend_pid(self) -> int | None:
@@ -65,19 +66,24 @@ class Session:
             done, _ = await asyncio.wait({task}, timeout=time_limit_s)
         finally:
             if not task.done():
-                await self.close()
+                await self._let_go()
         if not done or task.cancelled():
             raise TimeoutError(f"no answer within {time_limit_s:g} s")
         return task.result()
 
     async def close(self) -> None:
-        """Let go of the connection, and with it of everything that was asked; never waits for the server."""
+        """For good: whoever was about to ask gets an error, instead of a connection that nobody would close."""
+        self._is_closed = True
+        await self._let_go()
+
+    async def _let_go(self) -> None:
+        """End the connection, and with it everything that was asked; never waits for the server."""
         tasks = set(self._tasks)
         connection, self._connection = self._connection, None
         for task in tasks:
             # A task that waits for the server is ended by its socket: cancelled, psycopg would ask the server to
             # cancel the statement, and wait for that. One that connects or waits for its turn can be cancelled.
-            if task is not self._asking or connection is None:
+            if task is not self._asking:
                 task.cancel()
         if connection is not None:
             if tasks:
@@ -94,15 +100,17 @@ class Session:
             try:
                 cursor = await connection.execute(statement, parameters or None)
                 return await cursor.fetchall() if cursor.description is not None else []
-            except (psycopg.Error, OSError):
+            except BaseException:  # a cancelled one leaves a connection behind that is of no more use
                 if self._connection is connection:
                     self._connection = None
-                await connection.close()
+                connection.pgconn.finish()
                 raise
             finally:
                 self._asking = None
 
     async def _connected(self) -> psycopg.AsyncConnection[Any]:
+        if self._is_closed:
+            raise psycopg.InterfaceError("the session was closed")
         if self._connection is None or self._connection.closed:
             self._connection = await psycopg.AsyncConnection.connect(
                 host=str(self._sockets),
