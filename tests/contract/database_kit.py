@@ -131,11 +131,10 @@ class SmallGateway:
         await self._forward(reader, writer, self._standby)
 
     async def _primary(self) -> Address:
-        await self._is_led.wait()
+        while self.routes is None or self.routes.primary is None:
+            await self._is_led.wait()
         task = asyncio.current_task()
         task.is_led = True  # type: ignore[union-attr]
-        assert self.routes is not None
-        assert self.routes.primary is not None
         return self.routes.primary
 
     async def _standby(self) -> Address:

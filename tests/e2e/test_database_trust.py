@@ -78,7 +78,8 @@ async def kill_primary_and_delete_it(harness: Harness) -> None:
     old = harness.primary
     directory = harness.paths.node(old)
     kill_node(harness, old)
-    shutil.rmtree(directory, ignore_errors=True)
+    # In a thread: the controller lives in this one.
+    await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
 
 
 async def kill_primary_and_its_successor(harness: Harness) -> None:

@@ -31,8 +31,9 @@ from colonnade.database.actions import (
 from colonnade.database.cluster import Cluster
 from colonnade.database.disk import describe, is_full, relief
 from colonnade.database.members import (
-    bring_back,
+    admit_restored,
     change_members,
+    copy_for_absent,
     lead_standbys,
     make_enough,
     replace_broken,
@@ -115,7 +116,8 @@ def _serve(cluster: Cluster, now: float) -> Decision[Action]:
     actions += restart_frozen(cluster, now)
     actions += restart_outdated(cluster)
     actions += probes(cluster, now)
-    actions += bring_back(cluster, now)
+    actions += admit_restored(cluster, now)
+    actions += copy_for_absent(cluster, now)
     actions += rewind(cluster, now)
     actions += replace_broken(cluster, now)
     # Who is a member changes only while nobody has to be repaired: one thing at a time, and on fresh looks.
@@ -145,7 +147,7 @@ def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Actio
     flushed = [(follower.name, follower.flush_lsn) for follower in primary.followers if follower.name in voters]
     actions += start_members(cluster, now)
     if not primary.is_history_kept or not have_flushed(flushed, opening_lsn, cluster.record.acknowledgements):
-        actions += bring_back(cluster, now)
+        actions += admit_restored(cluster, now)
         actions += restart_frozen(cluster, now)
         actions += make_enough(cluster, now)
         # The endpoints may still lead to the old primary, which must not come back while they do.

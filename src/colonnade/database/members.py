@@ -134,22 +134,26 @@ def restart_outdated(cluster: Cluster) -> Iterator[Action]:
 # Coming back.
 
 
-def bring_back(cluster: Cluster, now: float) -> Iterator[Action]:
-    """Copy the primary for members that have nothing, and admit those that were rewound or copied.
+def admit_restored(cluster: Cluster, now: float) -> Iterator[Action]:
+    """Members that were rewound or copied vote again, then start."""
+    record = cluster.record
+    for node in _idle(cluster, now):
+        is_restored = node.exists and node.restored_generation == record.generation
+        is_outside = record.standing[node.name] in (Standing.FENCED, Standing.JOINING)
+        if is_restored and is_outside and not is_led_to(cluster, node):
+            yield Admit(node.name)
+            yield StartStandby(node.name, record.primary)
+
+
+def copy_for_absent(cluster: Cluster, now: float) -> Iterator[Action]:
+    """Copy the primary for members that have nothing.
 
     A voter that lost its data stays a voter: what only it and the primary had acknowledged is counted on until its
     new copy, which has all of that, is complete."""
     record = cluster.record
     for node in _idle(cluster, now):
-        is_restored = node.restored_generation == record.generation
-        if not node.exists:
-            if record.standing[node.name] is not Standing.LEAVING:
-                yield Clone(node.name, record.primary, record.generation)
-        elif record.standing[node.name] in (Standing.FENCED, Standing.JOINING) and is_restored:
-            if is_led_to(cluster, node):
-                continue
-            yield Admit(node.name)
-            yield StartStandby(node.name, record.primary)
+        if not node.exists and record.standing[node.name] is not Standing.LEAVING:
+            yield Clone(node.name, record.primary, record.generation)
 
 
 def rewind(cluster: Cluster, now: float) -> Iterator[Action]:
@@ -164,9 +168,11 @@ def rewind(cluster: Cluster, now: float) -> Iterator[Action]:
 
 def make_enough(cluster: Cluster, now: float) -> Iterator[Action]:
     """When fewer voters are of use than a COMMIT waits for, another one is needed before clients can come. It is
-    cloned: unlike a rewind that keeps what it has until the copy is complete."""
-    useful = {node.name for node in cluster.others if not _is_broken(cluster, node, now)} & cluster.record.voters
-    if len(useful) < cluster.record.acknowledgements:
+    cloned: unlike a rewind that keeps what it has until the copy is complete. Otherwise copies wait until clients are
+    in: they would take the processor from whoever lets them in."""
+    useful = {node.name for node in cluster.others if node.exists and not _is_broken(cluster, node, now)}
+    if len(useful & cluster.record.voters) < cluster.record.acknowledgements:
+        yield from copy_for_absent(cluster, now)
         for node in _outdated(cluster, now):
             yield Clone(node.name, cluster.record.primary, cluster.record.generation)
         yield from replace_broken(cluster, now)
