@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import calm
 import cost
 import faults
 import idle
@@ -24,6 +25,7 @@ import peers
 import sessions
 import spread
 import starting
+import throughput
 
 BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "start": starting.measure,
@@ -35,6 +37,8 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "spread": spread.measure,
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
+    "throughput": throughput.measure,
+    "calm": calm.measure,
 }
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}

