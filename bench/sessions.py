@@ -229,8 +229,11 @@ async def _measure_switchovers(blog: Blog, count: int) -> dict[str, Any]:
 
 
 def _pause_s(at_s: list[float], began_s: float, end_s: float) -> float:
+    """The longest time without an acknowledgement, up to the first one after the end."""
     before = max((at for at in at_s if at <= began_s), default=began_s)
-    return max(late - early for early, late in pairwise([before, *sorted(at for at in at_s if began_s < at < end_s)]))
+    after = min((at for at in at_s if at >= end_s), default=end_s)
+    moments = [before, *sorted(at for at in at_s if began_s < at < end_s), after]
+    return max(late - early for early, late in pairwise(moments))
 
 
 async def _make_ledgers(session: AsyncSession) -> None:
