@@ -39,7 +39,12 @@ UNSIZED_BODY_BYTES_MAX = 48 * 1024
 """A body without Content-Length is read up to this much first, because only then is its size known. Three quarters
 of a buffer: the rest is for the headers."""
 
-_BALANCE = {"round-robin": "roundrobin", "weighted": "roundrobin", "least-connections": "leastconn"}
+_BALANCE = {
+    "round-robin": "roundrobin",
+    "weighted": "roundrobin",
+    "least-connections": "leastconn",
+    "adaptive": "leastconn",
+}
 
 _REQUEST_ID = "^[A-Za-z0-9._:/+=-]{8,128}$"
 """A client's request id that is fit for logs and headers; any other is replaced."""

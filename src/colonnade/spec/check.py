@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from colonnade.spec.check_database import check_database
 from colonnade.spec.derive import DATABASE, find_cycle, url_variables
 from colonnade.spec.envfile import NAME
-from colonnade.spec.model import ServiceSpec, Spec
+from colonnade.spec.model import ScalingSpec, ServiceSpec, Spec
 from colonnade.spec.problem import Problem, suggestion
 from colonnade.spec.syntax import parse_listen
 
@@ -145,6 +145,30 @@ def _hash_is_used(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Probl
         )
 
 
+def _static_has_a_server(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Problem]:
+    if service.static and service.command and not service.app:
+        yield Problem(
+            ("services", name, "static"), "is for `app`; a `command` serves its files itself", hint="take it out"
+        )
+    if service.static_max_age_s != ServiceSpec.model_fields["static_max_age_s"].default and not service.static:
+        yield Problem(("services", name, "static_max_age"), "has no effect without `static`", hint="take it out")
+
+
+def _scaling_has_room(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Problem]:
+    if service.scaling != ScalingSpec() and service.replicas.min >= service.replicas.max:
+        yield Problem(
+            ("services", name, "scaling"),
+            "has no effect with a fixed number of replicas",
+            hint="give bounds: replicas = { min = 2, max = 8 }",
+        )
+    for index, entry in enumerate(service.scaling.schedule):
+        if not service.replicas.min <= entry.min <= service.replicas.max:
+            yield Problem(
+                ("services", name, "scaling", "schedule", index, "min"),
+                f"expected {service.replicas.min} to {service.replicas.max}, as in `replicas`, got {entry.min}",
+            )
+
+
 def _good_variables(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Problem]:
     yield from check_variables(("services", name, "env"), service.env, service)
     for index, group in enumerate(service.weights):
@@ -158,6 +182,8 @@ _SERVICE_CHECKS: tuple[Callable[[str, ServiceSpec, Spec], Iterator[Problem]], ..
     _weights_fit,
     _bounds_in_order,
     _hash_is_used,
+    _static_has_a_server,
+    _scaling_has_room,
     _good_variables,
 )
 

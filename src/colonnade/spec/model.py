@@ -14,18 +14,20 @@ from colonnade.spec.syntax import (
     AppString,
     CommandLine,
     DatabaseName,
+    DayRange,
     Flag,
     HashBy,
     Listen,
     Name,
     Route,
     Scalar,
+    TimeOfDay,
     UrlPath,
     Whole,
 )
-from colonnade.spec.units import Bytes, Seconds
+from colonnade.spec.units import Bytes, Fraction, Seconds
 
-Balance = Literal["round-robin", "least-connections", "weighted", "consistent-hash"]
+Balance = Literal["round-robin", "least-connections", "weighted", "consistent-hash", "adaptive"]
 ServiceKind = Literal["auto", "wsgi", "asgi"]
 
 REPLICAS_MAX = 200
@@ -51,6 +53,15 @@ class SystemSpec(Model):
     user: str = ""
     """When started as root: the user that gateway, replicas and database run as. Empty: the owner of the directory
     unless that is root, else `nobody`. Ignored for an ordinary user."""
+    versions_kept: Whole = Field(default=5, ge=2, le=100)
+    """How many versions of code and declaration are kept for `rollback`, the running one among them."""
+
+
+class RateLimit(Model):
+    """`rate_limit = { requests = 100, per = "10s" }`: what one client address may ask for; more is answered 429."""
+
+    requests: Whole = Field(ge=1, le=1_000_000)
+    per_s: Seconds = Field(alias="per", ge=1, le=3600)
 
 
 class GatewaySpec(Model):
@@ -127,6 +138,60 @@ class HealthSpec(Model):
     """Good checks in a row that bring it back."""
     start_timeout_s: Seconds = Field(default=60.0, alias="start_timeout", gt=0)
     """A replica that is not ready by then is killed and tried again."""
+    outliers: Flag = True
+    """Replace a replica that is much slower than its peers, errs much more, or is about to run out of memory."""
+
+
+class SloSpec(Model):
+    """`slo = { p99 = "250ms", availability = "99.95%" }`: what users may expect of a service. Autoscaling, the bound on
+    waiting and the judgement of a new version go by it."""
+
+    p99_s: Seconds | None = Field(default=None, alias="p99", gt=0, le=60)
+    """99 of 100 answers begin within this time, waiting included."""
+    availability: Fraction | None = Field(default=None, ge=0.5, lt=1.0)
+    """Share of requests that are answered, and not with a status from 500."""
+
+
+class ScheduleEntry(Model):
+    """`{ days = "mon-fri", from = "08:00", to = "18:00", min = 4 }`: at least so many replicas in these hours."""
+
+    days: DayRange = "mon-sun"
+    from_time: TimeOfDay = Field(alias="from")
+    to_time: TimeOfDay = Field(alias="to")
+    """Later than `from`, or earlier: then it is of the next day."""
+    min: Whole = Field(ge=1, le=REPLICAS_MAX)
+
+
+class ScalingSpec(Model):
+    """How a service with `replicas = { min, max }` is scaled."""
+
+    target_utilization: float = Field(default=0.7, gt=0.1, lt=1.0)
+    """Share of a replica's `threads` that may be busy on average; the rest is for bursts and a replica that dies."""
+    down_after_s: Seconds = Field(default=60.0, alias="down_after", ge=5, le=86_400)
+    """Fewer replicas only when fewer would have done for all of this time."""
+    predict: Flag = True
+    """Go by the pattern of the same hour of earlier days too, where there is one."""
+    schedule: list[ScheduleEntry] = Field(default_factory=list)
+    """Hours in which there are more than `min`. The time zone is the machine's."""
+
+
+class RolloutSpec(Model):
+    """How a new version replaces an old one."""
+
+    surge: Whole = Field(default=1, ge=0, le=20)
+    """Replicas of the new version that run beside all old ones; also the first to be judged (canary)."""
+    unavailable: Whole = Field(default=0, ge=0, le=20)
+    """Replicas that may be missing meanwhile. Not 0 together with `surge`."""
+    canary_time_s: Seconds = Field(default=10.0, alias="canary_time", ge=0, le=86_400)
+    """How long the first ones are compared with the old version before the others follow; 0: not at all."""
+    canary_requests: Whole = Field(default=50, ge=1, le=1_000_000)
+    """Answers of the new version below which the comparison says nothing, and only time decides."""
+
+    @model_validator(mode="after")
+    def _can_move(self) -> Self:
+        if self.surge == 0 and self.unavailable == 0:
+            raise ValueError("expected surge or unavailable above 0: with neither nothing can be replaced")
+        return self
 
 
 class ServiceSpec(Model):
@@ -150,9 +215,20 @@ class ServiceSpec(Model):
     balance: Balance = "round-robin"
     hash_by: HashBy = "path"
     """For consistent-hash: `path`, `header:NAME` or `cookie:NAME`."""
+    affinity: Literal["none", "cookie"] = "none"
+    """`cookie`: a visitor stays with the replica that answered first, as long as it is there."""
+    static: dict[Route, str] = Field(default_factory=dict)
+    """Files served without asking the application: `{ "/static" = "static" }`, directories relative to `path`."""
+    static_max_age_s: Seconds = Field(default=3600.0, alias="static_max_age", ge=0)
+    """How long browsers may keep such a file."""
+    rate_limit: RateLimit | None = None
+    """What one client address may ask of this service; unset: no limit."""
+    slo: SloSpec | None = None
     uses: list[str] = Field(default_factory=list)
     """Services and `database` that this one calls: gives it <SERVICE>_URL, DATABASE_URL, DATABASE_READ_URL."""
     health: HealthSpec = HealthSpec()
+    scaling: ScalingSpec = ScalingSpec()
+    rollout: RolloutSpec = RolloutSpec()
     release: CommandLine = ""
     """A command run once before the first replica starts, such as a migration; its failure stops the start."""
     release_timeout_s: Seconds = Field(default=300.0, alias="release_timeout", gt=0)

@@ -175,6 +175,9 @@ HashBy = Annotated[
 DatabaseName = Annotated[
     str, matching(r"[a-z_][a-z0-9_]{0,40}", "a name of lower-case letters, digits and underscores (41 at most)")
 ]
+TimeOfDay = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d", 'a time of day such as "08:00"')]
+_DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
+DayRange = Annotated[str, matching(rf"{_DAY}(?:-{_DAY})?", 'a day or days such as "mon-fri" or "sat"')]
 AppString = Annotated[str, AfterValidator(_check_app)]
 CommandLine = Annotated[str | list[str], BeforeValidator(parse_command)]
 Listen = Annotated[str, AfterValidator(_check_listen)]

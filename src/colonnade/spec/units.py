@@ -37,5 +37,18 @@ def parse_size_bytes(value: object) -> object:
     return value
 
 
+def parse_fraction(value: object) -> object:
+    """0.9995 from "99.95%" or from 0.9995."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*%\s*", value)
+        if match is None:
+            raise ValueError('expected a share such as "99.95%"')
+        return float(match[1]) / 100
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError('expected a share such as "99.95%"')
+    return float(value)
+
+
 Seconds = Annotated[float, BeforeValidator(parse_duration_s)]
 Bytes = Annotated[int, BeforeValidator(parse_size_bytes)]
+Fraction = Annotated[float, BeforeValidator(parse_fraction)]

@@ -18,6 +18,8 @@ from colonnade.spec.model import (
     GatewaySpec,
     HealthSpec,
     ReplicasSpec,
+    RolloutSpec,
+    ScalingSpec,
     ServiceSpec,
     SystemSpec,
     WeightGroup,
@@ -38,6 +40,8 @@ TABLES: list[tuple[type[BaseModel], tuple[str, ...]]] = [
     (GatewaySpec, ("gateway",)),
     (ServiceSpec, ("services", "web")),
     (HealthSpec, ("services", "web", "health")),
+    (ScalingSpec, ("services", "web", "scaling")),
+    (RolloutSpec, ("services", "web", "rollout")),
     (DatabaseSpec, ("database",)),
     (BackupSpec, ("database", "backup")),
 ]
