@@ -18,7 +18,6 @@ from pathlib import Path
 from colonnade.core.errors import AppError
 from colonnade.core.events import Event
 from colonnade.core.files import tail_lines
-from colonnade.runtime.decide import wanted_numbers
 from colonnade.runtime.launch import REPLICA_MARK, ServicePlan, log_path
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.spec.derive import DATABASE, replica_groups
@@ -158,7 +157,7 @@ async def _until_ready(system: System, plan: ServicePlan, needed: list[asyncio.E
 def _all_ready(system: System, service: str) -> bool:
     view = system.runtime.view()
     states = {replica.id: replica.state for replica in view.replicas}
-    wanted = [ReplicaId(service, number) for number in wanted_numbers(view.desired[service])]
+    wanted = [ReplicaId(service, number) for number in range(1, view.desired[service] + 1)]
     return all(states.get(replica) is ReplicaState.READY for replica in wanted)
 
 
