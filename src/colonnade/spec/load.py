@@ -25,7 +25,7 @@ from colonnade.spec.explain import explain
 from colonnade.spec.model import ReplicasSpec, ServiceSpec, Spec
 from colonnade.spec.place import place_of
 from colonnade.spec.problem import InvalidSpec, KeyPath, Problem
-from colonnade.spec.read import read_toml
+from colonnade.spec.read import parse_toml, read_toml
 from colonnade.spec.surroundings import look_around
 from colonnade.spec.syntax import parse_app
 
@@ -92,15 +92,15 @@ def load_spec(
     return _loaded(LoadedSpec(spec, path, directory, environments=environments, origin=origin))
 
 
-def declared_spec(path: Path) -> Spec:
-    """What a file says, as it stands there: nothing filled in from the environment, nothing else looked at. For
+def declared_spec(text: str, *, subject: str) -> Spec:
+    """What the text of a declaration says: nothing filled in from the environment, nothing else looked at. For
     comparing two of them. Raises as `load_spec`."""
-    data = read_toml(path)
+    data = parse_toml(text, subject=subject)
     spec, problems = _validate(data)
     if spec is not None:
         problems += _not_consequences(check_spec(spec), problems)
     if problems or spec is None:
-        raise InvalidSpec(_in_order_of(data, problems), subject=str(path))
+        raise InvalidSpec(_in_order_of(data, problems), subject=subject)
     return spec
 
 
