@@ -34,11 +34,15 @@ class FileChanges:
         return len(self.added) + len(self.changed) + len(self.removed)
 
     def __str__(self) -> str:
-        """`3 files: api.py, models.py and 1 more`."""
-        names = [*self.changed, *(f"{path} (new)" for path in self.added), *(f"{path} (gone)" for path in self.removed)]
+        """`4 files (api.py, new.py added, old.py removed and 1 more)`."""
+        names = [
+            *self.changed,
+            *(f"{path} added" for path in self.added),
+            *(f"{path} removed" for path in self.removed),
+        ]
         more = len(names) - NAMES_SHOWN
         shown = ", ".join(names[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
-        return f"{len(names)} file{'' if len(names) == 1 else 's'}: {shown}"
+        return f"{len(names)} file{'' if len(names) == 1 else 's'} ({shown})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +72,18 @@ class Changes:
         """What changed, for one line."""
         parts = [f"new service {name}" for name in self.spec.added]
         parts += [f"no service {name} any more" for name in self.spec.removed]
-        parts += [f"{' and '.join(names)}: {files}" for files, names in self._files_by_content().items()]
+        parts += [f"{' and '.join(names)}: {files}" for names, files in self.files_by_service()]
         parts += [f"{name}: env file changed" for name in self.environments]
         parts += [str(change) for change in self.spec.keys[:NAMES_SHOWN]]
         more = len(self.spec.keys) - NAMES_SHOWN
         return "; ".join([*parts, f"{more} more keys"] if more > 0 else parts) or "nothing changed"
 
-    def _files_by_content(self) -> dict[FileChanges, list[str]]:
-        """Services that share a directory have the same changes: told once."""
+    def files_by_service(self) -> list[tuple[list[str], FileChanges]]:
+        """Services with their files; those that share a directory have the same ones and are named together."""
         together: dict[FileChanges, list[str]] = {}
         for name, files in self.files.items():
             together.setdefault(files, []).append(name)
-        return together
+        return [(names, files) for files, names in together.items()]
 
     def as_json(self) -> dict[str, Any]:
         return {

@@ -36,6 +36,7 @@ from colonnade.spec.model import Spec
 from colonnade.spec.place import path_inside
 from colonnade.system.changes import Changes, file_changes, files_of, own_places
 from colonnade.system.copying import Kept, copy_tree, missing_in, remove_tree, sync_file_system
+from colonnade.system.database_changes import with_settings
 from colonnade.system.paths import StatePaths
 from colonnade.system.snapshot import Changing, Entry, OpenTree, Rules, changed_since, take_snapshot, tree_digest
 
@@ -188,19 +189,24 @@ class VersionStore:
         draft = _Draft(self._declared(version), {"env_files": version.env_files}, self._entries(new))
         return self._changes(self.get(old), draft, version.origin)
 
-    def pending(self, old: int, loaded: LoadedSpec, text: str) -> Changes:
-        """From a kept version to what stands in the user's directory now. Raises HostError as `take` does."""
+    def pending(self, old: int, loaded: LoadedSpec, text: str, *, database: Mapping[str, Any] | None = None) -> Changes:
+        """From a kept version to what stands in the user's directory now. `database`: settings that were changed since
+        while it ran (`Accepted.database`). Raises HostError as `take` does."""
         for _ in range(ATTEMPTS_MAX):
             with suppress(Changing), _translating(loaded.directory), OpenTree(loaded.directory) as tree:
                 snapshot = take_snapshot(tree, self._rules(loaded), self._credentials)
                 draft = self._draft(loaded, text, snapshot.entries)
-                return self._changes(self.get(old), draft, loaded.directory)
+                return self._changes(self.get(old), draft, loaded.directory, database)
         raise HostError(
             "is written while it is read", subject=str(loaded.directory), hint="wait until that is done, then try again"
         )
 
-    def _changes(self, old: Version, new: _Draft, directory: Path) -> Changes:
+    def _changes(
+        self, old: Version, new: _Draft, directory: Path, database: Mapping[str, Any] | None = None
+    ) -> Changes:
         before = self._declared(old)
+        if database and before.database is not None:
+            before = before.model_copy(update={"database": with_settings(before.database, dict(database))})
         both = [name for name in new.spec.services if name in before.services]
         entries = self._entries(old.number)
         old_places, new_places = own_places(before, old.origin), own_places(new.spec, directory)
