@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from colonnade import __version__
-from colonnade.cli import database, doctor, follow
+from colonnade.cli import database, doctor, follow, versions
 from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
@@ -105,6 +105,21 @@ def scale(
         for service, replicas in wanted:
             client.scale(service, replicas)
             out.print(f"{service} → {replicas}")
+
+
+@app.command(name="versions")
+def list_versions(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """The versions that are kept: when, what changed, and which one runs."""
+    versions.show_versions(find_target(file, "", state_dir), as_json=json)
+
+
+@app.command()
+def diff(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """What `apply` would change: keys of colonnade.toml, files of the code, env files.
+
+    Exit code 0: nothing, 1: something, above 1: an error, as `diff` has it.
+    """
+    raise typer.Exit(versions.show_difference(find_target(file, "", state_dir), as_json=json))
 
 
 @app.command()

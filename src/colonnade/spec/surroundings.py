@@ -14,6 +14,7 @@ from colonnade.spec.check import check_variables
 from colonnade.spec.check_database import check_url, substitute
 from colonnade.spec.envfile import EnvFileError, parse_env
 from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
+from colonnade.spec.place import place_of
 from colonnade.spec.problem import Problem, nearest
 
 
@@ -26,26 +27,39 @@ class Surroundings:
     problems: tuple[Problem, ...]
 
 
-def look_around(spec: Spec, directory: Path, environ: Mapping[str, str]) -> Surroundings:
-    """Read what `spec` points at, relative to `directory`; its database URLs come back filled in from `environ`."""
-    problems: list[Problem] = []
+def look_around(spec: Spec, directory: Path, environ: Mapping[str, str], *, origin: Path | None = None) -> Surroundings:
+    """Read what `spec` points at, relative to `directory`; its database URLs come back filled in from `environ`.
+    `origin`: the original, where `directory` is a copy of it."""
+    problems = _check_shared(spec, directory) if origin is None else []
     environments: dict[str, Mapping[str, str]] = {}
     for name, service in spec.services.items():
-        problems += _check_directory(name, service, directory)
-        from_file, found = _read_env_file(name, service, directory)
+        problems += _check_directory(name, service, place_of(service.path, directory, origin), origin or directory)
+        from_file, found = _read_env_file(name, service, place_of(service.env_file, directory, origin))
         problems += found
         environments[name] = {**from_file, **service.env}
     if spec.database is not None:
         database, found = _fill_in(spec.database, environ)
-        database = _place_backups(database, directory)
+        database = _place_backups(database, origin or directory)
         spec = spec.model_copy(update={"database": database})
         problems += found
     return Surroundings(spec, environments, tuple(problems))
 
 
-def _check_directory(name: str, service: ServiceSpec, directory: Path) -> list[Problem]:
+def _check_shared(spec: Spec, directory: Path) -> list[Problem]:
+    """What is not there cannot be linked to, and made later it would be made in a copy that is read-only."""
+    return [
+        Problem(
+            ("system", "shared", index),
+            f"there is no file or directory {directory / path}",
+            hint=f"make it (`mkdir -p '{directory / path}'`), or take it out",
+        )
+        for index, path in enumerate(spec.system.shared)
+        if not os.path.lexists(directory / path)
+    ]
+
+
+def _check_directory(name: str, service: ServiceSpec, path: Path, base: Path) -> list[Problem]:
     key = ("services", name, "path")
-    path = directory / service.path
     try:
         if path.is_dir():
             return []
@@ -54,16 +68,15 @@ def _check_directory(name: str, service: ServiceSpec, directory: Path) -> list[P
         match = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_dir()))
     except (OSError, ValueError):
         match = None  # the parent is missing or closed to us as well: then there is nothing to suggest
-    hint = f'did you mean "{Path(service.path).parent / match}"?' if match else f"it is looked for from {directory}"
+    hint = f'did you mean "{Path(service.path).parent / match}"?' if match else f"it is looked for from {base}"
     return [Problem(key, f"there is no directory {path}", hint=hint)]
 
 
-def _read_env_file(name: str, service: ServiceSpec, directory: Path) -> tuple[dict[str, str], list[Problem]]:
+def _read_env_file(name: str, service: ServiceSpec, path: Path) -> tuple[dict[str, str], list[Problem]]:
     """The variables of the service's env file; none, with the reason, when it cannot be used."""
     if not service.env_file:
         return {}, []
     key = ("services", name, "env_file")
-    path = directory / service.env_file
     try:
         mode = path.stat().st_mode
         if mode & 0o007:

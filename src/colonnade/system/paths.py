@@ -48,6 +48,11 @@ class StatePaths:
         return self.root / "accepted.json"
 
     @property
+    def versions(self) -> Path:
+        """Copies of code and declaration; see `versions.py`."""
+        return self.root / "versions"
+
+    @property
     def failure(self) -> Path:
         """Why the last start ended; written by the controller, read by `up`."""
         return self.root / "failure.json"
