@@ -15,9 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from colonnade.core.histogram import Histogram
+from colonnade.core.processes import ProcessId
 from colonnade.runtime.canary import Comparison, Tally
 from colonnade.runtime.decide import decide as decide_replica
 from colonnade.runtime.decide import decide_absent
+from colonnade.runtime.registry import RegisteredReplica, adopted
 from colonnade.runtime.restart import is_crash_loop
 from colonnade.runtime.rollout import EDGES, ObservedService, RolloutPolicy, advance, decide, is_serving
 from colonnade.runtime.state import (
@@ -112,22 +114,21 @@ class World:
             self.replicas[number] = replace(replica, in_flight=0)
 
     def _controller_is_killed(self) -> None:
-        """Replicas run on and are adopted as the registry has them; draining and waiting ones are not in it."""
+        """Replicas run on and are adopted as the registry has them; waiting ones are not in it."""
         for number, replica in list(self.replicas.items()):
             if replica.state is ReplicaState.WAITING or replica.has_exited:
                 del self.replicas[number]
                 continue
-            state = ReplicaState.READY if replica.state is ReplicaState.READY else ReplicaState.STARTING
-            self.replicas[number] = ObservedReplica(
+            entry = RegisteredReplica(
                 replica.id,
-                state,
-                self.now,
-                replica.pid,
-                replica.port,
-                self.now,
-                is_probe_ok=state is ReplicaState.READY,
+                ProcessId(replica.pid or 0, 1),
+                replica.port or 0,
+                is_ready=replica.state is ReplicaState.READY,
+                total_restarts=replica.history.total_restarts,
                 version=replica.version,
+                is_draining=replica.state is ReplicaState.DRAINING,
             )
+            self.replicas[number] = adopted(entry, replica.pid or 0, self.now)
         self.rollout = replace(self.rollout, stage_since_s=self.now)
 
     # What the controller does

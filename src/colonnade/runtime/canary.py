@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import exp, lgamma
 
-from colonnade.core.histogram import BOUNDS_MS, Histogram
+from colonnade.core.histogram import BUCKETS_COUNT, Histogram
 
 CHANCE_MAX = 1e-4
 """How likely as bad a result may be for an equal version, at one look. A canary of ten seconds has twenty looks."""
@@ -137,7 +137,7 @@ def _is_slower(old: Histogram, new: Histogram) -> str:
 
 def _bound_of_tail(old: Histogram) -> int:
     """The first bucket above which no more than the slowest of the old version are."""
-    return next(index for index in range(len(BOUNDS_MS) + 1) if _above(old, index) <= TAIL * old.total())
+    return next(index for index in range(BUCKETS_COUNT) if _above(old, index) <= TAIL * old.total())
 
 
 def _above(histogram: Histogram, bucket: int) -> int:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import signal
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from typing import Any, assert_never
@@ -25,9 +24,9 @@ from colonnade.core.files import tail_lines
 from colonnade.core.ports import PortAllocator
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.decide import decide, decide_absent
-from colonnade.runtime.launch import ServicePlan, log_path, replica_command
+from colonnade.runtime.launch import ServicePlan, limit_memory, log_path, replica_command
 from colonnade.runtime.probe import probe
-from colonnade.runtime.registry import RegisteredReplica, Registry, write_registry
+from colonnade.runtime.registry import RegisteredReplica, Registry, adopted, write_registry
 from colonnade.runtime.restart import is_crash_loop, next_restart
 from colonnade.runtime.rollouts import Rollouts
 from colonnade.runtime.state import (
@@ -44,7 +43,8 @@ from colonnade.runtime.state import (
     StopReplica,
 )
 from colonnade.runtime.transitions import check_transition
-from colonnade.runtime.wanted import Rollout, Stage, Wanted
+from colonnade.runtime.view import RuntimeView
+from colonnade.runtime.wanted import Rollout, Wanted
 
 TICK_S = 1.0
 """The slowest pace: everything urgent wakes the loop at once."""
@@ -67,18 +67,6 @@ class _Replica:
     observed: ObservedReplica
     process: processes.Process | None = None
     task: asyncio.Task[None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeView:
-    """For `status` and for the mapping to the gateway."""
-
-    desired: Mapping[str, int]
-    replicas: tuple[ObservedReplica, ...] = field(default_factory=tuple)
-    versions: Mapping[str, int] = field(default_factory=dict)
-    """By service, which one it runs, or comes from while a rollout is open."""
-    rollouts: Mapping[str, Rollout] = field(default_factory=dict)
-    """Those that are open, by service."""
 
 
 class RuntimeController:
@@ -156,54 +144,32 @@ class RuntimeController:
         self._events.emit("service_scaled", service, reason=reason, message=message)
         self._wake.set()
 
-    def roll(self, service: str, version: int, *, reason: str, message: str) -> bool:
+    def roll(self, service: str, version: int, *, reason: str, message: str, is_judged: bool = True) -> bool:
         """Begin to replace all replicas by ones of `version`, whose plan must have been added; replicas that are of it
         already are replaced as well. False while another rollout, or a replacement, is open."""
-        if service in self._rollouts.open:
-            return False
         if (service, version) not in self._plans:
             raise Bug(f"is to become version {version}, which has no plan", subject=service)
-        pids = {
-            replica.number: record.observed.pid
-            for replica, record in self._replicas.items()
-            if replica.service == service and record.observed.version == version and record.observed.pid is not None
-        }
-        old = self._rollouts.current[service]
-        self._rollouts.begin(
-            Rollout(service, old, version, Stage.STARTING, self._clock.monotonic(), replaces=pids).because(
-                reason, message
-            ),
-            kind="rollout_started",
+        now = self._clock.monotonic()
+        is_begun = self._rollouts.roll(
+            service, version, self._seen(service), now, is_judged=is_judged, why=(reason, message)
         )
         self._wake.set()
-        return True
+        return is_begun
 
     def replace(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
         """Begin to replace one replica by a new one of its version, with another beside it meanwhile where there is
         room. False when it does not run, or a rollout or another replacement of its service is open."""
-        record = self._replicas.get(replica)
-        service = replica.service
-        if record is None or record.observed.pid is None or service in self._rollouts.open:
-            return False
-        version = self._rollouts.current[service]
-        self._rollouts.begin(
-            Rollout(
-                service,
-                version,
-                version,
-                Stage.STARTING,
-                self._clock.monotonic(),
-                numbers=frozenset({replica.number}),
-                replaces={replica.number: record.observed.pid},
-            ).because(reason, message),
-            kind="replacement_started",
-        )
+        now = self._clock.monotonic()
+        is_begun = self._rollouts.replace(replica, self._seen(replica.service), now, why=(reason, message))
         self._wake.set()
-        return True
+        return is_begun
 
     def ended_rollout(self, service: str) -> Rollout | None:
         """How the last rollout of this service ended; None when none has, or one is open."""
         return self._rollouts.ended.get(service)
+
+    def forget_ended_rollout(self, service: str) -> None:
+        self._rollouts.forget_end(service)
 
     def drop_plans(self, *, keep: Collection[int]) -> None:
         """Forget plans of versions that nothing runs or is to run."""
@@ -212,8 +178,7 @@ class RuntimeController:
 
     def observe_answers(self, service: str, counters: Mapping[int, Tally]) -> None:
         """What the gateway counted for each slot since it started: a rollout compares by it."""
-        replicas = [record.observed for key, record in self._replicas.items() if key.service == service]
-        self._rollouts.count(service, replicas, counters)
+        self._rollouts.count(service, self._seen(service), counters)
         if service in self._rollouts.open:
             self._wake.set()
 
@@ -244,12 +209,8 @@ class RuntimeController:
             process = processes.adopt(entry.process)
             if process is None:
                 continue
-            state = ReplicaState.READY if entry.is_ready else ReplicaState.STARTING
-            observed = ObservedReplica(
-                entry.id, state, now, process.pid, entry.port, now, is_probe_ok=entry.is_ready, version=entry.version
-            )
-            history = replace(observed.history, total_restarts=entry.total_restarts)
-            self._replicas[entry.id] = _Replica(replace(observed, history=history), process)
+            observed = adopted(entry, process.pid, now)
+            self._replicas[entry.id] = _Replica(observed, process)
             process.on_exit(lambda replica=entry.id: self._exited(replica))  # type: ignore[misc]
             self._events.emit(
                 "replica_adopted",
@@ -301,7 +262,7 @@ class RuntimeController:
             self._recheck(decision.recheck_after_s)
 
     def _wanted(self, service: str, now: float) -> Mapping[int, Wanted]:
-        replicas = [self._replicas[key].observed for key in sorted(self._replicas) if key.service == service]
+        replicas = self._seen(service)
         version = self._rollouts.current[service]
         if (rollout := self._rollouts.open.get(service)) is not None:
             version = rollout.new
@@ -309,6 +270,9 @@ class RuntimeController:
         wanted, recheck_after_s = self._rollouts.wanted(service, self._desired[service], replicas, policy, now)
         self._recheck(recheck_after_s)
         return wanted
+
+    def _seen(self, service: str) -> list[ObservedReplica]:
+        return [self._replicas[key].observed for key in sorted(self._replicas) if key.service == service]
 
     def _recheck(self, after_s: float | None) -> None:
         if after_s is not None:
@@ -338,6 +302,7 @@ class RuntimeController:
                     self._emit("replica_ready", replica, decision)
                 case DrainReplica(replica):
                     self._enter(replica, ReplicaState.DRAINING)
+                    self._save()
                     self._emit("replica_draining", replica, decision)
                 case StopReplica(replica):
                     self._enter(replica, ReplicaState.STOPPING)
@@ -515,6 +480,7 @@ class RuntimeController:
                 record.observed.state is ReplicaState.READY,
                 record.observed.history.total_restarts,
                 record.observed.version,
+                record.observed.state is ReplicaState.DRAINING,
             )
             for key, record in self._replicas.items()
             if record.process is not None and record.observed.port is not None
@@ -550,11 +516,3 @@ class RuntimeController:
 
     def crash_looping(self) -> list[ObservedReplica]:
         return [record.observed for record in self._replicas.values() if is_crash_loop(record.observed.history)]
-
-
-def limit_memory(pid: int, bytes_max: int) -> None:
-    """Bound the address space of a process and its children to come; a lower limit that it has already stays."""
-    with contextlib.suppress(ProcessLookupError):  # it died meanwhile, which its pidfd tells
-        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
-        bound = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
-        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))

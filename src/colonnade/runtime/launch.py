@@ -1,4 +1,4 @@
-"""The command and the environment of one replica. Pure, apart from nothing.
+"""The command, the environment and the limits of one replica.
 
 Twelve-factor: everything an application needs to know comes in its environment (PORT, <SERVICE>_URL, DATABASE_URL),
 its output goes to a file, SIGTERM stops it.
@@ -6,7 +6,9 @@ its output goes to a file, SIGTERM stops it.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -100,6 +102,14 @@ def granian_argv(app: Detected, port: int, threads: int) -> list[str]:
     if app.factory:
         argv.append("--factory")
     return [*argv, app.target]
+
+
+def limit_memory(pid: int, bytes_max: int) -> None:
+    """Bound the address space of a process and its children to come; a lower limit that it has already stays."""
+    with contextlib.suppress(ProcessLookupError):  # it died meanwhile, which its pidfd tells
+        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+        bound = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
+        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))
 
 
 def log_path(directory: Path, replica: ReplicaId) -> Path:

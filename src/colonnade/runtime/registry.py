@@ -11,7 +11,7 @@ from colonnade.core.errors import HostError
 from colonnade.core.files import read_json, write_json_atomically
 from colonnade.core.processes import ProcessId
 from colonnade.runtime.rollouts import Versions
-from colonnade.runtime.state import ReplicaId
+from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
 from colonnade.runtime.wanted import Rollout, Stage
 
 
@@ -26,6 +26,8 @@ class RegisteredReplica:
     """It was in rotation: its next controller leaves it there."""
     total_restarts: int
     version: int = 1
+    is_draining: bool = False
+    """It finishes what it has, and then is to be stopped."""
 
 
 def write_registry(
@@ -45,6 +47,7 @@ def write_registry(
                     "is_ready": replica.is_ready,
                     "total_restarts": replica.total_restarts,
                     "version": replica.version,
+                    "is_draining": replica.is_draining,
                 }
                 for replica in replicas
             ],
@@ -79,6 +82,7 @@ def read_registry(path: Path) -> Registry:
                 item["is_ready"],
                 item["total_restarts"],
                 item.get("version", 1),  # written before there were versions
+                item.get("is_draining", False),
             )
             for item in value["replicas"]
         )
@@ -94,6 +98,25 @@ def read_registry(path: Path) -> Registry:
         ) from error
 
 
+def adopted(entry: RegisteredReplica, pid: int, now: float) -> ObservedReplica:
+    """As a next controller sees it: in rotation, on its way out, or still to be asked whether it is ready."""
+    state = ReplicaState.DRAINING if entry.is_draining else ReplicaState.STARTING
+    if entry.is_ready:
+        state = ReplicaState.READY
+    return ObservedReplica(
+        entry.id,
+        state,
+        now,
+        pid,
+        entry.port,
+        now,
+        # One that drains has served: it gets its whole grace period.
+        is_probe_ok=state is not ReplicaState.STARTING,
+        version=entry.version,
+        history=RestartHistory(total_restarts=entry.total_restarts),
+    )
+
+
 def _written(rollout: Rollout) -> dict[str, Any]:
     return {
         "service": rollout.service,
@@ -103,6 +126,7 @@ def _written(rollout: Rollout) -> dict[str, Any]:
         "moved": sorted(rollout.moved),
         "numbers": None if rollout.numbers is None else sorted(rollout.numbers),
         "replaces": [[number, pid] for number, pid in rollout.replaces.items()],
+        "is_judged": rollout.is_judged,
         "reason": rollout.reason,
         "message": rollout.message,
     }
@@ -118,6 +142,7 @@ def _rollouts(items: Iterable[Mapping[str, Any]]) -> dict[str, Rollout]:
             moved=frozenset(item["moved"]),
             numbers=None if item["numbers"] is None else frozenset(item["numbers"]),
             replaces=dict(item["replaces"]),
+            is_judged=item["is_judged"],
             reason=item["reason"],
             message=item["message"],
         )

@@ -133,7 +133,7 @@ def _starting(look: _Look) -> Decision[Step]:
         return look.move(missing)
     if waiting := [number for number in first if not look.serves_as_new(number)]:
         return Decision((), "first_ones_start", f"{look.names(waiting)} of {look.new} gets ready")
-    if look.rollout.is_same_version or look.policy.canary_time_s == 0 or not look.serving_old():
+    if not look.is_judged() or not look.serving_old():
         return Decision((Enter(Stage.REPLACING),), "first_ones_ready", f"{look.names(first)} of {look.new} is ready")
     return Decision(
         (Enter(Stage.JUDGING),),
@@ -159,7 +159,7 @@ def _judging(look: _Look) -> Decision[Step]:
 
 def _replacing(look: _Look) -> Decision[Step]:
     judgement = judge(look.seen.comparison, look.policy.canary_requests)
-    if judgement.is_worse:
+    if look.is_judged() and judgement.is_worse:
         return Decision((Enter(Stage.UNDOING),), judgement.reason, f"{look.new} is worse: {judgement.message}")
     numbers = [number for number in range(1, look.count + 1) if look.rollout.concerns(number)]
     if left := [number for number in look.all_numbers() if number not in look.rollout.moved]:
@@ -208,6 +208,9 @@ class _Look:
         self.by_number = {replica.id.number: replica for replica in seen.replicas}
         self.wanted = wanted_replicas(seen.count, rollout.old, rollout, self.bounds)
         self.old, self.new = f"version {rollout.old}", f"version {rollout.new}"
+
+    def is_judged(self) -> bool:
+        return self.rollout.is_judged and not self.rollout.is_same_version and self.policy.canary_time_s > 0
 
     def all_numbers(self) -> range:
         return range(1, self.count + self.bounds.surge + 1)

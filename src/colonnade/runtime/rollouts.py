@@ -65,17 +65,57 @@ class Rollouts:
         self.open = {name: replace(rollout, stage_since_s=now) for name, rollout in versions.open.items()}
         self.ended = dict(versions.ended)
 
-    def begin(self, rollout: Rollout, *, kind: str) -> None:
-        """Open it. The caller has made sure that none is open for this service."""
-        self.open[rollout.service] = rollout
-        self.ended.pop(rollout.service, None)
-        self._evidence.pop(rollout.service, None)
+    def roll(
+        self,
+        service: str,
+        version: int,
+        replicas: Sequence[ObservedReplica],
+        now: float,
+        *,
+        is_judged: bool,
+        why: tuple[str, str],
+    ) -> bool:
+        """Begin; False while one is open. Replicas that are of `version` already are to be replaced, too."""
+        pids = {seen.id.number: seen.pid for seen in replicas if seen.version == version and seen.pid is not None}
+        rollout = Rollout(
+            service, self.current[service], version, stage_since_s=now, replaces=pids, is_judged=is_judged
+        )
+        return self._begin(rollout, "rollout_started", why)
+
+    def replace(
+        self, replica: ReplicaId, replicas: Sequence[ObservedReplica], now: float, *, why: tuple[str, str]
+    ) -> bool:
+        """Begin; False when it does not run, or something is open."""
+        pid = next((seen.pid for seen in replicas if seen.id == replica), None)
+        if pid is None:
+            return False
+        service, version = replica.service, self.current[replica.service]
+        number = replica.number
+        rollout = Rollout(
+            service, version, version, stage_since_s=now, numbers=frozenset({number}), replaces={number: pid}
+        )
+        return self._begin(rollout, "replacement_started", why)
+
+    def _begin(self, rollout: Rollout, kind: str, why: tuple[str, str]) -> bool:
+        service = rollout.service
+        if service in self.open:
+            return False
+        reason, message = why
+        self.open[service] = replace(rollout, reason=reason, message=message)
+        self.ended.pop(service, None)
+        self._evidence.pop(service, None)
         self._save()
-        self._events.emit(kind, rollout.service, reason=rollout.reason, message=rollout.message)
+        self._events.emit(kind, service, reason=reason, message=message, data={"old": rollout.old, "new": rollout.new})
+        return True
 
     def forget(self, service: str) -> None:
         for known in (self.current, self.open, self.ended, self._evidence):
             known.pop(service, None)
+
+    def forget_end(self, service: str) -> None:
+        """Whoever asked for it has taken note."""
+        if self.ended.pop(service, None) is not None:
+            self._save()
 
     def wanted(
         self, service: str, count: int, replicas: Sequence[ObservedReplica], policy: RolloutPolicy, now: float

@@ -7,7 +7,7 @@ wanted as its target, all else as before. `rollout.py` decides what is moved whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 from colonnade.runtime.state import ObservedReplica
@@ -58,6 +58,8 @@ class Rollout:
     """Which numbers this is about; None: all of them, also those that are added meanwhile."""
     replaces: Mapping[int, int] = field(default_factory=dict)
     """By number, the process that has to go although its version stays."""
+    is_judged: bool = True
+    """The new version is compared with the old one; not on the way back to one that is known."""
     reason: str = "asked"
     message: str = ""
     """Why it began; once it is being undone, why that."""
@@ -65,9 +67,6 @@ class Rollout:
     @property
     def is_same_version(self) -> bool:
         return self.old == self.new
-
-    def because(self, reason: str, message: str) -> Rollout:
-        return replace(self, reason=reason, message=message)
 
     def concerns(self, number: int) -> bool:
         return self.numbers is None or number in self.numbers

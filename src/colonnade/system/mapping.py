@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from colonnade.gateway.config import slots_for
 from colonnade.gateway.state import GatewayView, Membership, Pool, Server, ServerState
-from colonnade.runtime.controller import RuntimeView
 from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.runtime.view import RuntimeView
 from colonnade.spec.derive import replica_group_of
 from colonnade.spec.model import ServiceSpec
 

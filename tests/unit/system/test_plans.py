@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from colonnade.gateway.state import GatewayView, ObservedBackend, PoolView, Server, ServerState, ServerView
-from colonnade.runtime.controller import RuntimeView
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
+from colonnade.runtime.view import RuntimeView
 from colonnade.spec.detect import Detected
 from colonnade.spec.model import ServiceSpec
 from colonnade.system.mapping import service_membership, traffic_of
