@@ -10,6 +10,7 @@ import typer
 
 from colonnade import __version__
 from colonnade.cli import database, doctor, follow, versions
+from colonnade.cli import deploy as rollout
 from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
@@ -105,6 +106,35 @@ def scale(
         for service, replicas in wanted:
             client.scale(service, replicas)
             out.print(f"{service} → {replicas}")
+
+
+@app.command()
+def deploy(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE …]", help="Start these anew even if nothing of them changed")
+    ] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Replace what runs by what stands here now (code, env files, colonnade.toml), without losing a request. A version
+    that is bad is undone by itself."""
+    rollout.deploy(find_target(file, "", state_dir), services or [])
+
+
+@app.command()
+def apply(file: FileOption = None, state_dir: StateOption = None) -> None:
+    """Make the running system what is declared here: as `deploy`; `diff` shows what that would change."""
+    rollout.deploy(find_target(file, "", state_dir), [])
+
+
+@app.command()
+def rollback(
+    version: Annotated[int | None, typer.Argument(help="Which one; otherwise the one before", min=1)] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Go back to a version that is kept: its code and its declaration."""
+    rollout.roll_back(find_target(file, "", state_dir), version)
 
 
 @app.command(name="versions")

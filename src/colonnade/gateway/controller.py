@@ -118,7 +118,6 @@ class GatewayController:
 
     async def reconfigure(self, render: Render, listeners: Mapping[str, int], membership: Membership) -> None:
         """Another set of services, nodes or listeners: a reload, if the text differs in more than its servers."""
-        self._desired = membership
         async with self._lock:
             self._render = render
             self._listeners = dict(listeners)

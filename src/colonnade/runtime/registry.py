@@ -67,6 +67,13 @@ class Registry:
     port_cursor: int | None
     versions: Versions = field(default_factory=Versions)
 
+    def versions_of(self, service: str) -> set[int]:
+        """Those that replicas of this service are of, or are to become."""
+        rollout = self.versions.open.get(service)
+        return {replica.version for replica in self.replicas if replica.id.service == service} | (
+            {rollout.old, rollout.new} if rollout is not None else set()
+        )
+
 
 def read_registry(path: Path) -> Registry:
     """Empty when there is none. Raises HostError when the file is not one of ours."""

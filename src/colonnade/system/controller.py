@@ -18,7 +18,6 @@ import signal
 import socket
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,11 @@ from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, Spec
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
 from colonnade.database.backup.service import BackupService
-from colonnade.system.accepted import Accepted, read_accepted, write_accepted
+from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
 from colonnade.system.database_changes import DatabaseChanges
+from colonnade.system.deployer import Deployer
 from colonnade.system.keeper_link import KeeperLink
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
@@ -63,6 +63,7 @@ class SystemController:
         self.system: System | None = None
         self._down_asked = asyncio.Event()
         self._changes: DatabaseChanges | None = None
+        self._deployer: Deployer | None = None
         self._failure: ColonnadeError | None = None
         self.trouble = ""
         """Why adopting does not succeed; for `status`."""
@@ -92,8 +93,17 @@ class SystemController:
         return self._changes
 
     def _keep_settings(self, settings: dict[str, Any]) -> None:
-        self.accepted = replace(self.accepted, database=settings)
-        write_accepted(self.paths, self.accepted, None)
+        if self.system is not None:
+            self.system.accept(database=settings)
+
+    def deployment(self) -> dict[str, Any] | None:
+        """The last one, for `status`."""
+        return self._deployer.describe() if self._deployer is not None else None
+
+    def deployments(self) -> Deployer:
+        if self._deployer is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="deployment", hint="try again when it runs")
+        return self._deployer
 
     def backups(self) -> BackupService:
         if self.system is None or self.phase is not Phase.RUNNING:
@@ -160,6 +170,8 @@ class SystemController:
             self._enter(Phase.RUNNING)
             if self.system is None:
                 raise Bug("running without a system")
+            self._deployer = Deployer(self.system)
+            self.system.spawn(self._deployer.run(), "deployments")
             await first_done(down, self.system.crashed)
             if self.system.crashed.done():
                 self.system.crashed.result()
@@ -190,7 +202,7 @@ class SystemController:
             await first_done(up, self.system.crashed)
             if self.system.crashed.done():
                 self.system.crashed.result()
-            self.accepted = await up
+            await up
         except ExceptionGroup as group:
             raise first_of(group) from group
         finally:
