@@ -10,12 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 from colonnade.cli.messages import event_line, out
+from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, DriverUnavailable, HostError
 from colonnade.core.processes import marked_processes
-from colonnade.system.client import ControlClient, NotRunning
+from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.launch import Target
 
 POLL_S = 0.1
+UPGRADE_TIMEOUT_S = 60.0
+"""An adoption takes a second; one that meets replicas that do not get ready, five more."""
+
 SHOWN = (
     "deployment_",
     "rollout_",
@@ -36,6 +40,27 @@ def deploy(target: Target, services: list[str]) -> None:
 
 def roll_back(target: Target, version: int | None) -> None:
     _ask_and_follow(target, lambda client: client.roll_back(version))
+
+
+def upgrade(target: Target) -> None:
+    """Gateways, keeper and controller become those of the installed Colonnade; nothing else is touched."""
+    with ControlClient(target.paths) as client:
+        before = client.status()
+        answer = client.upgrade()
+    deadline = SystemClock().monotonic() + UPGRADE_TIMEOUT_S
+    while SystemClock().monotonic() < deadline:
+        status = is_running(target.paths)
+        if status is not None and status["controller_pid"] != before["controller_pid"] and status["phase"] == "running":
+            version = f"{before['version']} → {status['version']}"
+            out.print(f"[bold green]upgraded[/] {version}: {', '.join(answer['renewed'])}")
+            out.print("replicas go on as they are; `colonnade deploy SERVICE …` starts them anew")
+            return
+        time.sleep(POLL_S)
+    raise HostError(
+        f"the next controller does not answer after {UPGRADE_TIMEOUT_S:.0f} s",
+        subject=str(target.paths.root),
+        hint="requests are served meanwhile; see `colonnade logs keeper`",
+    )
 
 
 def _ask_and_follow(target: Target, ask: Callable[[ControlClient], dict[str, Any]]) -> None:

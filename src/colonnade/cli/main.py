@@ -137,6 +137,12 @@ def rollback(
     rollout.roll_back(find_target(file, "", state_dir), version)
 
 
+@app.command()
+def upgrade(file: FileOption = None, state_dir: StateOption = None) -> None:
+    """After `pip install -U colonnade`: gateway, keeper and controller become the new ones, while it serves."""
+    rollout.upgrade(find_target(file, "", state_dir))
+
+
 @app.command(name="versions")
 def list_versions(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
     """The versions that are kept: when, what changed, and which one runs."""

@@ -126,6 +126,17 @@ class GatewayController:
             self._structure_known = None
             await self._bring_up_to_date()
 
+    async def renew(self) -> bool:
+        """A successor by the HAProxy that is installed now; False when that one runs already. Loses nothing: a reload.
+        Raises DriverError when the new one does not start; the old one then goes on."""
+        async with self._lock:
+            if self._running is None or self._launcher.is_installed_one(self._running.process):
+                return False
+            await self._apply([Reload()])
+            self._emit("changed", "installed_anew", "another HAProxy is installed: it takes over")
+            await self._bring_up_to_date()
+            return True
+
     def has_survivor(self) -> bool:
         """An earlier controller's HAProxy runs, to be adopted by `start`."""
         return self._launcher.has_survivor()

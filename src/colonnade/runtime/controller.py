@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 from collections.abc import Callable, Collection, Coroutine, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, assert_never
@@ -24,9 +23,10 @@ from colonnade.core.files import tail_lines
 from colonnade.core.ports import PortAllocator
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.decide import decide, decide_absent
+from colonnade.runtime.held import HeldReplica
 from colonnade.runtime.launch import ServicePlan, limit_memory, log_path, replica_command
 from colonnade.runtime.probe import probe
-from colonnade.runtime.registry import RegisteredReplica, Registry, adopted, write_registry
+from colonnade.runtime.registry import Registry, adopted, write_registry
 from colonnade.runtime.restart import is_crash_loop, next_restart
 from colonnade.runtime.rollouts import Rollouts
 from colonnade.runtime.state import (
@@ -60,15 +60,6 @@ LOG_TAIL_LINES = 15
 """Shown with a failure: a Python traceback's end fits."""
 
 
-@dataclass(slots=True)
-class _Replica:
-    """A replica as the controller holds it: the last observation, its process and its running task."""
-
-    observed: ObservedReplica
-    process: processes.Process | None = None
-    task: asyncio.Task[None] | None = None
-
-
 class RuntimeController:
     """Owns the replicas of all services. `on_change` is called after each change of state, address or number.
 
@@ -97,7 +88,7 @@ class RuntimeController:
         self._plans: dict[tuple[str, int], ServicePlan] = {}
         self._desired: dict[str, int] = {}
         self._rollouts = Rollouts(events, self._save)
-        self._replicas: dict[ReplicaId, _Replica] = {}
+        self._replicas: dict[ReplicaId, HeldReplica] = {}
         self._wake = asyncio.Event()
         self._recheck_after_s = TICK_S
         self._is_unsaved = False
@@ -210,7 +201,7 @@ class RuntimeController:
             if process is None:
                 continue
             observed = adopted(entry, process.pid, now)
-            self._replicas[entry.id] = _Replica(observed, process)
+            self._replicas[entry.id] = HeldReplica(observed, process)
             process.on_exit(lambda replica=entry.id: self._exited(replica))  # type: ignore[misc]
             self._events.emit(
                 "replica_adopted",
@@ -345,7 +336,7 @@ class RuntimeController:
         observed = ObservedReplica(
             replica, ReplicaState.STARTING, now, process.pid, port, now, history=history, version=version
         )
-        self._replicas[replica] = _Replica(observed, process)
+        self._replicas[replica] = HeldReplica(observed, process)
         self._save()
         process.on_exit(lambda: self._exited(replica))
         self._begin(self._replicas[replica], self._probe(replica))
@@ -354,7 +345,7 @@ class RuntimeController:
 
     def _note_failed_start(self, replica: ReplicaId, version: int, error: ColonnadeError, now: float) -> None:
         waiting = ObservedReplica(replica, ReplicaState.WAITING, now, version=version)
-        record = self._replicas.setdefault(replica, _Replica(waiting))
+        record = self._replicas.setdefault(replica, HeldReplica(waiting))
         history = next_restart(record.observed.history, now, 0.0, self._random.random())
         record.observed = replace(record.observed, state_since_s=now, history=history)
         self._events.emit(
@@ -386,20 +377,14 @@ class RuntimeController:
         tail = tail_lines(log_path(plan.log_directory, replica), LOG_TAIL_LINES)
         kind = "replica_crash_looping" if decision.reason == "crash_loop" else "replica_exited"
         self._emit(kind, replica, decision, log_tail=tail, pid=record.observed.pid)
-        if record.process is not None:
-            # The leader is dead, its workers may not be, and they still hold the port.
-            record.process.send_group(signal.SIGKILL)
-            record.process.close()
-            record.process = None
-        self._cancel(record)
+        record.end_group()
+        record.cancel()
 
     def _forget(self, replica: ReplicaId) -> None:
         record = self._replicas.pop(replica)
         check_transition(str(replica), record.observed.state, None)
-        self._cancel(record)
-        if record.process is not None:
-            record.process.send_group(signal.SIGKILL)
-            record.process.close()
+        record.cancel()
+        record.end_group()
         self._save()
         self._on_change()
 
@@ -439,7 +424,7 @@ class RuntimeController:
         record.observed = replace(record.observed, has_stopped=True)
         self._wake.set()
 
-    def _grace_period_s(self, record: _Replica) -> float:
+    def _grace_period_s(self, record: HeldReplica) -> float:
         declared_s = self._plan_of(record.observed).spec.stop_timeout_s
         return declared_s if record.observed.is_probe_ok else min(declared_s, UNREADY_GRACE_S)
 
@@ -450,9 +435,8 @@ class RuntimeController:
 
     # Book-keeping
 
-    def _begin(self, record: _Replica, work: Coroutine[Any, Any, None]) -> None:
-        self._cancel(record)
-        record.task = asyncio.create_task(self._guard(record.observed.id, work))
+    def _begin(self, record: HeldReplica, work: Coroutine[Any, Any, None]) -> None:
+        record.begin(self._guard(record.observed.id, work))
 
     async def _guard(self, replica: ReplicaId, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -462,29 +446,12 @@ class RuntimeController:
                 "operation_failed", str(replica), reason="host_refused", message=str(error), data={"hint": error.hint}
             )
 
-    def _cancel(self, record: _Replica) -> None:
-        if record.task is not None:
-            record.task.cancel()
-            record.task = None
-
     def _emit(self, kind: str, replica: ReplicaId, decision: Decision[Action], **data: object) -> None:
         self._events.emit(kind, str(replica), reason=decision.reason, message=decision.message, data=data)
 
     def _save(self) -> bool:
         """False when the disk refuses; it is tried again at the next tick."""
-        entries = [
-            RegisteredReplica(
-                key,
-                record.process.identity,
-                record.observed.port,
-                record.observed.state is ReplicaState.READY,
-                record.observed.history.total_restarts,
-                record.observed.version,
-                record.observed.state is ReplicaState.DRAINING,
-            )
-            for key, record in self._replicas.items()
-            if record.process is not None and record.observed.port is not None
-        ]
+        entries = [entry for record in self._replicas.values() if (entry := record.registered()) is not None]
         try:
             write_registry(self._registry_path, entries, self._desired, self._ports.cursor, self._rollouts.versions())
         except HostError as error:
@@ -501,7 +468,7 @@ class RuntimeController:
         """Stop all replicas at once, each with its grace period; nothing of them is left."""
         records = list(self._replicas.values())
         for record in records:
-            self._cancel(record)
+            record.cancel()
         await asyncio.gather(
             *(
                 processes.stop(record.process, grace_period_s=self._grace_period_s(record))

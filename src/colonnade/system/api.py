@@ -3,6 +3,7 @@ owner can open, which is its whole access control.
 
 GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
 GET /deployment · POST /deploy {"services"} · POST /rollback {"version"}
+POST /upgrade
 GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
 What concerns the database is in `database_changes.py`.
 """
@@ -68,6 +69,8 @@ class Controlled(Protocol):
 
     def request_down(self) -> None: ...
 
+    async def upgrade(self) -> dict[str, Any]: ...
+
     def database_changes(self) -> DatabaseChanges: ...
 
     def backups(self) -> Backups: ...
@@ -92,6 +95,9 @@ def build_api(system: Controlled) -> Starlette:
     async def down(_: Request) -> Response:
         system.request_down()
         return _json({"ok": True})
+
+    async def upgrade(_: Request) -> Response:
+        return _json(await system.upgrade())
 
     async def deployment(_: Request) -> Response:
         return _json({"deployment": system.deployments().describe()})
@@ -127,6 +133,7 @@ def build_api(system: Controlled) -> Starlette:
             Route("/events", events),
             Route("/scale", scale, methods=["POST"]),
             Route("/down", down, methods=["POST"]),
+            Route("/upgrade", upgrade, methods=["POST"]),
             Route("/deployment", deployment),
             Route("/deploy", deploy, methods=["POST"]),
             Route("/rollback", rollback, methods=["POST"]),

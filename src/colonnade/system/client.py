@@ -56,6 +56,10 @@ class ControlClient:
     def roll_back(self, version: int | None) -> dict[str, Any]:
         return self._ask("POST", "/rollback", body={"version": version}, timeout_s=CHANGE_TIMEOUT_S)
 
+    def upgrade(self) -> dict[str, Any]:
+        """The controller that answers ends right after."""
+        return self._ask("POST", "/upgrade", timeout_s=CHANGE_TIMEOUT_S)
+
     def deployment(self) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self._ask("GET", "/deployment")["deployment"]
         return found

@@ -41,12 +41,21 @@ from colonnade.system.teardown import take_down
 from colonnade.system.upkeep import begin_loops
 
 EXIT_CRASHED = 70
+EXIT_HANDED_OVER = 75
+"""EX_TEMPFAIL: to be started again."""
+
+ANSWER_TIME_S = 0.2
+"""Between the answer to `upgrade` and our end: it has left by then."""
 
 ADOPTION_BEFORE_DOWN_S = 10.0
 """How long a `down` that meets a new controller waits for it to find what runs; it takes well under a second."""
 
 ADOPTION_RETRY_S = 2.0
 """How long a controller that cannot adopt what runs stays all the same: `status` tells why, and `down` works."""
+
+
+class HandOver(Exception):
+    """This controller ends so that the keeper starts the next one. Whatever runs is left as it is, and adopted."""
 
 
 class SystemController:
@@ -62,6 +71,7 @@ class SystemController:
         self.started_at_s = self.clock.wall()
         self.system: System | None = None
         self._down_asked = asyncio.Event()
+        self._hand_over = asyncio.Event()
         self._changes: DatabaseChanges | None = None
         self._deployer: Deployer | None = None
         self._failure: ColonnadeError | None = None
@@ -114,6 +124,20 @@ class SystemController:
             raise HostError("no backups are declared here", subject="database.backup", hint=hint)
         return part.backups
 
+    async def upgrade(self) -> dict[str, Any]:
+        """Gateways and keeper become those that are installed now; this controller ends once it has answered, and its
+        successor is."""
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="upgrade", hint="try again when it runs")
+        renewed = ["gateway"] if await self.system.gateway.renew() else []
+        if self.system.database is not None and await self.system.database.gateway.renew():
+            renewed.append("dbgate")
+        await self.keeper.renew()
+        message = f"{', '.join([*renewed, 'keeper'])} renewed; the controller hands over"
+        self.events.emit("upgraded", "system", reason="asked", message=message)
+        asyncio.get_running_loop().call_later(ANSWER_TIME_S, self._hand_over.set)
+        return {"renewed": [*renewed, "keeper", "controller"], "version": __version__}
+
     def request_down(self) -> None:
         with contextlib.suppress(ColonnadeError):  # a keeper that is being replaced; then this life must suffice
             self.keeper.remember_down()
@@ -148,6 +172,7 @@ class SystemController:
         """Bring up and run until `down` is asked for, the start fails, or a loop crashes (which raises)."""
         down = asyncio.create_task(self._down_asked.wait())
         start = asyncio.create_task(self._start())
+        handing_over = asyncio.create_task(self._hand_over.wait())
         try:
             await first_done(down, start)
             if not start.done():
@@ -172,11 +197,14 @@ class SystemController:
                 raise Bug("running without a system")
             self._deployer = Deployer(self.system)
             self.system.spawn(self._deployer.run(), "deployments")
-            await first_done(down, self.system.crashed)
+            await first_done(down, handing_over, self.system.crashed)
             if self.system.crashed.done():
                 self.system.crashed.result()
+            if handing_over.done() and not down.done():
+                raise HandOver
         finally:
             down.cancel()
+            handing_over.cancel()
 
     async def _give_up(self, error: ColonnadeError, down: asyncio.Task[Any]) -> None:
         """A first start that fails ends the system. A failed adoption ends only this controller, by raising; but it
@@ -269,6 +297,8 @@ def main() -> int:
         if accepted is None:
             raise SpecError("nothing was accepted here", subject=str(paths.root), hint="start with `colonnade up`")
         asyncio.run(SystemController(paths, accepted, link, options.keeper_pid).run())
+    except HandOver:
+        return EXIT_HANDED_OVER
     except Exception:  # noqa: BLE001 — the outermost loop: say it in the log, let the keeper start the next one
         traceback.print_exc()
         return EXIT_CRASHED

@@ -45,8 +45,8 @@ def test_nothing_accepted_is_nothing(paths: StatePaths) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "{}", '{"directory": 3}', '{"directory": "/", "source": ""}']
-    + [
+    [
+        *("", "{", "[]", "{}", '{"directory": 3}', '{"directory": "/", "source": ""}'),
         '{"directory": "/", "source": "", "app": "", "listen": "", "was_running": true, "applications": {"x": {}}}',
         '{"directory": "/", "source": "", "app": "", "listen": "", "was_running": true, "applications": {"web": 3}}',
     ],
