@@ -60,21 +60,7 @@ class Deployer:
 
     def describe(self) -> dict[str, Any] | None:
         """The last one, for `status` and for whoever waits for its end."""
-        last = self._last
-        if last is None:
-            return None
-        return {
-            "number": last.number,
-            "kind": last.kind,
-            "old": last.old,
-            "new": last.new,
-            "stage": last.stage.value,
-            "is_open": last.is_open,
-            "services": list(last.services),
-            "at": last.at,
-            "done": list(last.done),
-            "message": last.message,
-        }
+        return self._last.as_json() if self._last is not None else None
 
     async def deploy(self, services: Sequence[str]) -> dict[str, Any]:
         """Take what stands in the declaration's directory now as a new version, and go there. `services` are rolled
@@ -172,6 +158,7 @@ class Deployer:
     async def _releasing(self, deployment: Deployment) -> None:
         system, new = self._system, deployment.new
         try:
+            system.reach(self._used(deployment.old, new))
             found = {name: await look_at(system, name, new) for name in deployment.services}
             system.note_applications(new, {name: app for name, app in found.items() if app is not None})
             for name in deployment.services:

@@ -75,6 +75,21 @@ class Deployment:
     def is_open(self) -> bool:
         return self.stage not in ENDED
 
+    def as_json(self) -> dict[str, Any]:
+        """For `status`, and for whoever waits for its end."""
+        return {
+            "number": self.number,
+            "kind": self.kind,
+            "old": self.old,
+            "new": self.new,
+            "stage": self.stage.value,
+            "is_open": self.is_open,
+            "services": list(self.services),
+            "at": self.at,
+            "done": list(self.done),
+            "message": self.message,
+        }
+
     def entering(self, stage: DeployStage, message: str = "") -> Deployment:
         """Raises Bug for a way that is not in EDGES."""
         if (self.stage, stage) not in EDGES:
