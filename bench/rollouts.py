@@ -262,7 +262,8 @@ def kills(
             {
                 "kills": len(done),
                 "during": dict(Counter(f"{one.during} {one.stage}".strip() for one in done)),
-                "not_done": [one.during for one in done if one.exit_code != 0],
+                "rollouts_not_done": sum(1 for one in done if one.exit_code != 0 and one.during == "rollout"),
+                "scalings_to_be_asked_again": sum(1 for one in done if one.exit_code != 0 and one.during == "scaling"),
                 "troubles": [f"{one.during} {one.stage}: {one.trouble}" for one in done if one.trouble],
                 "whole_after_s": distribution([one.whole_after_s for one in done], 1),
                 **loaded.figures(),
@@ -296,7 +297,7 @@ def one_kill(system: Tiny, number: int, random: Random) -> Killed:
     took_s = time.monotonic() - killed_at
     trouble = trouble_of(system, f"k{number}" if is_rollout else None)
     if change.returncode != 0:
-        trouble += said[-300:]
+        trouble += said[-300:] if is_rollout else ""  # whoever scales sees that nobody answered, and asks again
     if not is_rollout:
         system.command("scale", f"web={REPLICAS}")
         wait_for("the scaling is over", lambda: not trouble_of(system, None), timeout_s=60)

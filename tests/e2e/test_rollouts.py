@@ -37,7 +37,6 @@ def app(environ, start_response):
     start_response("500 Oh no" if is_bad else "200 OK", [("Content-Length", str(len(body)))])
     return [body]
 """
-DOES_NOT_START = "import os\nassert os.environ['COLONNADE_REPLICA'].endswith('/0'), 'this version does not start'\n"
 
 SERVICE = """
 [services.web]
@@ -57,6 +56,12 @@ def code(name: str, *, wait_s: float = 0.005, error_share: float = 0.0) -> str:
 
 def service(*, replicas: int = 2, canary: str = "500ms", keys: str = "") -> str:
     return SERVICE.format(replicas=replicas, canary=canary, keys=keys)
+
+
+DOES_NOT_START = (
+    "import os\nassert os.environ['COLONNADE_REPLICA'].endswith('/0'), 'this version does not start'\n" + code("bad")
+)
+"""Its import succeeds where Colonnade looks at it, and nowhere else."""
 
 
 class Visitors:

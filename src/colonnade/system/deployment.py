@@ -70,6 +70,8 @@ class Deployment:
     """Those that are through."""
     message: str = ""
     """What it changes; once it has failed, why."""
+    lives: int = 0
+    """How many controllers ended in the middle of it."""
 
     @property
     def is_open(self) -> bool:
@@ -166,6 +168,7 @@ def write_deployment(paths: StatePaths, deployment: Deployment) -> None:
             "at": deployment.at,
             "done": list(deployment.done),
             "message": deployment.message,
+            "lives": deployment.lives,
         },
         mode=0o600,
     )
@@ -188,6 +191,7 @@ def read_deployment(paths: StatePaths) -> Deployment | None:
             value["at"],
             tuple(value["done"]),
             value["message"],
+            value["lives"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise HostError(
