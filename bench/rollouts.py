@@ -38,7 +38,7 @@ from colonnade.drill.target import resolve_target
 from colonnade.drill.workload import Action, Workload
 from colonnade.runtime.launch import REPLICA_MARK
 
-RATE_PER_S = 200.0
+RATE_PER_S = float(os.environ.get("ROLLOUTS_RATE", "200"))
 WAIT_S = 0.02
 REPLICAS = 3
 
