@@ -291,7 +291,8 @@ def one_kill(system: Tiny, number: int, random: Random) -> Killed:
     os.kill(status["controller_pid"], signal.SIGKILL)
     killed_at = time.monotonic()
     rollout = status["services"][0]["rollout"]
-    stage = rollout["stage"] if rollout else (status["deployment"] or {}).get("stage", "")
+    deployment = status["deployment"] or {}
+    stage = rollout["stage"] if rollout else deployment["stage"] if deployment.get("is_open") else "before or after"
     said, _ = change.communicate(timeout=120)
     wait_for("the change is complete", lambda: not trouble_of(system, None), timeout_s=60)
     took_s = time.monotonic() - killed_at
