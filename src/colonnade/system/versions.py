@@ -164,6 +164,7 @@ class VersionStore:
                     return self._take(loaded, text, message)
                 except Changing as changing:
                     written = changing.path
+                    self._remove_leftovers()
         raise HostError(
             f"{written} is written while it is copied, {ATTEMPTS_MAX} times in a row",
             subject=str(loaded.directory),
