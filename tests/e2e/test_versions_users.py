@@ -26,7 +26,7 @@ def run(script: str, user: int, place: Path) -> subprocess.CompletedProcess[str]
     argv = [sys.executable, "-c", script]
     env = {"PATH": os.defpath}  # nothing of ours that changes how Python compiles
     who = user if os.geteuid() == 0 else None
-    groups = [] if who is not None else None
+    groups: list[int] | None = [] if who is not None else None
     return subprocess.run(
         argv, cwd=place, env=env, capture_output=True, text=True, check=False, user=who, group=who, extra_groups=groups
     )

@@ -342,7 +342,7 @@ def _check_size(found: Mapping[str, _Found], root: Path) -> None:
     raise HostError(
         f"{what}, so it cannot be kept as a version; most is in {', '.join(names)}",
         subject=str(root),
-        hint=f"data is named in colonnade.toml and then stays where it is: [system] shared = {json.dumps(names)}",
+        hint=f"give the code a directory of its own, or name what is data: [system] shared = {json.dumps(names)}",
     )
 
 
