@@ -189,6 +189,14 @@ def test_many_versions_share_what_is_the_same(project: Project) -> None:
     assert os.access(code / "run.sh", os.X_OK)
 
 
+def test_a_copy_that_somebody_made_writable_is_not_linked_to(project: Project) -> None:
+    first = project.take()
+    (first.directory / "common.py").chmod(0o644)
+    (first.directory / "common.py").write_text("common X")  # as long as before
+    project.write("web/web.py", "web 2")
+    assert (project.take().directory / "common.py").read_text() == "common 1"
+
+
 def test_a_copy_keeps_the_age_of_files(project: Project) -> None:
     os.utime(project.directory / "common.py", (1_000_000, 1_000_000))
     assert (project.take().directory / "common.py").stat().st_mtime == 1_000_000
