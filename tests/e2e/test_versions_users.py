@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from tests.unit.system.project import Project
 
 from colonnade.core.processes import Credentials
+from colonnade.spec.detect import hint_for_writing
 
 PARTS = Credentials(65534, 65534, "nobody", "/nonexistent")
 STRANGER = 54321
@@ -70,6 +72,39 @@ def test_what_the_parts_leave_behind_does_not_keep_a_version_from_going(work_dir
     project.take()
     assert project.store.prune(1) == (1,)
     assert victim.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+def test_a_database_of_sqlite_is_written_where_it_is_with_its_journal(work_dir: Path, mode: str) -> None:
+    project = Project(work_dir / "app", credentials=PARTS if os.geteuid() == 0 else None)
+    data = project.directory / "data"
+    project.write("data/app.db", "")
+    if os.geteuid() == 0:
+        for place in (data, data / "app.db"):
+            os.chown(place, 65534, 65534)
+    code = project.take().directory
+    script = f"""
+import os, sqlite3
+database = sqlite3.connect("data/app.db")
+database.execute("PRAGMA journal_mode={mode}")
+database.execute("BEGIN")
+database.execute("CREATE TABLE t (x)")
+print(sorted(os.listdir({str(data)!r})))
+database.commit()
+"""
+    told = run(script, 65534, code)
+    assert "app.db-" in told.stdout, told.stderr
+    assert os.listdir(code / "data") == ["app.db"]
+    with sqlite3.connect(data / "app.db") as database:
+        assert database.execute("SELECT count(*) FROM t").fetchone() == (0,)
+    database.close()
+
+
+def test_a_database_that_the_application_makes_itself_is_refused_loudly(work_dir: Path) -> None:
+    project = Project(work_dir / "app", credentials=PARTS if os.geteuid() == 0 else None)
+    code = project.take().directory
+    told = run("import sqlite3; sqlite3.connect('new.db').execute('CREATE TABLE t (x)')", 65534, code)
+    assert hint_for_writing(told.stderr, code), told
 
 
 LIFE = """
