@@ -256,6 +256,19 @@ def test_a_file_that_becomes_a_link_between_two_looks_is_not_followed(
         take_snapshot(tree, Rules(), None)
 
 
+def test_a_way_that_ends_nowhere_or_in_a_link_leaves_the_tree_usable(root: Path, tmp_path: Path) -> None:
+    make(root, "a/b/x", "y")
+    (root / "a/link").symlink_to(tmp_path)
+    before = len(os.listdir("/proc/self/fd"))
+    with OpenTree(root) as tree:
+        for path in ("a/missing", "a/link", "a/b/x", "missing/deeper"):
+            with pytest.raises(OSError, match=r"No such file|Not a directory"):
+                tree.directory(path)
+            assert sorted(os.listdir(tree.directory(""))) == ["a", "y"]
+        assert os.listdir(tree.directory("a/b")) == ["x"]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 @pytest.mark.parametrize(
     ("source", "mode", "in_copy"),
     [
