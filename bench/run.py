@@ -26,6 +26,7 @@ import sessions
 import spread
 import starting
 import throughput
+import versions
 
 BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "start": starting.measure,
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
     "calm": calm.measure,
+    "versions": versions.measure,
 }
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}
