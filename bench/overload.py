@@ -144,7 +144,8 @@ async def _closed_loop_per_s(url: str, *, workers: int) -> float:
         async def worker() -> None:
             nonlocal answered
             while time.monotonic() < end:
-                answered += (await client.get("/")).status_code == httpx.codes.OK
+                response = await client.get("/")
+                answered += response.status_code == httpx.codes.OK
 
         await asyncio.gather(*(worker() for _ in range(workers)))
     return answered / CLOSED_LOOP_S

@@ -298,8 +298,9 @@ def _slow_start(service: ServiceSpec) -> str:
 
 def _retries(backend: str, service: ServiceSpec) -> Iterator[str]:
     """A connection that failed carried nothing: any method may try again. A reply that broke off may have done its
-    work: only what is safe to repeat is repeated, and not while the pool is far behind: then replays would be a load of
-    their own. What is replayed at once is bounded anyhow by what was in flight at the replica that broke."""
+    work: only what is safe to repeat is repeated, and only with places that nobody else needs. While more wait than one
+    replica serves at once, replays would be a load of their own: with every reply broken, three times the load. (With
+    the first one who waits would be too soon: a replica that dies in a busy moment would cost its requests.)"""
     yield f"    retries {service.retries}"
     if service.retries == 0:
         return
@@ -307,5 +308,5 @@ def _retries(backend: str, service: ServiceSpec) -> Iterator[str]:
     yield "    acl is_repeatable method GET HEAD OPTIONS PUT DELETE TRACE"
     if service.idempotency_key:
         yield "    acl is_repeatable req.hdr(Idempotency-Key) -m found"
-    yield f"    acl is_behind queue({backend}) ge {max(1, service.queue_max // 2)}"
+    yield f"    acl is_behind queue({backend}) ge {min(service.threads, service.queue_max)}"
     yield "    http-request disable-l7-retry if is_behind or !is_repeatable"

@@ -84,3 +84,46 @@ def test_an_explicit_time_in_the_queue_wins_over_the_objective(work_dir: Path) -
             assert {answer.status for answer in answers} == {200}
 
     asyncio.run(story())
+
+
+def test_replays_never_take_the_places_of_those_who_wait(work_dir: Path) -> None:
+    """Every reply breaks off after its work was done: each request would be a load of three."""
+
+    async def story() -> None:
+        attempts = 0
+
+        async def break_off(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal attempts
+            if b"/readyz" in await reader.readuntil(b"\r\n\r\n"):
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            else:
+                attempts += 1
+                await asyncio.sleep(WORK_S)
+            writer.close()
+
+        broken = [await asyncio.start_server(break_off, "127.0.0.1", 0) for _ in range(REPLICAS)]
+        addresses = {slot: f"127.0.0.1:{at.sockets[0].getsockname()[1]}" for slot, at in enumerate(broken, 1)}
+        async with running_gateway(
+            work_dir,
+            lambda at: Membership((at.pool(ready(addresses)),)),
+            services={"web": service(threads=THREADS, retries=2)},
+        ) as gateway:
+            alone = await get(gateway.port)
+            assert (alone.status, attempts) == (502, 3), "with places to spare it is tried again, elsewhere"
+            queued_max = 0
+
+            async def watch() -> None:
+                nonlocal queued_max
+                while True:
+                    queued_max = max(queued_max, (await gateway.controller.look()).pools["web"].traffic.queued)
+                    await asyncio.sleep(0.05)
+
+            watching = asyncio.create_task(watch())
+            answers = await open_loop(gateway.port, 0.9 * CAPACITY_PER_S, 2.0)
+            watching.cancel()
+            assert {answer.response.status for answer in answers} == {502}
+            assert queued_max < 8 * THREADS, "the pool does not fall behind by its own replays"
+        for server in broken:
+            server.close()
+
+    asyncio.run(story())
