@@ -257,7 +257,9 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
         # One refused connection takes a server out at once; the next good check brings it back.
         " observe layer4 error-limit 1 on-error mark-down"
     )
-    yield f"    default-server maxconn {service.threads}{_slow_start(service)}"
+    # A visitor waits for the replica that knows him behind as many as that one serves at once, not for ever.
+    own_queue = f" maxqueue {service.threads}" if pool.has_cookies else ""
+    yield f"    default-server maxconn {service.threads}{own_queue}{_slow_start(service)}"
     yield from server_lines(pool, pool.where()[0])
 
 

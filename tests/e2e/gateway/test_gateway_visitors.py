@@ -117,6 +117,25 @@ def test_a_killed_replica_costs_its_visitors_nothing_but_the_replica(
     asyncio.run(story())
 
 
+def test_a_visitor_does_not_wait_long_for_the_one_replica_while_another_is_free(work_dir: Path) -> None:
+    async def story() -> None:
+        services = {"web": service(affinity="cookie", threads=1)}
+        async with (
+            local_replicas(2) as (_, addresses),
+            running_gateway(
+                work_dir, lambda at: Membership((at.pool(ready(addresses)),)), services=services
+            ) as gateway,
+        ):
+            first = await visit(gateway)
+            cookie = cookie_of(first)
+            answers = await asyncio.gather(*(visit(gateway, cookie, "/sleep/300") for _ in range(4)))
+            replicas = [answer.replica for answer in answers]
+            assert replicas.count(first.replica) == 2, "one that is served, one that waits"
+            assert len(set(replicas)) == 2
+
+    asyncio.run(story())
+
+
 def test_an_unknown_or_forged_cookie_is_as_none(work_dir: Path) -> None:
     async def story() -> None:
         async with (
