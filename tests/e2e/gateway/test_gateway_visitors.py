@@ -75,25 +75,27 @@ def test_a_cookie_outlives_the_replica_and_names_its_slot(work_dir: Path) -> Non
 
 def test_visitors_of_a_slot_that_leaves_move_on_and_what_is_in_flight_is_finished(work_dir: Path) -> None:
     async def story() -> None:
+        services = {"web": service(affinity="cookie", threads=1)}
         async with (
             local_replicas(3) as (_, addresses),
-            running_gateway(work_dir, lambda at: Membership((at.pool(ready(addresses)),)), services=STICKY) as gateway,
+            running_gateway(
+                work_dir, lambda at: Membership((at.pool(ready(addresses)),)), services=services
+            ) as gateway,
         ):
-            cookie = cookie_of(
-                next(answer for answer in [await visit(gateway) for _ in range(3)] if answer.replica == "r1")
-            )
-            slow = asyncio.create_task(visit(gateway, cookie, "/sleep/500"))
+            first = [await visit(gateway) for _ in range(3)]
+            cookie = cookie_of(next(answer for answer in first if answer.replica == "r1"))
+            in_flight = asyncio.create_task(visit(gateway, cookie, "/sleep/800"))
             await asyncio.sleep(0.1)
-            leaving = [
-                Server(1, addresses[1], leaving_state(STICKY["web"])),
-                *ready({2: addresses[2], 3: addresses[3]}),
-            ]
-            await gateway.apply(leaving)
+            waiting = asyncio.create_task(visit(gateway, cookie))
+            await asyncio.sleep(0.1)
+            leaving = Server(1, addresses[1], leaving_state(services["web"]))
+            await gateway.apply([leaving, *ready({2: addresses[2], 3: addresses[3]})])
+            assert (await waiting).replica in {"r2", "r3"}, "who waited for it as well"
             moved = await visit(gateway, cookie)
             assert moved.replica in {"r2", "r3"}
             assert {(await visit(gateway, cookie_of(moved))).replica for _ in range(4)} == {moved.replica}
             assert not await gateway.controller.wait_drained("web", 1, 0.0)
-            assert (await slow).replica == "r1"
+            assert (await in_flight).replica == "r1"
             assert await gateway.controller.wait_drained("web", 1, 2.0)
 
     asyncio.run(story())
@@ -183,7 +185,9 @@ def test_a_client_gets_what_is_allowed_and_is_told_when_to_come_again(work_dir: 
             assert stream.status == 429, "streams count as requests of their service"
             inside = [(await get(port_of(gateway.listeners["service:web"]), "/")).status for _ in range(20)]
             assert set(inside) == {200}, "other services are not limited"
-            # Who waited as told is served, although it never stopped asking.
+            pool = (await gateway.controller.look()).pools["web"]
+            assert pool.rejected_total == 0, "refused for its own doing, not for want of places"
+            # It is served again in time, although it never stopped asking.
             async with asyncio.timeout(10):
                 while (await get(gateway.port, "/")).status == 429:  # noqa: ASYNC110 — time has to pass in HAProxy
                     await asyncio.sleep(0.1)
