@@ -64,6 +64,7 @@ def test_at_three_times_the_capacity_what_is_accepted_is_in_time_and_the_servers
             pool = (await gateway.controller.look()).pools["web"]
             assert pool.latency.total() == len(accepted)
             assert pool.rejected_total == len(rejected)
+            assert pool.traffic.requests_total == len(answers), "rejected ones were asked for, too"
             # The load has gone, and it is as if it had never been.
             after = await open_loop(gateway.port, 0.3 * CAPACITY_PER_S, 1.0)
             assert {answer.response.status for answer in after} == {200}
