@@ -270,7 +270,8 @@ def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     # Streams last: the number open counts, not the number begun. Where a hash decides, it decides here as well.
     yield from _balance(service) if service.balance == "consistent-hash" else iter(("    balance leastconn",))
     yield from affinity_lines(pool)
-    yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
+    # The objective is about answers; who wants a stream may wait as long as the service says.
+    yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
     yield f"    timeout server {idle}"
     yield f"    timeout tunnel {idle}"
     yield f"    retries {service.retries}"

@@ -51,7 +51,7 @@ its objective by shedding load."""
 
 
 def queue_timeout_s(service: ServiceSpec) -> float:
-    """How long a request may wait in the gateway. With an objective, no longer than leaves time to meet it, unless
+    """How long a plain request may wait in the gateway. With an objective, no longer than leaves time to meet it, unless
     `queue_timeout` is given."""
     if service.slo is None or service.slo.p99_s is None or "queue_timeout_s" in service.model_fields_set:
         return service.queue_timeout_s
