@@ -51,8 +51,8 @@ its objective by shedding load."""
 
 
 def queue_timeout_s(service: ServiceSpec) -> float:
-    """How long a plain request may wait in the gateway. With an objective, no longer than leaves time to meet it, unless
-    `queue_timeout` is given."""
+    """How long a request may wait in the gateway, streams apart. With an objective, no longer than leaves time to meet
+    it, unless `queue_timeout` is given."""
     if service.slo is None or service.slo.p99_s is None or "queue_timeout_s" in service.model_fields_set:
         return service.queue_timeout_s
     return min(service.queue_timeout_s, QUEUE_SHARE_OF_P99 * service.slo.p99_s)
