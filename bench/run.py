@@ -21,6 +21,7 @@ import calm
 import cost
 import faults
 import idle
+import overload
 import peers
 import sessions
 import spread
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
+    "overload": overload.measure,
     "calm": calm.measure,
     "versions": versions.measure,
 }
