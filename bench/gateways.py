@@ -1,0 +1,192 @@
+"""Our gateway beside bare HAProxy, nginx, Envoy, Traefik and Caddy: what a request costs, and what a change loses.
+
+All have the same backends, limits and one core; backends and load are on another. Each round starts one gateway after
+the other, so that whatever the machine does meanwhile meets all of them. How they are set up is in the siblings named
+`gateways_…`; what was found, and what to make of it, in docs/gateways.md.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from gateways_backends import Backends
+from gateways_caddy import Caddy
+from gateways_envoy import Envoy
+from gateways_failures import Change, change_under_load, kill, losses, replace
+from gateways_haproxy import Bare, Ours
+from gateways_load import Cost, as_fast_as_it_goes, at_a_rate
+from gateways_nginx import Nginx
+from gateways_proxy import OTHERS_CORE, PROXY_CORE, Make, Place, Proxy, on_core, until_served_by
+from gateways_traefik import Traefik
+
+from colonnade.core.ports import PortAllocator
+
+BARE = "HAProxy, bare"
+GATEWAYS: dict[str, Make] = {
+    "Colonnade": Ours,
+    BARE: Bare,
+    "nginx": Nginx,
+    "Envoy": Envoy,
+    "Traefik": Traefik,
+    "Caddy": Caddy,
+}
+
+ROUNDS = 5
+WARM_S = 1.0
+SATURATED_S = 4.0
+RATE_PER_S = 1000.0
+"""A tenth of what the slowest carries, and what the load generator sends without being late."""
+RATE_S = 5.0
+
+
+def measure(repetitions: int) -> dict[str, Any]:
+    """As fast as it goes: requests per second, and processor time for each."""
+    return _run(lambda bench: _measure_costs(bench, repetitions or ROUNDS, _saturated))
+
+
+def measure_latency(repetitions: int) -> dict[str, Any]:
+    """At a fixed rate, with time to spare: latency, and what a request costs when nothing is done in batches."""
+    return _run(lambda bench: _measure_costs(bench, repetitions or ROUNDS, _at_a_rate))
+
+
+def measure_kills(repetitions: int) -> dict[str, Any]:
+    """One of three backends is killed under load."""
+    return _run(lambda bench: _measure_losses(bench, repetitions or ROUNDS, kill))
+
+
+def measure_replacements(repetitions: int) -> dict[str, Any]:
+    """One of three backends is replaced under load, as each product's documentation has it."""
+    return _run(lambda bench: _measure_losses(bench, repetitions or ROUNDS, replace))
+
+
+class Bench:
+    """Directories and ports; every gateway and backend is gone when it is."""
+
+    def __init__(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="colonnade-bench-"))
+        self.directory.chmod(0o755)
+        self.ports = PortAllocator(str(self.directory))
+
+    @asynccontextmanager
+    async def running(self, make: Make, backends: Backends) -> AsyncIterator[tuple[Place, Proxy]]:
+        """A gateway of its own for each use, serving from all the backends."""
+        place = self._place()
+        proxy = make(place)
+        try:
+            await proxy.start(backends.addresses())
+            await until_served_by(place.url, backends.names())
+            yield place, proxy
+        except TimeoutError as error:
+            raise RuntimeError(f"{error}\n{_last_words(place.directory)}") from error
+        finally:
+            await proxy.stop()
+
+    def _place(self) -> Place:
+        directory = Path(tempfile.mkdtemp(prefix="gateway-", dir=self.directory))
+        directory.chmod(0o755)
+        return Place(directory, self.ports.take(), self.ports.take())
+
+
+def _last_words(directory: Path) -> str:
+    return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in directory.glob("*log"))
+
+
+def _run(work: Callable[[Bench], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
+    if PROXY_CORE == OTHERS_CORE:
+        raise SystemExit("two cores are needed: one for the gateway, one for the rest")
+
+    async def main() -> dict[str, Any]:
+        return await work(bench)
+
+    bench = Bench()
+    try:
+        with on_core(OTHERS_CORE):
+            return asyncio.run(main())
+    finally:
+        shutil.rmtree(bench.directory, ignore_errors=True)
+
+
+# What a request costs
+
+Load = Callable[[Place, Proxy], Awaitable[Cost]]
+
+
+async def _saturated(place: Place, proxy: Proxy) -> Cost:
+    await as_fast_as_it_goes(place.port, proxy.pids, WARM_S)
+    return await as_fast_as_it_goes(place.port, proxy.pids, SATURATED_S)
+
+
+async def _at_a_rate(place: Place, proxy: Proxy) -> Cost:
+    await as_fast_as_it_goes(place.port, proxy.pids, WARM_S)
+    return await at_a_rate(place.port, proxy.pids, RATE_PER_S, RATE_S)
+
+
+async def _measure_costs(bench: Bench, rounds: int, load: Load) -> dict[str, Any]:
+    costs: dict[str, list[Cost]] = {name: [] for name in GATEWAYS}
+    async with Backends(bench.directory, bench.ports, is_slow=False) as backends:
+        direct = await as_fast_as_it_goes(backends.running[0].port, backends.pids, SATURATED_S)
+        for number in range(rounds):
+            for name, make in GATEWAYS.items():
+                async with bench.running(make, backends) as (place, proxy):
+                    costs[name].append(await load(place, proxy))
+                _tell(number, name, asdict(costs[name][-1]))
+    bare = [cost.cpu_us for cost in costs[BARE]]
+    return {
+        "a_backend_without_gateway_per_s": round(direct.per_s),
+        "a_backend_cpu_us": round(direct.cpu_us, 1),
+        **{name: _figures(found, bare) for name, found in costs.items()},
+    }
+
+
+def _figures(costs: Sequence[Cost], bare_cpu_us: Sequence[float]) -> dict[str, Any]:
+    """Ratios are of the same round, and above 1 where bare HAProxy takes more."""
+    ratios = [bare / cost.cpu_us for bare, cost in zip(bare_cpu_us, costs, strict=True)]
+    return {
+        "requests": sum(cost.requests for cost in costs),
+        "failed": sum(cost.failed for cost in costs),
+        "cpu_us": spread([cost.cpu_us for cost in costs], 1),
+        "bare_to_this_by_cpu": spread(ratios, 3),
+        "per_s": spread([cost.per_s for cost in costs], 0),
+        "p50_ms": spread([cost.p50_ms for cost in costs], 2),
+        "p99_ms": spread([cost.p99_ms for cost in costs], 2),
+        "gateways_core_busy": spread([cost.proxy_core_busy for cost in costs], 2),
+        "others_core_busy": spread([cost.others_core_busy for cost in costs], 2),
+    }
+
+
+def spread(values: Sequence[float], digits: int) -> dict[str, float]:
+    return {
+        "n": len(values),
+        "median": round(statistics.median(values), digits),
+        "min": round(min(values), digits),
+        "max": round(max(values), digits),
+    }
+
+
+# What a change loses
+
+
+async def _measure_losses(bench: Bench, rounds: int, change: Change) -> dict[str, Any]:
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in GATEWAYS}
+    async with Backends(bench.directory, bench.ports, is_slow=True) as backends:
+        for number in range(rounds):
+            for name, make in GATEWAYS.items():
+                async with bench.running(make, backends) as (place, proxy):
+                    found[name].append(await change_under_load(place, proxy, backends, change))
+                _tell(number, name, found[name][-1])
+    return {name: losses(each) for name, each in found.items()}
+
+
+def _tell(number: int, name: str, found: dict[str, Any]) -> None:
+    rounded = {key: round(value, 3) if isinstance(value, float) else value for key, value in found.items()}
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} round {number + 1} {name}: {rounded}\n")
