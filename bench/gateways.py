@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -42,8 +43,8 @@ GATEWAYS: dict[str, Make] = {
 }
 
 ROUNDS = 5
-WARM_S = 1.0
-SATURATED_S = 4.0
+WARM_S = 1
+SATURATED_S = 4
 RATE_PER_S = 1000.0
 """A tenth of what the slowest carries, and what the load generator sends without being late."""
 RATE_S = 5.0
@@ -106,6 +107,9 @@ def _run(work: Callable[[Bench], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
         raise SystemExit("two cores are needed: one for the gateway, one for the rest")
 
     async def main() -> dict[str, Any]:
+        # As Ctrl-C does by itself: what was started is ended on the way out.
+        if (task := asyncio.current_task()) is not None:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
         return await work(bench)
 
     bench = Bench()
@@ -154,6 +158,7 @@ def _figures(costs: Sequence[Cost], bare_cpu_us: Sequence[float]) -> dict[str, A
     return {
         "requests": sum(cost.requests for cost in costs),
         "failed": sum(cost.failed for cost in costs),
+        "doubtful_rounds": sum(cost.is_doubtful for cost in costs),
         "cpu_us": spread([cost.cpu_us for cost in costs], 1),
         "bare_to_this_by_cpu": spread(ratios, 3),
         "per_s": spread([cost.per_s for cost in costs], 0),

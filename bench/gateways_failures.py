@@ -50,8 +50,6 @@ async def change_under_load(place: Place, proxy: Proxy, backends: Backends, chan
 
     history = await under_load(place.port, RATE_PER_S, DURATION_S, act)
     summary = summarize(history)
-    if summary.doubts:
-        raise RuntimeError(f"the load generator is not to be believed: {'; '.join(summary.doubts)}")
     if backends.running[1].process.has_exited():
         backends.running[1] = await backends.start(backends.running[1].port)
     await until_served_by(place.url, backends.names())
@@ -64,10 +62,12 @@ async def change_under_load(place: Place, proxy: Proxy, backends: Backends, chan
         "in_flight": sum(o.sent_at is not None and o.sent_at < at < o.done_at for o in history.operations),
         "slowest_ms": round(reads.latency_all.max_ms, 1),
         "errors": dict(Counter(o.error or "" for o in history.operations if o.outcome is not Outcome.OK)),
+        "is_doubtful": bool(summary.doubts),
     }
 
 
 def losses(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Of a round that is doubtful, because the generator was late, the counts still hold, the latencies do not."""
     errors: Counter[str] = Counter()
     for found in rounds:
         errors.update(found["errors"])
@@ -81,5 +81,6 @@ def losses(rounds: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "errors": dict(errors),
         "sent_twice": sum(found["sent_twice"] for found in rounds),
         "in_flight_at_it": [found["in_flight"] for found in rounds],
+        "doubtful_rounds": sum(found["is_doubtful"] for found in rounds),
         "slowest_ms": {"median": slowest[len(slowest) // 2], "worst": slowest[-1]},
     }

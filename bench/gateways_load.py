@@ -51,6 +51,8 @@ class Cost:
     proxy_core_busy: float
     others_core_busy: float
     """Shares of the time: where the gateway's is 1 and the other is below, the gateway is the bottleneck."""
+    is_doubtful: bool = False
+    """The load generator was late: its latencies are not to be believed."""
 
 
 def wrk() -> str:
@@ -60,9 +62,9 @@ def wrk() -> str:
     return found
 
 
-async def as_fast_as_it_goes(port: int, pids: Callable[[], list[int]], duration_s: float) -> Cost:
-    """A closed loop over kept connections."""
-    argv = [wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{duration_s:g}s", "--latency", "--timeout", "5s"]
+async def as_fast_as_it_goes(port: int, pids: Callable[[], list[int]], duration_s: int) -> Cost:
+    """A closed loop over kept connections. wrk counts in whole seconds."""
+    argv = [wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{duration_s}s", "--latency", "--timeout", "5s"]
     for header in HEADERS:
         argv += ["-H", header]
     before, began = _Clocks.read(pids()), time.monotonic()
@@ -90,8 +92,6 @@ async def at_a_rate(port: int, pids: Callable[[], list[int]], rate_per_s: float,
 
     history = await under_load(port, rate_per_s, duration_s, note)
     summary = summarize(history)
-    if summary.doubts:
-        raise RuntimeError(f"the load generator is not to be believed: {'; '.join(summary.doubts)}")
     reads = summary.reads
     return Cost(
         requests=reads.intended,
@@ -102,6 +102,7 @@ async def at_a_rate(port: int, pids: Callable[[], list[int]], rate_per_s: float,
         cpu_us=1e6 * (clocks[1].process_s - clocks[0].process_s) / reads.intended,
         proxy_core_busy=clocks[1].busy(clocks[0], PROXY_CORE, duration_s),
         others_core_busy=clocks[1].busy(clocks[0], OTHERS_CORE, duration_s),
+        is_doubtful=bool(summary.doubts),
     )
 
 
