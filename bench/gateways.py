@@ -44,20 +44,15 @@ GATEWAYS: dict[str, Make] = {
 
 ROUNDS = 5
 WARM_S = 1
-SATURATED_S = 4
+SATURATED_S = 3
 RATE_PER_S = 1000.0
 """A tenth of what the slowest carries, and what the load generator sends without being late."""
-RATE_S = 5.0
+RATE_S = 3.0
 
 
 def measure(repetitions: int) -> dict[str, Any]:
-    """As fast as it goes: requests per second, and processor time for each."""
-    return _run(lambda bench: _measure_costs(bench, repetitions or ROUNDS, _saturated))
-
-
-def measure_latency(repetitions: int) -> dict[str, Any]:
-    """At a fixed rate, with time to spare: latency, and what a request costs when nothing is done in batches."""
-    return _run(lambda bench: _measure_costs(bench, repetitions or ROUNDS, _at_a_rate))
+    """What a request costs: as fast as it goes, and at a rate that leaves time to spare."""
+    return _run(lambda bench: _measure_costs(bench, repetitions or ROUNDS))
 
 
 def measure_kills(repetitions: int) -> dict[str, Any]:
@@ -122,34 +117,31 @@ def _run(work: Callable[[Bench], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
 
 # What a request costs
 
-Load = Callable[[Place, Proxy], Awaitable[Cost]]
 
-
-async def _saturated(place: Place, proxy: Proxy) -> Cost:
-    await as_fast_as_it_goes(place.port, proxy.pids, WARM_S)
-    return await as_fast_as_it_goes(place.port, proxy.pids, SATURATED_S)
-
-
-async def _at_a_rate(place: Place, proxy: Proxy) -> Cost:
-    await as_fast_as_it_goes(place.port, proxy.pids, WARM_S)
-    return await at_a_rate(place.port, proxy.pids, RATE_PER_S, RATE_S)
-
-
-async def _measure_costs(bench: Bench, rounds: int, load: Load) -> dict[str, Any]:
-    costs: dict[str, list[Cost]] = {name: [] for name in GATEWAYS}
+async def _measure_costs(bench: Bench, rounds: int) -> dict[str, Any]:
+    saturated: dict[str, list[Cost]] = {name: [] for name in GATEWAYS}
+    at_rate: dict[str, list[Cost]] = {name: [] for name in GATEWAYS}
     async with Backends(bench.directory, bench.ports, is_slow=False) as backends:
         direct = await as_fast_as_it_goes(backends.running[0].port, backends.pids, SATURATED_S)
         for number in range(rounds):
             for name, make in GATEWAYS.items():
                 async with bench.running(make, backends) as (place, proxy):
-                    costs[name].append(await load(place, proxy))
-                _tell(number, name, asdict(costs[name][-1]))
-    bare = [cost.cpu_us for cost in costs[BARE]]
+                    await as_fast_as_it_goes(place.port, proxy.pids, WARM_S)
+                    saturated[name].append(await as_fast_as_it_goes(place.port, proxy.pids, SATURATED_S))
+                    at_rate[name].append(await at_a_rate(place.port, proxy.pids, RATE_PER_S, RATE_S))
+                _tell(number, name, asdict(saturated[name][-1]))
+                _tell(number, name, asdict(at_rate[name][-1]))
     return {
         "a_backend_without_gateway_per_s": round(direct.per_s),
         "a_backend_cpu_us": round(direct.cpu_us, 1),
-        **{name: _figures(found, bare) for name, found in costs.items()},
+        "as_fast_as_it_goes": _compared(saturated),
+        f"at_{RATE_PER_S:.0f}_per_s": _compared(at_rate),
     }
+
+
+def _compared(costs: dict[str, list[Cost]]) -> dict[str, Any]:
+    bare = [cost.cpu_us for cost in costs[BARE]]
+    return {name: _figures(found, bare) for name, found in costs.items()}
 
 
 def _figures(costs: Sequence[Cost], bare_cpu_us: Sequence[float]) -> dict[str, Any]:

@@ -45,7 +45,6 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "peers": peers.measure,
     "gateways": gateways.measure,
-    "gateways-latency": gateways.measure_latency,
     "gateways-kills": gateways.measure_kills,
     "gateways-replacements": gateways.measure_replacements,
 }
