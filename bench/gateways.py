@@ -7,30 +7,24 @@ the other, so that whatever the machine does meanwhile meets all of them. How th
 
 from __future__ import annotations
 
-import asyncio
-import shutil
-import signal
-import statistics
 import sys
-import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 from gateways_backends import Backends
+from gateways_bench import Bench, run_bench, spread
 from gateways_caddy import Caddy
 from gateways_envoy import Envoy
 from gateways_failures import Change, change_under_load, kill, losses, replace
 from gateways_haproxy import Bare, Ours
+from gateways_lines import ROUNDS as LINES_ROUNDS
+from gateways_lines import measure_lines
 from gateways_load import Cost, as_fast_as_it_goes, at_a_rate
 from gateways_nginx import Nginx
-from gateways_proxy import OTHERS_CORE, PROXY_CORE, Make, Place, Proxy, on_core, until_served_by
+from gateways_proxy import Make
 from gateways_traefik import Traefik
-
-from colonnade.core.ports import PortAllocator
 
 BARE = "HAProxy, bare"
 GATEWAYS: dict[str, Make] = {
@@ -52,67 +46,22 @@ RATE_S = 3.0
 
 def measure(repetitions: int) -> dict[str, Any]:
     """What a request costs: as fast as it goes, and at a rate that leaves time to spare."""
-    return _run(lambda bench: _measure_costs(bench, repetitions or ROUNDS))
+    return run_bench(lambda bench: _measure_costs(bench, repetitions or ROUNDS))
 
 
 def measure_kills(repetitions: int) -> dict[str, Any]:
     """One of three backends is killed under load."""
-    return _run(lambda bench: _measure_losses(bench, repetitions or ROUNDS, kill))
+    return run_bench(lambda bench: _measure_losses(bench, repetitions or ROUNDS, kill))
+
+
+def measure_lines_of_ours(repetitions: int) -> dict[str, Any]:
+    """What each group of lines of our text costs."""
+    return run_bench(lambda bench: measure_lines(bench, repetitions or LINES_ROUNDS))
 
 
 def measure_replacements(repetitions: int) -> dict[str, Any]:
     """One of three backends is replaced under load, as each product's documentation has it."""
-    return _run(lambda bench: _measure_losses(bench, repetitions or ROUNDS, replace))
-
-
-class Bench:
-    """Directories and ports; every gateway and backend is gone when it is."""
-
-    def __init__(self) -> None:
-        self.directory = Path(tempfile.mkdtemp(prefix="colonnade-bench-"))
-        self.directory.chmod(0o755)
-        self.ports = PortAllocator(str(self.directory))
-
-    @asynccontextmanager
-    async def running(self, make: Make, backends: Backends) -> AsyncIterator[tuple[Place, Proxy]]:
-        """A gateway of its own for each use, serving from all the backends."""
-        place = self._place()
-        proxy = make(place)
-        try:
-            await proxy.start(backends.addresses())
-            await until_served_by(place.url, backends.names())
-            yield place, proxy
-        except TimeoutError as error:
-            raise RuntimeError(f"{error}\n{_last_words(place.directory)}") from error
-        finally:
-            await proxy.stop()
-
-    def _place(self) -> Place:
-        directory = Path(tempfile.mkdtemp(prefix="gateway-", dir=self.directory))
-        directory.chmod(0o755)
-        return Place(directory, self.ports.take(), self.ports.take())
-
-
-def _last_words(directory: Path) -> str:
-    return "\n".join(f"{path.name}: {path.read_text(errors='replace')[-1500:]}" for path in directory.glob("*log"))
-
-
-def _run(work: Callable[[Bench], Awaitable[dict[str, Any]]]) -> dict[str, Any]:
-    if PROXY_CORE == OTHERS_CORE:
-        raise SystemExit("two cores are needed: one for the gateway, one for the rest")
-
-    async def main() -> dict[str, Any]:
-        # As Ctrl-C does by itself: what was started is ended on the way out.
-        if (task := asyncio.current_task()) is not None:
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-        return await work(bench)
-
-    bench = Bench()
-    try:
-        with on_core(OTHERS_CORE):
-            return asyncio.run(main())
-    finally:
-        shutil.rmtree(bench.directory, ignore_errors=True)
+    return run_bench(lambda bench: _measure_losses(bench, repetitions or ROUNDS, replace))
 
 
 # What a request costs
@@ -158,15 +107,6 @@ def _figures(costs: Sequence[Cost], bare_cpu_us: Sequence[float]) -> dict[str, A
         "p99_ms": spread([cost.p99_ms for cost in costs], 2),
         "gateways_core_busy": spread([cost.proxy_core_busy for cost in costs], 2),
         "others_core_busy": spread([cost.others_core_busy for cost in costs], 2),
-    }
-
-
-def spread(values: Sequence[float], digits: int) -> dict[str, float]:
-    return {
-        "n": len(values),
-        "median": round(statistics.median(values), digits),
-        "min": round(min(values), digits),
-        "max": round(max(values), digits),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -91,14 +91,12 @@ class Ours:
 
     def __init__(self, place: Place) -> None:
         self._listener = socket.create_server(("127.0.0.1", place.port), backlog=BACKLOG)
-        paths = GatewayPaths(place.directory, place.directory / "log", place.directory / "s")
+        paths = _paths(place)
         clock = SystemClock()
-        text = replace(process_text(paths, GATEWAY.connections_max, None), threads=1)
-        settings = GatewaySettings(GATEWAY, {"web": SERVICE}, text)
         env = {**os.environ, SYSTEM_MARK: str(place.directory)}
         self._controller = GatewayController(
             "gateway",
-            partial(render_gateway, settings),
+            partial(render_gateway, settings_at(place)),
             {"public": self._listener.fileno()},
             Surroundings(paths, env, EventLog(clock), clock),
         )
@@ -132,8 +130,21 @@ class Ours:
         self._listener.close()
 
     def _membership(self, draining: Sequence[int]) -> Membership:
-        servers = tuple(
-            Server(slot, address, ServerState.DRAIN if slot in draining else ServerState.READY)
-            for slot, address in self._addresses.items()
-        )
-        return Membership((Pool("web", slots_for(SERVICE), servers, check_path=SERVICE.health.path),))
+        return membership_of(self._addresses, draining)
+
+
+def settings_at(place: Place) -> GatewaySettings:
+    text = replace(process_text(_paths(place), GATEWAY.connections_max, None), threads=1)
+    return GatewaySettings(GATEWAY, {"web": SERVICE}, text)
+
+
+def membership_of(addresses: Mapping[int, str], draining: Sequence[int] = ()) -> Membership:
+    servers = tuple(
+        Server(slot, address, ServerState.DRAIN if slot in draining else ServerState.READY)
+        for slot, address in addresses.items()
+    )
+    return Membership((Pool("web", slots_for(SERVICE), servers, check_path=SERVICE.health.path),))
+
+
+def _paths(place: Place) -> GatewayPaths:
+    return GatewayPaths(place.directory, place.directory / "log", place.directory / "s")

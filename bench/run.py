@@ -45,6 +45,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "peers": peers.measure,
     "gateways": gateways.measure,
+    "gateways-lines": gateways.measure_lines_of_ours,
     "gateways-kills": gateways.measure_kills,
     "gateways-replacements": gateways.measure_replacements,
 }
