@@ -10,12 +10,14 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from gateways_backends import Backends
-from gateways_proxy import OTHERS_CORE, PROXY_CORE, Make, Place, Proxy, on_core, until_served_by
+from gateways_proxy import OTHERS_CORE, PROXY_CORE, Place, Proxy, on_core, until_served_by
 
 from colonnade.core.ports import PortAllocator
+
+AnyProxy = TypeVar("AnyProxy", bound=Proxy)
 
 
 class Bench:
@@ -27,7 +29,9 @@ class Bench:
         self.ports = PortAllocator(str(self.directory))
 
     @asynccontextmanager
-    async def running(self, make: Make, backends: Backends) -> AsyncIterator[tuple[Place, Proxy]]:
+    async def running(
+        self, make: Callable[[Place], AnyProxy], backends: Backends
+    ) -> AsyncIterator[tuple[Place, AnyProxy]]:
         """A gateway of its own for each use, serving from all the backends."""
         place = self._place()
         proxy = make(place)
