@@ -40,7 +40,7 @@ ROUNDS = 5
 WARM_S = 1
 SATURATED_S = 3
 RATE_PER_S = 1000.0
-"""A tenth of what the slowest carries, and what the load generator sends without being late."""
+"""Less than the slowest carries on a busy machine, and what the load generator sends without being late."""
 RATE_S = 3.0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import shutil
 import time
@@ -150,7 +151,7 @@ def _busy_s(core: int) -> float:
     lines = Path("/proc/stat").read_text(encoding="ascii").splitlines()
     fields = next(line.split()[1:] for line in lines if line.startswith(f"cpu{core} "))
     user, nice, system, _idle, _iowait, irq, softirq, steal = (int(field) for field in fields[:8])
-    return (user + nice + system + irq + softirq + steal) / 100
+    return (user + nice + system + irq + softirq + steal) / os.sysconf("SC_CLK_TCK")
 
 
 def _cost_of(said: str, before: _Clocks, after: _Clocks, took_s: float) -> Cost:
