@@ -20,6 +20,7 @@ from typing import Any
 import calm
 import cost
 import faults
+import gateways
 import idle
 import overload
 import peers
@@ -45,8 +46,14 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "versions": versions.measure,
 }
 
-BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}
-"""Only when asked for: what it compares with has to be installed (`make bench-peers`)."""
+BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
+    "peers": peers.measure,
+    "gateways": gateways.measure,
+    "gateways-lines": gateways.measure_lines_of_ours,
+    "gateways-kills": gateways.measure_kills,
+    "gateways-replacements": gateways.measure_replacements,
+}
+"""Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`)."""
 
 
 def main(arguments: Sequence[str]) -> int:
