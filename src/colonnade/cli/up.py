@@ -81,6 +81,8 @@ def _start(target: Target, declared: Declared) -> Launch | None:
             return None
         with _down_when_interrupted(target):
             started = launch(target, declared)
+            for warning in started.version.warnings if started.version is not None else ():
+                print_warning(warning)
             verb = "takes over" if started.is_takeover else "starts"
             out.print(f"[bold]{declared.loaded.spec.system.name}[/] {verb} …")
             wait_for_answer(target.paths, started)

@@ -16,7 +16,7 @@ from colonnade.core.files import make_directory, read_json, write_json_durably
 from colonnade.core.processes import Credentials
 
 STATE_DIRECTORY_NAME = ".colonnade"
-STATE_VERSION = 1
+STATE_VERSION = 2
 """Raised when an older Colonnade could not read what a newer one wrote."""
 
 
@@ -140,6 +140,8 @@ def _check_version(paths: StatePaths) -> None:
             subject=str(paths.root),
             hint="upgrade with `pip install -U colonnade`, or choose another place with --state-dir",
         )
+    if version < STATE_VERSION:
+        write_json_durably(paths.version, {"state_version": STATE_VERSION})
 
 
 def _make_private(path: Path, mode: int) -> None:

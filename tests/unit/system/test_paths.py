@@ -119,3 +119,10 @@ def test_removed_sockets_take_their_parent_along_only_when_it_is_empty(paths: St
 def test_sockets_are_where_a_logout_does_not_remove_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert runtime_root() == Path("/tmp") / f"colonnade-{os.geteuid()}"
+
+
+def test_an_older_layout_is_from_now_on_the_present_one(paths: StatePaths) -> None:
+    paths.root.mkdir(parents=True, exist_ok=True)
+    paths.version.write_text(json.dumps({"state_version": STATE_VERSION - 1}))
+    prepare(paths, None)
+    assert json.loads(paths.version.read_text()) == {"state_version": STATE_VERSION}
