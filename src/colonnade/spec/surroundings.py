@@ -14,7 +14,7 @@ from colonnade.spec.check import check_variables
 from colonnade.spec.check_database import check_url, substitute
 from colonnade.spec.envfile import EnvFileError, parse_env
 from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
-from colonnade.spec.problem import Problem, nearest
+from colonnade.spec.problem import KeyPath, Problem, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ def look_around(spec: Spec, directory: Path, environ: Mapping[str, str]) -> Surr
     environments: dict[str, Mapping[str, str]] = {}
     for name, service in spec.services.items():
         problems += _check_directory(name, service, directory)
+        problems += _check_static(name, service, directory)
         from_file, found = _read_env_file(name, service, directory)
         problems += found
         environments[name] = {**from_file, **service.env}
@@ -44,17 +45,43 @@ def look_around(spec: Spec, directory: Path, environ: Mapping[str, str]) -> Surr
 
 
 def _check_directory(name: str, service: ServiceSpec, directory: Path) -> list[Problem]:
-    key = ("services", name, "path")
-    path = directory / service.path
+    hint = "give the directory that holds the application"
+    return _check_is_directory(("services", name, "path"), directory, service.path, hint)
+
+
+def _check_static(name: str, service: ServiceSpec, directory: Path) -> list[Problem]:
+    """Each directory of static files is there, and is where the code is, or named from the root."""
+    place = directory / service.path
+    if not place.is_dir():
+        return []  # told already
+    problems = []
+    for route, files in service.static.items():
+        key = ("services", name, "static", route)
+        if not Path(files).is_absolute() and not is_inside(place / files, directory):
+            hint = f'give it from the root, "{os.path.normpath(place / files)}", or move it beside the code'
+            problems.append(Problem(key, f'"{files}" leads out of {directory}', hint=hint))
+        else:
+            problems += _check_is_directory(key, place, files, "give the directory that holds the files")
+    return problems
+
+
+def is_inside(path: Path, directory: Path) -> bool:
+    """Whether the words of `path` stay in `directory`; what links there lead to is another matter."""
+    return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(directory))
+
+
+def _check_is_directory(key: KeyPath, start: Path, words: str, what_to_give: str) -> list[Problem]:
+    """Nothing when `words`, read from `start`, name a directory."""
+    path = start / words
     try:
         if path.is_dir():
             return []
         if path.exists():
-            return [Problem(key, f"{path} is not a directory", hint="give the directory that holds the application")]
+            return [Problem(key, f"{path} is not a directory", hint=what_to_give)]
         match = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_dir()))
     except (OSError, ValueError):
         match = None  # the parent is missing or closed to us as well: then there is nothing to suggest
-    hint = f'did you mean "{Path(service.path).parent / match}"?' if match else f"it is looked for from {directory}"
+    hint = f'did you mean "{Path(words).parent / match}"?' if match else f"it is looked for from {start}"
     return [Problem(key, f"there is no directory {path}", hint=hint)]
 
 

@@ -150,7 +150,17 @@ def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
     """Directories that the parts must reach: interpreter, libraries, this package, the applications, the state."""
     package = Path(colonnade.__file__).parent.parent
     services = [loaded.directory_of(name) for name in loaded.spec.services]
-    return [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services, *backup_places(loaded)]
+    needed = [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services, *static_places(loaded)]
+    return [*needed, *backup_places(loaded)]
+
+
+def static_places(loaded: LoadedSpec) -> list[Path]:
+    """The directories of static files, which may be elsewhere than the application."""
+    return [
+        (loaded.directory_of(name) / files).resolve()
+        for name, service in loaded.spec.services.items()
+        for files in service.static.values()
+    ]
 
 
 def backup_places(loaded: LoadedSpec) -> list[Path]:
