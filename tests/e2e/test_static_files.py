@@ -1,4 +1,4 @@
-"""Static files on a real system: served beside the application, with a time to keep them, and nothing else with them."""
+"""Static files on a real system: served beside the application, with a time to keep them, and nothing else."""
 
 from __future__ import annotations
 

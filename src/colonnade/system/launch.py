@@ -32,6 +32,7 @@ from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
+from colonnade.system.phase import Phase
 from colonnade.system.reach import plan_openings
 
 POLL_S = 0.02
@@ -239,26 +240,44 @@ def failure_of(paths: StatePaths) -> ColonnadeError:
 
 def stop(paths: StatePaths, on_event: Callable[[dict[str, Any]], None]) -> None:
     """Ask a running system to end and wait until nothing of it is left. Raises NotRunning when there is none."""
-    clock = SystemClock()
     with ControlClient(paths) as client:
-        seen = _ask_to_end(client, paths, clock)
-        deadline = clock.monotonic() + DOWN_TIMEOUT_S
-        while clock.monotonic() < deadline:
-            try:
-                for event in client.events(after_seq=seen, wait_s=1):
-                    seen = event["seq"]
-                    on_event(event)
-            except (NotRunning, DriverUnavailable):
-                if not processes.marked_processes(paths.mark):
-                    return
-                time.sleep(POLL_S)
+        seen, keeper_pid = _ask_to_end(client, paths, SystemClock())
+        _follow_the_end(client, paths, seen, keeper_pid, on_event)
+
+
+def wait_until_down(paths: StatePaths) -> None:
+    """Wait for the end that somebody else has asked for; returns at once when nothing runs."""
+    with ControlClient(paths) as client, suppress(NotRunning):
+        seen = max((event["seq"] for event in client.events()), default=0)
+        _follow_the_end(client, paths, seen, client.status()["keeper_pid"], lambda _: None)
+
+
+def _follow_the_end(
+    client: ControlClient, paths: StatePaths, seen: int, keeper_pid: int, on_event: Callable[[dict[str, Any]], None]
+) -> None:
+    """Until nothing is left of the system of this keeper. Raises HostError when that takes too long."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + DOWN_TIMEOUT_S
+    while clock.monotonic() < deadline:
+        try:
+            for event in client.events(after_seq=seen, wait_s=1):
+                seen = event["seq"]
+                on_event(event)
+            status = client.status()
+            if status["keeper_pid"] != keeper_pid and status["phase"] != Phase.STOPPING.value:
+                return  # ours is down, and somebody has started the next one
+        except (NotRunning, DriverUnavailable):
+            if not processes.marked_processes(paths.mark):
+                return
+            time.sleep(POLL_S)
     raise HostError(
         f"is not down after {DOWN_TIMEOUT_S:.0f} s", subject=str(paths.root), hint="run `colonnade down --force`"
     )
 
 
-def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> int:
-    """Returns the number of the newest event. A controller that starts, or is being replaced, gets time to answer.
+def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> tuple[int, int]:
+    """Returns the number of the newest event, and the keeper's pid. A controller that starts, or is being replaced,
+    gets time to answer.
 
     Raises NotRunning when nothing of the system runs, HostError when something does and nobody answers for it.
     """
@@ -266,8 +285,9 @@ def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> int:
     while True:
         try:
             seen = max((event["seq"] for event in client.events()), default=0)
+            keeper_pid = client.status()["keeper_pid"]
             client.down()
-            return seen
+            return seen, keeper_pid
         except (NotRunning, DriverUnavailable):
             left = processes.marked_processes(paths.mark)
             if not left:
