@@ -14,6 +14,7 @@ from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
 from colonnade.cli.up import up as run_up
+from colonnade.cli.why import why as answer_why
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.system.client import ControlClient, NotRunning
 from colonnade.system.launch import Target, end_by_force, find_target, stop
@@ -129,6 +130,21 @@ def logs(
 ) -> None:
     """Output of replicas and parts, each line with its origin."""
     follow.logs(find_target(file, "", state_dir), names or [], count=count, is_following=is_following)
+
+
+@app.command()
+def why(
+    about: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SERVICE-N | SERVICE | scaled [SERVICE] | slow [SERVICE] | db | gateway]"),
+    ] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+    count: Annotated[int, typer.Option("--last", "-n", help="How many causes", min=1)] = 10,
+) -> None:
+    """Why it is as it is: from what was recorded, in sentences, the newest cause first."""
+    answer_why(find_target(file, "", state_dir), about or [], count=count, as_json=json)
 
 
 @app.command(name="doctor")

@@ -57,7 +57,11 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "balance": spec.balance,
         "desired": runtime.desired.get(name, 0),
         "internal_url": system.internal_url(name),
+        "threads": spec.threads,
+        "queue_max": spec.queue_max,
         "queued": pool.traffic.queued if pool else 0,
+        "queue_ms": pool.traffic.queue_ms_mean if pool else 0.0,
+        "response_ms": pool.traffic.response_ms_mean if pool else 0.0,
         "requests": pool.traffic.requests_total if pool else 0,
         "errors": pool.traffic.server_errors_total if pool else 0,
         "replicas": [
@@ -77,6 +81,7 @@ def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, A
         "restarts": replica.history.total_restarts,
         "is_crash_loop": is_crash_loop(replica.history),
         "in_flight": server.in_flight if server else None,
+        "serving": server.sessions if server else None,
         "requests": server.requests_total if server else 0,
         "gateway": server.status if server else "—",
     }

@@ -42,7 +42,7 @@ def test_granian_runs_one_worker(app: Detected, argv: list[str]) -> None:
 
 def test_static_files_are_served_from_the_longest_route_on() -> None:
     service = ServiceSpec(
-        static={"/static": "static", "/static/admin": "../admin", "/media": "/srv/media"}, static_max_age_s=89.5
+        static={"/static": "static", "/static/admin": "../admin", "/media": "/srv/media"}, static_max_age=89.5
     )
     argv = granian_argv(WSGI, 15003, service)
     routes = [argv[index + 1] for index, word in enumerate(argv) if word == "--static-path-route"]
