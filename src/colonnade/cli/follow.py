@@ -105,12 +105,13 @@ class LogFollower:
     """Prints what is written to the logs of one directory whose labels are `chosen`, each line with its label.
 
     A log that begins after the first look is shown from its first line; one that shrank was rotated and is read from
-    its start. Half a line waits for its other half.
+    its start. Half a line waits for its other half. Lines with the words `without` are left out.
     """
 
-    def __init__(self, directory: Path, chosen: Callable[[str], bool]) -> None:
+    def __init__(self, directory: Path, chosen: Callable[[str], bool], *, without: str = "") -> None:
         self._directory = directory
         self._chosen = chosen
+        self._without = without
         self._offsets: dict[Path, int] = {}
         self._width = 0
 
@@ -145,6 +146,8 @@ class LogFollower:
         return files
 
     def _print(self, path: Path, line: str) -> None:
+        if self._without and self._without in line:
+            return
         out.print(f"[dim]{label_of(path):<{self._width}}[/] {escape(line)}")
 
 

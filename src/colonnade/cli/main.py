@@ -56,9 +56,12 @@ def up(
     listen: Annotated[
         str, typer.Option(metavar="ADDRESS:PORT", help="Where the gateway listens, whatever the file says")
     ] = "",
+    is_reloading: Annotated[
+        bool, typer.Option("--reload", help="For development: one replica each, anew when its code changes")
+    ] = False,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
-    run_up(find_target(file, application, state_dir), detach=detach, listen=listen)
+    run_up(find_target(file, application, state_dir), detach=detach, listen=listen, is_reloading=is_reloading)
 
 
 @app.command()

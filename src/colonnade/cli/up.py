@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from colonnade.cli.development import DevelopmentTerminal
 from colonnade.cli.follow import follow_events, is_gone, print_event
 from colonnade.cli.messages import event_line, out, print_warning
 from colonnade.cli.screens import system_screen
@@ -37,24 +38,29 @@ REFRESH_S = 0.5
 EVENTS_SHOWN = 8
 
 
-def up(target: Target, *, detach: bool, listen: str = "") -> None:
+def up(target: Target, *, detach: bool, listen: str = "", is_reloading: bool = False) -> None:
     """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
     if _says_that_it_runs(target):
         return
-    declared = declare(target, listen)
+    declared = declare(target, listen, is_reloading=is_reloading)
     for warning in declared.loaded.warnings:
         print_warning(warning)
+    terminal = DevelopmentTerminal(target, declared.loaded.spec.services)
     with _interruptible():
         started = _start(target, declared)
         if started is None:
             return
         with _down_when_interrupted(target):
-            status = wait_until_running(target.paths, started, print_event)
+            show = terminal.show if is_reloading else print_event
+            status = wait_until_running(target.paths, started, show)
         out.print(f"[bold green]ready[/] in {status['start_duration_s']:.1f} s: [bold]{status['url']}[/]")
         if detach:
             return
         try:
-            _view(target)
+            if is_reloading:
+                terminal.follow()
+            else:
+                _view(target)
         except KeyboardInterrupt:
             out.print("Ctrl-C: taking the system down …")
             _stop_if_running(target)

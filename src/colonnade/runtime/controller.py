@@ -27,6 +27,7 @@ from colonnade.runtime.decide import decide, decide_absent, wanted_numbers
 from colonnade.runtime.launch import ServicePlan, log_path, replica_command
 from colonnade.runtime.probe import probe
 from colonnade.runtime.registry import RegisteredReplica, Registry, write_registry
+from colonnade.runtime.replacement import Replacement, next_step
 from colonnade.runtime.restart import is_crash_loop, next_restart
 from colonnade.runtime.state import (
     Action,
@@ -101,6 +102,7 @@ class RuntimeController:
         self._starts_at_once_max = starts_at_once_max
         self._plans: dict[str, ServicePlan] = {}
         self._desired: dict[str, int] = {}
+        self._replacements: dict[str, Replacement] = {}
         self._replicas: dict[ReplicaId, _Replica] = {}
         self._wake = asyncio.Event()
         self._recheck_after_s = TICK_S
@@ -128,6 +130,20 @@ class RuntimeController:
             "service_scaled", service, reason="asked", message=f"{service} goes from {old} to {count} replicas"
         )
         self._wake.set()
+
+    def replace(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
+        """Begin to replace a replica by a new one of itself, with another beside it meanwhile. False when it does not
+        run, or another of its service is being replaced."""
+        record = self._replicas.get(replica)
+        if record is None or record.observed.state is not ReplicaState.READY or replica.service in self._replacements:
+            return False
+        pid = record.observed.pid
+        assert pid is not None
+        beside = ReplicaId(replica.service, self._desired[replica.service] + 1)
+        self._replacements[replica.service] = Replacement(replica, beside, pid)
+        self._events.emit("replacement_started", str(replica), reason=reason, message=message)
+        self._wake.set()
+        return True
 
     def observe_traffic(
         self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool, is_widespread: bool = False
@@ -185,7 +201,7 @@ class RuntimeController:
         now = self._clock.monotonic()
         self._recheck_after_s = TICK_S
         for service, plan in self._plans.items():
-            wanted = {ReplicaId(service, number) for number in wanted_numbers(self._desired[service])}
+            wanted = self._wanted(service)
             for replica in sorted(wanted - self._replicas.keys())[: self._free_starts(service)]:
                 self._apply(decide_absent(replica))
             for replica in sorted(key for key in self._replicas if key.service == service):
@@ -204,6 +220,16 @@ class RuntimeController:
                     self._recheck_after_s = min(self._recheck_after_s, max(0.01, decision.recheck_after_s))
         if self._is_unsaved:
             self._save()
+
+    def _wanted(self, service: str) -> set[ReplicaId]:
+        wanted = {ReplicaId(service, number) for number in wanted_numbers(self._desired[service])}
+        replacement = self._replacements.get(service)
+        if replacement is None:
+            return wanted
+        step = next_step(replacement, [record.observed for record in self._replicas.values()])
+        if step.is_over:
+            del self._replacements[service]
+        return wanted - step.unwanted | step.wanted
 
     def _free_starts(self, service: str) -> int:
         """How many new replicas of a service may start now; those that replace a dead one do not wait for this."""

@@ -13,6 +13,7 @@ from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.spec.syntax import parse_listen
 from colonnade.system.database_changes import with_settings
+from colonnade.system.development import for_development
 from colonnade.system.paths import StatePaths
 
 
@@ -32,6 +33,8 @@ class Accepted:
     """Settings of [database] that were changed while it ran, by their names in Python."""
     was_running: bool = False
     """The system was up once: a controller that starts now adopts, and its failure does not end the system."""
+    is_reloading: bool = False
+    """`up --reload`: one replica of each service, run from the directory itself, anew whenever its code changes."""
 
 
 def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> None:
@@ -46,6 +49,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> N
             "app": accepted.app,
             "listen": accepted.listen,
             "was_running": accepted.was_running,
+            "is_reloading": accepted.is_reloading,
             "database": accepted.database,
             "applications": {
                 name: {"kind": app.kind, "target": app.target, "factory": app.factory}
@@ -69,6 +73,7 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             {name: Detected(**app) for name, app in value["applications"].items()},
             value.get("database"),
             value["was_running"],
+            value.get("is_reloading", False),
         )
     except (KeyError, TypeError) as error:
         raise HostError(
@@ -85,6 +90,8 @@ def load_accepted(paths: StatePaths, accepted: Accepted) -> LoadedSpec:
     if accepted.database and loaded.spec.database is not None:
         database = with_settings(loaded.spec.database, accepted.database)
         loaded = replace(loaded, spec=loaded.spec.model_copy(update={"database": database}))
+    if accepted.is_reloading:
+        loaded = for_development(loaded)
     return listening_on(loaded, accepted.listen)
 
 

@@ -34,6 +34,7 @@ from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, load_accepted
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
+from colonnade.system.development import DEVELOPMENT_ENV
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
@@ -130,6 +131,8 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     public = parse_listen(loaded.spec.gateway.listen)
     keeper.listen(PUBLIC, public.host, public.port)
     base_env = base_environment(os.environ, paths.mark, credentials)
+    if accepted.is_reloading:
+        base_env |= DEVELOPMENT_ENV
     changed = asyncio.Event()
     jitter = Random()  # noqa: S311 — spreads restarts, guards nothing
     cores = max(2, os.cpu_count() or 2)

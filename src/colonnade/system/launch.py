@@ -82,11 +82,12 @@ class Declared:
     text: str
     listen: str
     credentials: Credentials | None
+    is_reloading: bool = False
 
 
-def declare(target: Target, listen: str = "") -> Declared:
+def declare(target: Target, listen: str = "", *, is_reloading: bool = False) -> Declared:
     """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched.
-    `listen` is told instead of the declaration's own, if any."""
+    `listen` is told instead of the declaration's own, if any; `is_reloading` is for development (`up --reload`)."""
     if target.app:
         loaded, text = spec_for_app(target.app, directory=target.directory), ""
     else:
@@ -100,7 +101,7 @@ def declare(target: Target, listen: str = "") -> Declared:
         for place in backup_places(loaded):
             make_place(place, credentials)  # the way to it is opened before it is used
         check_access(needed_access(loaded, target.paths), credentials)
-    return Declared(loaded, text, listen, credentials)
+    return Declared(loaded, text, listen, credentials, is_reloading)
 
 
 @contextmanager
@@ -140,7 +141,13 @@ def launch(target: Target, declared: Declared) -> Launch:
         if not is_takeover:
             end_by_force(paths)
             state_paths.prepare(paths, credentials)
-            about = Accepted(target.directory, str(target.file or ""), app=target.app, listen=declared.listen)
+            about = Accepted(
+                target.directory,
+                str(target.file or ""),
+                app=target.app,
+                listen=declared.listen,
+                is_reloading=declared.is_reloading,
+            )
             write_accepted(paths, about, declared.text)
         last_seq = max((event.seq for event in read_events(paths.events, count_max=1)), default=0)
         keeper = _start_keeper(paths, needed_access(loaded, paths), credentials)

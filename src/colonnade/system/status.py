@@ -22,6 +22,7 @@ def describe(controller: SystemController) -> dict[str, Any]:
         "version": __version__,
         "name": system.loaded.spec.system.name if system else controller.paths.root.parent.name,
         "phase": controller.phase.value,
+        "is_reloading": controller.accepted.is_reloading,
         "url": system.url if system else "",
         "state_directory": str(controller.paths.root),
         "keeper_pid": controller.keeper.keeper_pid,
