@@ -25,6 +25,7 @@ import peers
 import sessions
 import spread
 import starting
+import static_files
 import throughput
 
 BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
     "calm": calm.measure,
+    "static": static_files.measure,
 }
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}
