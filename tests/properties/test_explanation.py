@@ -18,6 +18,8 @@ KINDS = [
         "database_assessed",
         "gateway_server_down",
         "gateway_changed",
+        "rollout_started",
+        "rollout_undoing",
         "unheard_of",
     ),
 ]

@@ -38,6 +38,7 @@ class Role(Enum):
 
 ROLES: Mapping[str, Role] = {
     "replica_started": Role.STEP,
+    "replica_draining": Role.STEP,
     "replica_stopping": Role.STEP,
     "replica_ready": Role.END,
     "replica_stopped": Role.END,
@@ -66,11 +67,17 @@ ROLES: Mapping[str, Role] = {
     "endpoint_opened": Role.STEP,
     "routes_published": Role.STEP,
     "failover_finished": Role.END,
+    "rollout_step": Role.STEP,
+    "rollout_finished": Role.END,
+    "rollout_undone": Role.END,
 }
 """By an event's kind; one that is not here is a cause. `database_assessed` goes by its reason, see `role_of`."""
 
-TRIGGERS = ("service_scaled", "code_changed", "rollout_", "deployment_", "controller_started")
-"""Beginnings of kinds after which replicas come and go because somebody asked for it."""
+TRIGGERS = frozenset({"service_scaled", "code_changed", "rollout_started", "replacement_started", "controller_started"})
+"""Kinds after which replicas come and go because somebody asked for it."""
+
+ROLLOUTS = ("rollout_", "replacement_")
+"""Beginnings of kinds that tell, step by step, how the replicas of a service are replaced."""
 
 ASKED_FOR = frozenset({"wanted", "not_wanted"})
 """Reasons that only say that something was asked for: what that was, the trigger tells."""
@@ -125,12 +132,12 @@ def subject_of(event: Event) -> str:
 
 def episodes_of(events: Sequence[Event]) -> list[Episode]:
     """Everything that happened, subject by subject, ordered by its beginning."""
-    by_subject: dict[str, list[Event]] = {}
+    threads: dict[tuple[str, bool], list[Event]] = {}
     for event in events:
-        by_subject.setdefault(subject_of(event), []).append(event)
+        threads.setdefault((subject_of(event), event.kind.startswith(ROLLOUTS)), []).append(event)
     downs = [event.seq for event in events if is_down(event)]
-    found = [episode for subject, theirs in by_subject.items() for episode in _split(subject, theirs, downs)]
-    triggers = [event for event in events if event.kind.startswith(TRIGGERS)]
+    found = [episode for (subject, _), theirs in threads.items() for episode in _split(subject, theirs, downs)]
+    triggers = [event for event in events if event.kind in TRIGGERS]
     return sorted((_with_trigger(each, triggers) for each in found), key=lambda episode: episode.events[0].seq)
 
 
@@ -141,7 +148,7 @@ def is_down(event: Event) -> bool:
 
 def _split(subject: str, events: Sequence[Event], downs: Sequence[int]) -> list[Episode]:
     """The episodes of one subject. What ends nothing that is open belongs to the one before it."""
-    lasts = _lasts(subject)
+    lasts = _lasts(subject) or events[0].kind.startswith(ROLLOUTS)
     found: list[Episode] = []
     current: list[Event] = []
     for event in events:
@@ -168,7 +175,7 @@ def _is_between(downs: Sequence[int], before: Event, after: Event) -> bool:
 
 
 def _lasts(subject: str) -> bool:
-    """Replicas and the database get well again; of all else each event stands for itself."""
+    """Replicas and the database get well again, rollouts end; of all else each event stands for itself."""
     return subject == "database" or REPLICA.fullmatch(subject) is not None
 
 

@@ -163,6 +163,8 @@ def _outcome(episode: Episode) -> list[str]:
     if episode.is_cut:
         return ["the system went down before that was over"]
     if not episode.is_over:
+        if REPLICA.fullmatch(episode.subject) is None:
+            return [end.message if role_of(end) is Role.STEP else "it is not over"]
         stopping = episode.last("replica_draining") or episode.last("replica_stopping")
         return ["it is not gone yet" if stopping else "it has not been ready since"]
     if is_only_end or role_of(end) is not Role.END:
@@ -175,7 +177,7 @@ def _outcome(episode: Episode) -> list[str]:
     if end.kind == "gateway_server_up":
         ready = episode.last("replica_ready")
         return [f"it was in rotation again {took} later"] if ready is None else _outcome_before(episode)
-    return [end.message]
+    return [f"{took} later: {end.message}"]
 
 
 def _outcome_before(episode: Episode) -> list[str]:

@@ -171,8 +171,7 @@ STOPPED = (891.0, "replica_stopped", "web/1", "stopped", "web/1 has stopped")
         ),
         (
             [SICK, DRAINING, STOPPED],
-            "web/1 answers after 250 ms, its peers after 50 ms (limit 3 times); it is replaced; it had stopped 1.00 s "
-            "later",
+            "web/1 answers after 250 ms, its peers after 50 ms (limit 3 times); it had stopped 1.00 s later",
             "`colonnade logs web/1` shows what it did last",
         ),
         (
@@ -241,6 +240,39 @@ def test_a_decision_of_the_autoscaler_is_told_with_its_numbers() -> None:
     message = "web goes from 2 to 3 replicas: 14.2 of 16 places are busy (0.89, wanted 0.70)"
     told = ask("scaled", events_of((990.0, "service_scaled", "web", "utilization_high", message)))[1]
     assert (told.text, told.reason) == (message, "utilization_high")
+
+
+ROLLOUT: list[Line] = [
+    (900.0, "rollout_started", "web", "asked", "web becomes version 2"),
+    (900.1, "replica_started", "web/3", "wanted", "web/3 is wanted and not there"),
+    (900.9, "replica_ready", "web/3", "probe_succeeded", "web/3 is ready after 0.80 s"),
+    (901.0, "rollout_judging", "web", "first_ones_ready", "web/3 of version 2 is ready, and is compared for 10 s"),
+    (
+        905.0,
+        "rollout_undoing",
+        "web",
+        "errs_more",
+        "version 2 is worse: 5.1 % of 200 answers failed, of version 1 none",
+    ),
+    (905.1, "replica_draining", "web/3", "not_wanted", "web/3 is no longer wanted"),
+    (905.5, "replica_stopped", "web/3", "stopped", "web/3 has stopped"),
+    (905.6, "rollout_undone", "web", "undone", "web runs version 1"),
+]
+
+
+def test_a_rollout_that_was_undone_is_one_story_with_its_reason() -> None:
+    (told,) = ask("web", events_of(*ROLLOUT))[1:]
+    assert told.text == (
+        "web becomes version 2; web/3 of version 2 is ready, and is compared for 10 s; version 2 is worse: 5.1 % of "
+        "200 answers failed, of version 1 none; 5.60 s later: web runs version 1; web/3 was ready 0.90 s later; web/3 "
+        "was gone 5.50 s later"
+    )
+    assert told.hint == "`colonnade logs web`, correct it, then `colonnade deploy` again"
+
+
+def test_a_rollout_that_goes_on_says_so() -> None:
+    (told,) = ask("web", events_of(*ROLLOUT[:4]))[1:]
+    assert "; it is not over; " in told.text
 
 
 @pytest.mark.parametrize("words", ["web", "web-1", "scaled", "db", "gateway"])
