@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,8 +19,11 @@ app = "tiny:app"
 path = "web"
 route = "/shop"
 replicas = 2
-static = { "/shop/static" = "static", "/shop/static/admin" = "../admin" }
+static = { "/shop/static" = "static", "/shop/static/admin" = "../admin", "/shop/media" = "MEDIA" }
 static_max_age = "90s"
+
+[services.web.rollout]
+canary_time = 0
 """
 
 FILES = {
@@ -36,7 +40,9 @@ FILES = {
 def shop(make_work_dir: Callable[[], Path], free_port: Callable[[], int]) -> Iterator[Runner]:
     directory = make_work_dir()
     runner = Runner(directory, free_port())
-    runner.declare(DECLARED)
+    media = make_work_dir()
+    (media / "photo.svg").write_text("one")
+    runner.declare(DECLARED.replace("MEDIA", str(media)))
     (directory / "web").mkdir()
     (directory / "tiny.py").rename(directory / "web/tiny.py")
     for name, content in FILES.items():
@@ -109,11 +115,23 @@ def test_every_other_path_is_the_applications(shop: Runner, path: str) -> None:
     assert (answer.status, answer.body.split()[-1]) == (200, path)
 
 
-def test_an_edited_file_is_served_anew(shop: Runner) -> None:
+def test_files_from_elsewhere_are_served_as_they_are_now(shop: Runner) -> None:
+    (media,) = (value for value in shop_static(shop).values() if value.startswith("/"))
+    for text in ("two", "three, and longer"):
+        (Path(media) / "photo.svg").write_text(text)
+        assert ask(shop, "/shop/media/photo.svg").body == text
+
+
+def shop_static(shop: Runner) -> dict[str, str]:
+    static: dict[str, str] = tomllib.loads((shop.directory / "colonnade.toml").read_text())["services"]["web"]["static"]
+    return static
+
+
+def test_files_beside_the_code_come_with_the_next_version(shop: Runner) -> None:
     shop.write("web/static/late.css", "one")
+    assert ask(shop, "/shop/static/late.css").status == 404
+    assert shop.run("deploy").exit_code == 0
     assert ask(shop, "/shop/static/late.css").body == "one"
-    shop.write("web/static/late.css", "two, and longer")
-    assert ask(shop, "/shop/static/late.css").body == "two, and longer"
 
 
 def test_a_directory_that_is_missing_is_told_before_anything_starts(

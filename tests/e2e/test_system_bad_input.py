@@ -233,7 +233,7 @@ def test_a_disk_that_fills_up_while_it_runs_stops_nothing(runner: Runner, small_
 def test_a_garbled_record_is_no_obstacle_to_a_new_start(runner: Runner, text: str) -> None:
     runner.declare()
     runner.paths.root.mkdir()
-    for path in (runner.paths.registry, runner.paths.accepted_about, runner.paths.failure):
+    for path in (runner.paths.registry, runner.paths.accepted, runner.paths.failure):
         path.write_text(text)
     runner.up()
     runner.running()

@@ -207,7 +207,7 @@ def test_status_is_a_promise(blog: Runner) -> None:
 
 
 def test_files_and_sockets_are_for_nobody_else(blog: Runner) -> None:
-    for path in (blog.paths.control_socket, blog.paths.accepted, blog.paths.accepted_about, blog.paths.events):
+    for path in (blog.paths.control_socket, blog.paths.accepted, blog.paths.events):
         assert path.stat().st_mode & 0o077 == 0, path
     assert blog.paths.logs.stat().st_mode & 0o077 == 0
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from colonnade import __version__
-from colonnade.cli import database, doctor, follow
+from colonnade.cli import database, doctor, follow, versions
+from colonnade.cli import deploy as rollout
 from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
@@ -109,6 +110,56 @@ def scale(
         for service, replicas in wanted:
             client.scale(service, replicas)
             out.print(f"{service} → {replicas}")
+
+
+@app.command()
+def deploy(
+    services: Annotated[
+        list[str] | None, typer.Argument(metavar="[SERVICE …]", help="Start these anew even if nothing of them changed")
+    ] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Replace what runs by what stands here now (code, env files, colonnade.toml), without losing a request. A version
+    that is bad is undone by itself."""
+    rollout.deploy(find_target(file, "", state_dir), services or [])
+
+
+@app.command()
+def apply(file: FileOption = None, state_dir: StateOption = None) -> None:
+    """Make the running system what is declared here: as `deploy`; `diff` shows what that would change."""
+    rollout.deploy(find_target(file, "", state_dir), [])
+
+
+@app.command()
+def rollback(
+    version: Annotated[int | None, typer.Argument(help="Which one; otherwise the one before", min=1)] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Go back to a version that is kept: its code and its declaration."""
+    rollout.roll_back(find_target(file, "", state_dir), version)
+
+
+@app.command()
+def upgrade(file: FileOption = None, state_dir: StateOption = None) -> None:
+    """After `pip install -U colonnade`: gateway, keeper and controller become the new ones, while it serves."""
+    rollout.upgrade(find_target(file, "", state_dir))
+
+
+@app.command(name="versions")
+def list_versions(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """The versions that are kept: when, what changed, and which one runs."""
+    versions.show_versions(find_target(file, "", state_dir), as_json=json)
+
+
+@app.command()
+def diff(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """What `apply` would change: keys of colonnade.toml, files of the code, env files.
+
+    Exit code 0: nothing, 1: something, above 1: an error, as `diff` has it.
+    """
+    raise typer.Exit(versions.show_difference(find_target(file, "", state_dir), as_json=json))
 
 
 @app.command()

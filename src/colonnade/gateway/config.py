@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from colonnade.core.errors import Bug
+from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT
 from colonnade.gateway import pages
 from colonnade.gateway.state import Membership, Pool, streams_backend
 from colonnade.gateway.text import (
@@ -38,6 +39,9 @@ CONNECT_TIMEOUT_S = 0.25
 UNSIZED_BODY_BYTES_MAX = 48 * 1024
 """A body without Content-Length is read up to this much first, because only then is its size known. Three quarters
 of a buffer: the rest is for the headers."""
+
+LATENCY_EXITS = (3, 7, 11)
+"""After these buckets (7 ms, 60 ms, 500 ms) answers that are counted leave the list of rules."""
 
 _BALANCE = {
     "round-robin": "roundrobin",
@@ -200,6 +204,7 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
     yield from _retries(pool.name, service)
+    yield from _latency(pool)
     yield "    option httpchk"
     yield (
         f"    http-check send meth GET uri {quoted(health.path)} ver HTTP/1.1"
@@ -216,6 +221,24 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     )
     yield f"    default-server maxconn {service.threads}{_slow_start(service)}"
     yield from server_lines(pool, pool.where()[0])
+
+
+def _latency(pool: Pool) -> Iterator[str]:
+    """Counts each answer of a replica by the time since its request came here: a row per slot, a counter per bucket.
+    A rule costs a tenth of a microsecond, so quick answers leave the list early; nothing may stand after it."""
+    yield f"    stick-table type integer size {pool.slots_max} nopurge store gpc({BUCKETS_COUNT})"
+    yield "    http-request set-var(txn.began_ms) date(0,ms)"
+    yield "    http-response set-var(txn.took_ms) date(0,ms),sub(txn.began_ms)"
+    yield "    http-response track-sc0 srv_id"
+    lower = 0
+    for bucket, bound in enumerate(BOUNDS_MS):
+        # Not from 0: a clock that is set back would make it less.
+        took = f"{lower}:{bound - 1}" if bucket else f"lt {bound}"
+        yield f"    http-response sc-inc-gpc({bucket},0) if {{ var(txn.took_ms) -m int {took} }}"
+        if bucket in LATENCY_EXITS:
+            yield f"    http-response allow if {{ var(txn.took_ms) -m int lt {bound} }}"
+        lower = bound
+    yield f"    http-response sc-inc-gpc({len(BOUNDS_MS)},0) if {{ var(txn.took_ms) -m int ge {lower} }}"
 
 
 def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:

@@ -170,6 +170,14 @@ class Launcher:
         await kill(running)
         return None
 
+    def is_installed_one(self, process: Process) -> bool:
+        """It runs the HAProxy that would be started now: the same file, not merely one of the same name."""
+        try:
+            runs, installed = os.stat(f"/proc/{process.pid}/exe"), os.stat(find_binary(self._env))
+        except FileNotFoundError:
+            return True  # it ended meanwhile, and its successor is the installed one anyhow
+        return (runs.st_dev, runs.st_ino) == (installed.st_dev, installed.st_ino)
+
     async def _wait_until_serving(self, process: Process) -> None:
         deadline = self._clock.monotonic() + START_TIMEOUT_S
         while self._clock.monotonic() < deadline:

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
-import signal
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Coroutine, Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any, assert_never
@@ -19,16 +17,18 @@ from typing import Any, assert_never
 from colonnade.core import processes
 from colonnade.core.clock import Clock
 from colonnade.core.decision import Decision
-from colonnade.core.errors import ColonnadeError, HostError
+from colonnade.core.errors import Bug, ColonnadeError, HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import tail_lines
 from colonnade.core.ports import PortAllocator
-from colonnade.runtime.decide import decide, decide_absent, wanted_numbers
-from colonnade.runtime.launch import ServicePlan, log_path, replica_command
+from colonnade.runtime.canary import Tally
+from colonnade.runtime.decide import decide, decide_absent
+from colonnade.runtime.held import HeldReplica
+from colonnade.runtime.launch import ServicePlan, limit_memory, log_path, replica_command
 from colonnade.runtime.probe import probe
-from colonnade.runtime.registry import RegisteredReplica, Registry, write_registry
-from colonnade.runtime.replacement import Replacement, next_step
+from colonnade.runtime.registry import Registry, adopted, write_registry
 from colonnade.runtime.restart import is_crash_loop, next_restart
+from colonnade.runtime.rollouts import Rollouts
 from colonnade.runtime.state import (
     Action,
     DrainReplica,
@@ -43,6 +43,8 @@ from colonnade.runtime.state import (
     StopReplica,
 )
 from colonnade.runtime.transitions import check_transition
+from colonnade.runtime.view import RuntimeView
+from colonnade.runtime.wanted import Rollout, Wanted
 
 TICK_S = 1.0
 """The slowest pace: everything urgent wakes the loop at once."""
@@ -56,23 +58,6 @@ SIGTERM while its worker imports the application."""
 
 LOG_TAIL_LINES = 15
 """Shown with a failure: a Python traceback's end fits."""
-
-
-@dataclass(slots=True)
-class _Replica:
-    """A replica as the controller holds it: the last observation, its process and its running task."""
-
-    observed: ObservedReplica
-    process: processes.Process | None = None
-    task: asyncio.Task[None] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RuntimeView:
-    """For `status` and for the mapping to the gateway."""
-
-    desired: Mapping[str, int]
-    replicas: tuple[ObservedReplica, ...] = field(default_factory=tuple)
 
 
 class RuntimeController:
@@ -100,10 +85,10 @@ class RuntimeController:
         self._random = random
         self._on_change = on_change
         self._starts_at_once_max = starts_at_once_max
-        self._plans: dict[str, ServicePlan] = {}
+        self._plans: dict[tuple[str, int], ServicePlan] = {}
         self._desired: dict[str, int] = {}
-        self._replacements: dict[str, Replacement] = {}
-        self._replicas: dict[ReplicaId, _Replica] = {}
+        self._rollouts = Rollouts(events, self._save)
+        self._replicas: dict[ReplicaId, HeldReplica] = {}
         self._wake = asyncio.Event()
         self._recheck_after_s = TICK_S
         self._is_unsaved = False
@@ -111,39 +96,82 @@ class RuntimeController:
     # What others may ask and tell
 
     def view(self) -> RuntimeView:
-        return RuntimeView(dict(self._desired), tuple(self._replicas[key].observed for key in sorted(self._replicas)))
+        return RuntimeView(
+            dict(self._desired),
+            tuple(self._replicas[key].observed for key in sorted(self._replicas)),
+            dict(self._rollouts.current),
+            dict(self._rollouts.open),
+        )
+
+    def add_plan(self, plan: ServicePlan) -> None:
+        """How to start a replica of this service in this version: before anything wants one."""
+        self._plans[plan.name, plan.version] = plan
 
     def add_service(self, plan: ServicePlan, count: int) -> None:
-        """Begin to run a service with `count` replicas; those adopted while they started are asked again."""
-        self._plans[plan.name] = plan
+        """Begin to run a service with `count` replicas; those adopted while they started are asked again. An adopted
+        service keeps the version it has, whose plan must have been added."""
+        self.add_plan(plan)
+        self._rollouts.current.setdefault(plan.name, plan.version)
         self._desired[plan.name] = count
         for replica, record in self._replicas.items():
             if replica.service == plan.name and record.observed.state is ReplicaState.STARTING:
                 self._begin(record, self._probe(replica))
         self._wake.set()
 
-    def scale(self, service: str, count: int) -> None:
+    def remove_service(self, service: str) -> None:
+        """Forget a service of which nothing runs any more."""
+        if any(replica.service == service for replica in self._replicas):
+            raise Bug("is removed while replicas of it run", subject=service)
+        self._desired.pop(service, None)
+        self._rollouts.forget(service)
+        self._plans = {key: plan for key, plan in self._plans.items() if key[0] != service}
+        self._save()
+
+    def scale(self, service: str, count: int, *, reason: str = "asked", message: str = "") -> None:
         old = self._desired[service]
         self._desired[service] = count
         self._save()
-        self._events.emit(
-            "service_scaled", service, reason="asked", message=f"{service} goes from {old} to {count} replicas"
-        )
+        message = message or f"{service} goes from {old} to {count} replicas"
+        self._events.emit("service_scaled", service, reason=reason, message=message)
         self._wake.set()
 
-    def replace(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
-        """Begin to replace a replica by a new one of itself, with another beside it meanwhile. False when it does not
-        run, or another of its service is being replaced."""
-        record = self._replicas.get(replica)
-        if record is None or record.observed.state is not ReplicaState.READY or replica.service in self._replacements:
-            return False
-        pid = record.observed.pid
-        assert pid is not None
-        beside = ReplicaId(replica.service, self._desired[replica.service] + 1)
-        self._replacements[replica.service] = Replacement(replica, beside, pid)
-        self._events.emit("replacement_started", str(replica), reason=reason, message=message)
+    def roll(self, service: str, version: int, *, reason: str, message: str, is_judged: bool = True) -> bool:
+        """Begin to replace all replicas by ones of `version`, whose plan must have been added; replicas that are of it
+        already are replaced as well. False while another rollout, or a replacement, is open."""
+        if (service, version) not in self._plans:
+            raise Bug(f"is to become version {version}, which has no plan", subject=service)
+        now = self._clock.monotonic()
+        is_begun = self._rollouts.roll(
+            service, version, self._seen(service), now, is_judged=is_judged, why=(reason, message)
+        )
         self._wake.set()
-        return True
+        return is_begun
+
+    def replace(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
+        """Begin to replace one replica by a new one of its version, with another beside it meanwhile where there is
+        room. False when it does not run, or a rollout or another replacement of its service is open."""
+        now = self._clock.monotonic()
+        is_begun = self._rollouts.replace(replica, self._seen(replica.service), now, why=(reason, message))
+        self._wake.set()
+        return is_begun
+
+    def ended_rollout(self, service: str) -> Rollout | None:
+        """How the last rollout of this service ended; None when none has, or one is open."""
+        return self._rollouts.ended.get(service)
+
+    def forget_ended_rollout(self, service: str) -> None:
+        self._rollouts.forget_end(service)
+
+    def drop_plans(self, *, keep: Collection[int]) -> None:
+        """Forget plans of versions that nothing runs or is to run."""
+        used = {(replica.service, record.observed.version) for replica, record in self._replicas.items()}
+        self._plans = {key: plan for key, plan in self._plans.items() if key in used or key[1] in keep}
+
+    def observe_answers(self, service: str, counters: Mapping[int, Tally]) -> None:
+        """What the gateway counted for each slot since it started: a rollout compares by it."""
+        self._rollouts.count(service, self._seen(service), counters)
+        if service in self._rollouts.open:
+            self._wake.set()
 
     def observe_traffic(
         self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool, is_widespread: bool = False
@@ -167,14 +195,13 @@ class RuntimeController:
     def adopt(self, registry: Registry) -> None:
         """Take over what an earlier controller left running: known replicas become ours, unknown ones end."""
         now = self._clock.monotonic()
+        self._rollouts.adopt(registry.versions, now)
         for entry in registry.replicas:
             process = processes.adopt(entry.process)
             if process is None:
                 continue
-            state = ReplicaState.READY if entry.is_ready else ReplicaState.STARTING
-            observed = ObservedReplica(entry.id, state, now, process.pid, entry.port, now, is_probe_ok=entry.is_ready)
-            history = replace(observed.history, total_restarts=entry.total_restarts)
-            self._replicas[entry.id] = _Replica(replace(observed, history=history), process)
+            observed = adopted(entry, process.pid, now)
+            self._replicas[entry.id] = HeldReplica(observed, process)
             process.on_exit(lambda replica=entry.id: self._exited(replica))  # type: ignore[misc]
             self._events.emit(
                 "replica_adopted",
@@ -200,36 +227,50 @@ class RuntimeController:
         """Look at every replica once, and take the next step for each."""
         now = self._clock.monotonic()
         self._recheck_after_s = TICK_S
-        for service, plan in self._plans.items():
-            wanted = self._wanted(service)
-            for replica in sorted(wanted - self._replicas.keys())[: self._free_starts(service)]:
-                self._apply(decide_absent(replica))
-            for replica in sorted(key for key in self._replicas if key.service == service):
-                record = self._replicas[replica]
-                if record.process is not None and not record.observed.has_exited and record.process.has_exited():
-                    self._exited(replica)
-                decision = decide(
-                    record.observed,
-                    is_wanted=replica in wanted,
-                    policy=plan.policy,
-                    now=now,
-                    jitter=self._random.random(),
-                )
-                self._apply(decision)
-                if decision.recheck_after_s is not None:
-                    self._recheck_after_s = min(self._recheck_after_s, max(0.01, decision.recheck_after_s))
+        for service in list(self._desired):
+            self._tick_service(service, now)
         if self._is_unsaved:
             self._save()
 
-    def _wanted(self, service: str) -> set[ReplicaId]:
-        wanted = {ReplicaId(service, number) for number in wanted_numbers(self._desired[service])}
-        replacement = self._replacements.get(service)
-        if replacement is None:
-            return wanted
-        step = next_step(replacement, [record.observed for record in self._replicas.values()])
-        if step.is_over:
-            del self._replacements[service]
-        return wanted - step.unwanted | step.wanted
+    def _tick_service(self, service: str, now: float) -> None:
+        wanted = self._wanted(service, now)
+        missing = sorted(wanted.keys() - {replica.number for replica in self._replicas if replica.service == service})
+        for number in missing[: self._free_starts(service)]:
+            self._apply(decide_absent(ReplicaId(service, number)), wanted[number].version)
+        for replica in sorted(key for key in self._replicas if key.service == service):
+            record = self._replicas[replica]
+            if record.process is not None and not record.observed.has_exited and record.process.has_exited():
+                self._exited(replica)
+            want = wanted.get(replica.number)
+            decision = decide(
+                record.observed,
+                is_wanted=want is not None and want.is_met_by(record.observed),
+                policy=self._plan_of(record.observed).policy,
+                now=now,
+                jitter=self._random.random(),
+            )
+            self._apply(decision, record.observed.version)
+            self._recheck(decision.recheck_after_s)
+
+    def _wanted(self, service: str, now: float) -> Mapping[int, Wanted]:
+        replicas = self._seen(service)
+        version = self._rollouts.current[service]
+        if (rollout := self._rollouts.open.get(service)) is not None:
+            version = rollout.new
+        policy = self._plans[service, version].rollout_policy
+        wanted, recheck_after_s = self._rollouts.wanted(service, self._desired[service], replicas, policy, now)
+        self._recheck(recheck_after_s)
+        return wanted
+
+    def _seen(self, service: str) -> list[ObservedReplica]:
+        return [self._replicas[key].observed for key in sorted(self._replicas) if key.service == service]
+
+    def _recheck(self, after_s: float | None) -> None:
+        if after_s is not None:
+            self._recheck_after_s = min(self._recheck_after_s, max(0.01, after_s))
+
+    def _plan_of(self, replica: ObservedReplica) -> ServicePlan:
+        return self._plans[replica.id.service, replica.version]
 
     def _free_starts(self, service: str) -> int:
         """How many new replicas of a service may start now; those that replace a dead one do not wait for this."""
@@ -240,17 +281,19 @@ class RuntimeController:
         )
         return max(0, self._starts_at_once_max - starting)
 
-    def _apply(self, decision: Decision[Action]) -> None:
+    def _apply(self, decision: Decision[Action], version: int) -> None:
+        """`version` is for a replica that starts: of a next start, the one it had."""
         for action in decision.actions:
             match action:
                 case StartReplica(replica):
-                    self._start(replica, decision)
+                    self._start(replica, version, decision)
                 case MarkReady(replica):
                     self._enter(replica, ReplicaState.READY)
                     self._save()
                     self._emit("replica_ready", replica, decision)
                 case DrainReplica(replica):
                     self._enter(replica, ReplicaState.DRAINING)
+                    self._save()
                     self._emit("replica_draining", replica, decision)
                 case StopReplica(replica):
                     self._enter(replica, ReplicaState.STOPPING)
@@ -275,8 +318,8 @@ class RuntimeController:
 
     # Leaf steps
 
-    def _start(self, replica: ReplicaId, decision: Decision[Action]) -> None:
-        plan = self._plans[replica.service]
+    def _start(self, replica: ReplicaId, version: int, decision: Decision[Action]) -> None:
+        plan = self._plans[replica.service, version]
         now = self._clock.monotonic()
         record = self._replicas.get(replica)
         history = record.observed.history if record else ObservedReplica(replica, ReplicaState.STARTING, now).history
@@ -286,20 +329,23 @@ class RuntimeController:
             process = processes.start(replica_command(plan, replica, port))
         except HostError as error:
             # A full disk or a missing program may be mended while we wait: same back-off as for a crash.
-            self._note_failed_start(replica, error, now)
+            self._note_failed_start(replica, version, error, now)
             return
         if plan.spec.memory_bytes_max is not None:
             limit_memory(process.pid, plan.spec.memory_bytes_max)
-        observed = ObservedReplica(replica, ReplicaState.STARTING, now, process.pid, port, now, history=history)
-        self._replicas[replica] = _Replica(observed, process)
+        observed = ObservedReplica(
+            replica, ReplicaState.STARTING, now, process.pid, port, now, history=history, version=version
+        )
+        self._replicas[replica] = HeldReplica(observed, process)
         self._save()
         process.on_exit(lambda: self._exited(replica))
         self._begin(self._replicas[replica], self._probe(replica))
         self._emit("replica_started", replica, decision)
         self._on_change()
 
-    def _note_failed_start(self, replica: ReplicaId, error: ColonnadeError, now: float) -> None:
-        record = self._replicas.setdefault(replica, _Replica(ObservedReplica(replica, ReplicaState.WAITING, now)))
+    def _note_failed_start(self, replica: ReplicaId, version: int, error: ColonnadeError, now: float) -> None:
+        waiting = ObservedReplica(replica, ReplicaState.WAITING, now, version=version)
+        record = self._replicas.setdefault(replica, HeldReplica(waiting))
         history = next_restart(record.observed.history, now, 0.0, self._random.random())
         record.observed = replace(record.observed, state_since_s=now, history=history)
         self._events.emit(
@@ -327,24 +373,18 @@ class RuntimeController:
     def _fail(self, replica: ReplicaId, decision: Decision[Action]) -> None:
         """Say what happened with the last lines of its log, and end what is left of its group."""
         record = self._replicas[replica]
-        plan = self._plans[replica.service]
+        plan = self._plan_of(record.observed)
         tail = tail_lines(log_path(plan.log_directory, replica), LOG_TAIL_LINES)
         kind = "replica_crash_looping" if decision.reason == "crash_loop" else "replica_exited"
         self._emit(kind, replica, decision, log_tail=tail, pid=record.observed.pid)
-        if record.process is not None:
-            # The leader is dead, its workers may not be, and they still hold the port.
-            record.process.send_group(signal.SIGKILL)
-            record.process.close()
-            record.process = None
-        self._cancel(record)
+        record.end_group()
+        record.cancel()
 
     def _forget(self, replica: ReplicaId) -> None:
         record = self._replicas.pop(replica)
         check_transition(str(replica), record.observed.state, None)
-        self._cancel(record)
-        if record.process is not None:
-            record.process.send_group(signal.SIGKILL)
-            record.process.close()
+        record.cancel()
+        record.end_group()
         self._save()
         self._on_change()
 
@@ -356,8 +396,8 @@ class RuntimeController:
         self._wake.set()
 
     async def _probe(self, replica: ReplicaId) -> None:
-        plan = self._plans[replica.service]
         record = self._replicas[replica]
+        plan = self._plan_of(record.observed)
         port = record.observed.port
         if port is None:
             return
@@ -384,8 +424,8 @@ class RuntimeController:
         record.observed = replace(record.observed, has_stopped=True)
         self._wake.set()
 
-    def _grace_period_s(self, record: _Replica) -> float:
-        declared_s = self._plans[record.observed.id.service].spec.stop_timeout_s
+    def _grace_period_s(self, record: HeldReplica) -> float:
+        declared_s = self._plan_of(record.observed).spec.stop_timeout_s
         return declared_s if record.observed.is_probe_ok else min(declared_s, UNREADY_GRACE_S)
 
     async def _kill(self, replica: ReplicaId) -> None:
@@ -395,9 +435,8 @@ class RuntimeController:
 
     # Book-keeping
 
-    def _begin(self, record: _Replica, work: Coroutine[Any, Any, None]) -> None:
-        self._cancel(record)
-        record.task = asyncio.create_task(self._guard(record.observed.id, work))
+    def _begin(self, record: HeldReplica, work: Coroutine[Any, Any, None]) -> None:
+        record.begin(self._guard(record.observed.id, work))
 
     async def _guard(self, replica: ReplicaId, work: Coroutine[Any, Any, None]) -> None:
         try:
@@ -407,28 +446,14 @@ class RuntimeController:
                 "operation_failed", str(replica), reason="host_refused", message=str(error), data={"hint": error.hint}
             )
 
-    def _cancel(self, record: _Replica) -> None:
-        if record.task is not None:
-            record.task.cancel()
-            record.task = None
-
     def _emit(self, kind: str, replica: ReplicaId, decision: Decision[Action], **data: object) -> None:
         self._events.emit(kind, str(replica), reason=decision.reason, message=decision.message, data=data)
 
-    def _save(self) -> None:
-        entries = [
-            RegisteredReplica(
-                key,
-                record.process.identity,
-                record.observed.port,
-                record.observed.state is ReplicaState.READY,
-                record.observed.history.total_restarts,
-            )
-            for key, record in self._replicas.items()
-            if record.process is not None and record.observed.port is not None
-        ]
+    def _save(self) -> bool:
+        """False when the disk refuses; it is tried again at the next tick."""
+        entries = [entry for record in self._replicas.values() if (entry := record.registered()) is not None]
         try:
-            write_registry(self._registry_path, entries, self._desired, self._ports.cursor)
+            write_registry(self._registry_path, entries, self._desired, self._ports.cursor, self._rollouts.versions())
         except HostError as error:
             # On a full disk replicas are still replaced. All that is lost is that a next controller would not know
             # the newest of them; so it is tried again at each tick.
@@ -437,30 +462,24 @@ class RuntimeController:
             self._is_unsaved = True
         else:
             self._is_unsaved = False
+        return not self._is_unsaved
 
     async def stop(self) -> None:
         """Stop all replicas at once, each with its grace period; nothing of them is left."""
         records = list(self._replicas.values())
         for record in records:
-            self._cancel(record)
+            record.cancel()
         await asyncio.gather(
             *(
                 processes.stop(record.process, grace_period_s=self._grace_period_s(record))
                 for key, record in self._replicas.items()
-                if record.process is not None and key.service in self._plans
+                if record.process is not None and key.service in self._desired
             )
         )
         self._replicas.clear()
+        self._rollouts.open.clear()
         self._desired = dict.fromkeys(self._desired, 0)
         self._save()
 
     def crash_looping(self) -> list[ObservedReplica]:
         return [record.observed for record in self._replicas.values() if is_crash_loop(record.observed.history)]
-
-
-def limit_memory(pid: int, bytes_max: int) -> None:
-    """Bound the address space of a process and its children to come; a lower limit that it has already stays."""
-    with contextlib.suppress(ProcessLookupError):  # it died meanwhile, which its pidfd tells
-        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
-        bound = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
-        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))

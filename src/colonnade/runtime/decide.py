@@ -1,7 +1,7 @@
 """What to do about one replica now. Pure: no clock, no randomness, no I/O.
 
 One function per state, each returning the actions with the reason and one sentence. Replicas are independent of each
-other here; what concerns a whole service (how many, which numbers) is `wanted_numbers`.
+other here; what concerns a whole service (how many, of which version) is `wanted.py` and `rollout.py`.
 """
 
 from __future__ import annotations
@@ -25,11 +25,6 @@ from colonnade.runtime.state import (
 
 NOTHING: Decision[Action] = Decision((), "as_wanted", "observed and desired agree")
 BEING_KILLED: Decision[Action] = Decision((), "being_killed", "SIGKILL is under way")
-
-
-def wanted_numbers(count: int) -> range:
-    """Replicas are numbered from 1 without gaps: scaling down removes the highest."""
-    return range(1, count + 1)
 
 
 def decide_absent(replica: ReplicaId) -> Decision[Action]:

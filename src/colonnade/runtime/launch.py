@@ -1,4 +1,4 @@
-"""The command and the environment of one replica. Pure, apart from nothing.
+"""The command, the environment and the limits of one replica.
 
 Twelve-factor: everything an application needs to know comes in its environment (PORT, <SERVICE>_URL, DATABASE_URL),
 its output goes to a file, SIGTERM stops it.
@@ -6,8 +6,10 @@ its output goes to a file, SIGTERM stops it.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,13 +17,17 @@ from pathlib import Path
 from string import Template
 
 from colonnade.core.processes import SYSTEM_MARK, Command, Credentials
+from colonnade.runtime.rollout import RolloutPolicy
 from colonnade.runtime.state import ReplicaId, ReplicaPolicy
 from colonnade.spec.derive import replica_group_of
 from colonnade.spec.detect import Detected
-from colonnade.spec.model import ServiceSpec
+from colonnade.spec.model import REPLICAS_MAX, ServiceSpec
 
 REPLICA_MARK = "COLONNADE_REPLICA"
 """`backend/3`: an application may show it, and a controller finds by it what its predecessor had just started."""
+
+VERSION_VARIABLE = "COLONNADE_VERSION"
+"""Number of the version that a replica was started with, for the application to show or to log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +42,9 @@ class ServicePlan:
     env: Mapping[str, str] = field(repr=False)
     credentials: Credentials | None
     log_directory: Path
+    version: int = 1
+    slots_max: int = REPLICAS_MAX
+    """Of the service in the gateway: the bound of what a rollout may start in addition."""
 
     @property
     def application(self) -> Detected | None:
@@ -46,6 +55,20 @@ class ServicePlan:
     def policy(self) -> ReplicaPolicy:
         return ReplicaPolicy(start_timeout_s=self.spec.health.start_timeout_s, drain_timeout_s=self.spec.stop_timeout_s)
 
+    @property
+    def rollout_policy(self) -> RolloutPolicy:
+        rollout = self.spec.rollout
+        return RolloutPolicy(
+            surge=rollout.surge,
+            unavailable=rollout.unavailable,
+            slots_max=self.slots_max,
+            canary_time_s=rollout.canary_time_s,
+            canary_requests=rollout.canary_requests,
+            start_timeout_s=self.spec.health.start_timeout_s,
+            # With a consistent hash the gateway knows no slow start: it would move keys again and again.
+            slow_start_s=0.0 if self.spec.balance == "consistent-hash" else self.spec.slow_start_s,
+        )
+
 
 def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command:
     """How to start `replica` on `port`."""
@@ -54,6 +77,7 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
         **replica_group_of(plan.spec, replica.number).env,
         "PORT": str(port),
         REPLICA_MARK: str(replica),
+        VERSION_VARIABLE: str(plan.version),
         "PYTHONUNBUFFERED": "1",
     }
     if isinstance(plan.run, Detected):
@@ -92,6 +116,14 @@ def static_files_argv(service: ServiceSpec) -> list[str]:
         # 0 leaves the header away. Whole seconds, and rather one than none.
         argv += ["--static-path-expires", str(math.ceil(service.static_max_age_s))]
     return argv
+
+
+def limit_memory(pid: int, bytes_max: int) -> None:
+    """Bound the address space of a process and its children to come; a lower limit that it has already stays."""
+    with contextlib.suppress(ProcessLookupError):  # it died meanwhile, which its pidfd tells
+        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
+        bound = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
+        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))
 
 
 def log_path(directory: Path, replica: ReplicaId) -> Path:

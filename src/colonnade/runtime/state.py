@@ -70,6 +70,8 @@ class ObservedReplica:
     has_stopped: bool = False
     """The stop operation is over: nothing of its group runs."""
     history: RestartHistory = field(default_factory=RestartHistory)
+    version: int = 1
+    """Of code and declaration, that its process was started with."""
 
 
 @dataclass(frozen=True, slots=True)

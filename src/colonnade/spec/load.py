@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -22,9 +22,10 @@ from colonnade.spec.check import check_spec, warnings_of
 from colonnade.spec.check_database import database_warnings
 from colonnade.spec.derive import fit_name
 from colonnade.spec.explain import explain
-from colonnade.spec.model import ReplicasSpec, ServiceSpec, Spec, SystemSpec
+from colonnade.spec.model import ReplicasSpec, ServiceSpec, Spec
+from colonnade.spec.place import place_of
 from colonnade.spec.problem import InvalidSpec, KeyPath, Problem
-from colonnade.spec.read import read_toml
+from colonnade.spec.read import parse_toml, read_toml
 from colonnade.spec.surroundings import look_around
 from colonnade.spec.syntax import parse_app
 
@@ -48,6 +49,7 @@ class LoadedSpec:
 
     `directory` is absolute; `path` is None when there is no file. `environments` has the variables of each service
     (env file, with `env` on top; what `uses` and the replica add comes later). `warnings` are sentences for people.
+    `origin` is the directory that `directory` is a copy of, None where it is the original.
     """
 
     spec: Spec
@@ -55,15 +57,23 @@ class LoadedSpec:
     directory: Path
     warnings: tuple[str, ...] = ()
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
+    origin: Path | None = None
 
     def directory_of(self, service: str) -> Path:
         """The working directory of `service`, absolute."""
-        return (self.directory / self.spec.services[service].path).resolve()
+        return place_of(self.spec.services[service].path, self.directory, self.origin).resolve()
 
 
-def load_spec(path: Path, *, directory: Path | None = None, environ: Mapping[str, str] | None = None) -> LoadedSpec:
+def load_spec(
+    path: Path,
+    *,
+    directory: Path | None = None,
+    origin: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> LoadedSpec:
     """Read and check `path` (a file, or a directory with a colonnade.toml). `environ`: this process's, if not given;
-    `directory`: what its paths are relative to, where that is not the file's own (a kept copy).
+    `directory`: what its paths are relative to, where that is not the file's own (a kept copy); `origin`: what that
+    directory is a copy of.
 
     Raises SpecError when it cannot be read, and InvalidSpec with all of its problems when it is wrong.
     """
@@ -74,15 +84,27 @@ def load_spec(path: Path, *, directory: Path | None = None, environ: Mapping[str
     environments: Mapping[str, Mapping[str, str]] = {}
     if spec is not None:
         across = check_spec(spec)
-        around = look_around(spec, directory, os.environ if environ is None else environ)
+        around = look_around(spec, directory, os.environ if environ is None else environ, origin=origin)
         spec, environments = around.spec, around.environments
         problems += _not_consequences([*across, *around.problems], problems)
     if problems or spec is None:
         raise InvalidSpec(_in_order_of(data, problems), subject=str(path))
-    return _loaded(spec, path, directory, environments)
+    return _loaded(LoadedSpec(spec, path, directory, environments=environments, origin=origin))
 
 
-def spec_for_app(target: str, *, directory: Path | None = None) -> LoadedSpec:
+def declared_spec(text: str, *, subject: str) -> Spec:
+    """What the text of a declaration says: nothing filled in from the environment, nothing else looked at. For
+    comparing two of them. Raises as `load_spec`."""
+    data = parse_toml(text, subject=subject)
+    spec, problems = _validate(data)
+    if spec is not None:
+        problems += _not_consequences(check_spec(spec), problems)
+    if problems or spec is None:
+        raise InvalidSpec(_in_order_of(data, problems), subject=subject)
+    return spec
+
+
+def spec_for_app(target: str, *, directory: Path | None = None, origin: Path | None = None) -> LoadedSpec:
     """The declaration behind `colonnade up module:app`: three replicas of one public service, no file."""
     try:
         parse_app(target)
@@ -93,17 +115,18 @@ def spec_for_app(target: str, *, directory: Path | None = None) -> LoadedSpec:
     directory = (directory or Path.cwd()).absolute()
     replicas = ReplicasSpec(min=REPLICAS_WITHOUT_FILE, max=REPLICAS_WITHOUT_FILE)
     spec = Spec(services={SERVICE_WITHOUT_FILE: ServiceSpec(app=target, route="/", replicas=replicas)})
-    return _loaded(spec, None, directory, {SERVICE_WITHOUT_FILE: {}})
+    return _loaded(LoadedSpec(spec, None, directory, environments={SERVICE_WITHOUT_FILE: {}}, origin=origin))
 
 
-def _loaded(
-    spec: Spec, path: Path | None, directory: Path, environments: Mapping[str, Mapping[str, str]]
-) -> LoadedSpec:
+def _loaded(loaded: LoadedSpec) -> LoadedSpec:
+    """With its name, if it has none, and its warnings."""
+    spec = loaded.spec
     if "name" not in spec.system.model_fields_set:
-        name = fit_name(directory.name, default="app")
-        spec = spec.model_copy(update={"system": SystemSpec(name=name, user=spec.system.user)})
-    warnings = (*warnings_of(spec), *database_warnings(spec, environments))
-    return LoadedSpec(spec, path, directory, warnings, MappingProxyType(dict(environments)))
+        name = fit_name((loaded.origin or loaded.directory).name, default="app")
+        spec = spec.model_copy(update={"system": spec.system.model_copy(update={"name": name})})
+    warnings = (*warnings_of(spec), *database_warnings(spec, loaded.environments))
+    environments = MappingProxyType(dict(loaded.environments))
+    return replace(loaded, spec=spec, warnings=warnings, environments=environments)
 
 
 def _validate(data: dict[str, Any]) -> tuple[Spec | None, list[Problem]]:

@@ -17,6 +17,7 @@ from colonnade.spec.syntax import (
     DayRange,
     Flag,
     HashBy,
+    InsidePath,
     Listen,
     Name,
     Route,
@@ -55,6 +56,9 @@ class SystemSpec(Model):
     unless that is root, else `nobody`. Ignored for an ordinary user."""
     versions_kept: Whole = Field(default=5, ge=2, le=100)
     """How many versions of code and declaration are kept for `rollback`, the running one among them."""
+    shared: list[InsidePath] = Field(default_factory=list)
+    """Files and directories, relative to colonnade.toml, that are data and not code: no version has a copy of its own,
+    all of them use the one beside colonnade.toml, and may write to it."""
 
 
 class RateLimit(Model):

@@ -15,14 +15,18 @@ FILE_BYTES_MAX = 1_000_000
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The tables of `path`. Raises SpecError: no such file, not readable, not UTF-8, not TOML."""
-    text = _read_text(path)
+    return parse_toml(_read_text(path), subject=str(path))
+
+
+def parse_toml(text: str, *, subject: str) -> dict[str, Any]:
+    """The tables of a file's text. Raises SpecError."""
     try:
-        return tomllib.loads(text)
+        return tomllib.loads(text.removeprefix("\ufeff"))
     except tomllib.TOMLDecodeError as error:
         # Not chained: the exception of newer Pythons carries the whole document, secrets and all.
         raise SpecError(
             _describe(str(error), text),
-            subject=str(path),
+            subject=subject,
             hint='values are quoted text ("…"), numbers, true, false, [lists] or { tables }: see https://toml.io',
         ) from None
 

@@ -14,6 +14,7 @@ from colonnade.spec.check import check_variables
 from colonnade.spec.check_database import check_url, substitute
 from colonnade.spec.envfile import EnvFileError, parse_env
 from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
+from colonnade.spec.place import path_inside, place_of
 from colonnade.spec.problem import KeyPath, Problem, nearest
 
 
@@ -26,71 +27,82 @@ class Surroundings:
     problems: tuple[Problem, ...]
 
 
-def look_around(spec: Spec, directory: Path, environ: Mapping[str, str]) -> Surroundings:
-    """Read what `spec` points at, relative to `directory`; its database URLs come back filled in from `environ`."""
-    problems: list[Problem] = []
+def look_around(spec: Spec, directory: Path, environ: Mapping[str, str], *, origin: Path | None = None) -> Surroundings:
+    """Read what `spec` points at, relative to `directory`; its database URLs come back filled in from `environ`.
+    `origin`: the original, where `directory` is a copy of it."""
+    problems = _check_shared(spec, directory) if origin is None else []
     environments: dict[str, Mapping[str, str]] = {}
     for name, service in spec.services.items():
-        problems += _check_directory(name, service, directory)
-        problems += _check_static(name, service, directory)
-        from_file, found = _read_env_file(name, service, directory)
+        place = place_of(service.path, directory, origin)
+        problems += _check_is_directory(
+            ("services", name, "path"), place, service.path, origin or directory, "application"
+        )
+        problems += _check_static(name, service, place, origin or directory)
+        from_file, found = _read_env_file(name, service, place_of(service.env_file, directory, origin))
         problems += found
         environments[name] = {**from_file, **service.env}
     if spec.database is not None:
         database, found = _fill_in(spec.database, environ)
-        database = _place_backups(database, directory)
+        database = _place_backups(database, origin or directory)
         spec = spec.model_copy(update={"database": database})
         problems += found
     return Surroundings(spec, environments, tuple(problems))
 
 
-def _check_directory(name: str, service: ServiceSpec, directory: Path) -> list[Problem]:
-    hint = "give the directory that holds the application"
-    return _check_is_directory(("services", name, "path"), directory, service.path, hint)
+def _check_shared(spec: Spec, directory: Path) -> list[Problem]:
+    """What is not there cannot be linked to, and made later it would be made in a copy that is read-only."""
+    return [
+        Problem(
+            ("system", "shared", index),
+            f"there is no file or directory {directory / path}",
+            hint=f"make it (`mkdir -p '{directory / path}'`), or take it out",
+        )
+        for index, path in enumerate(spec.system.shared)
+        if not os.path.lexists(directory / path)
+    ]
 
 
-def _check_static(name: str, service: ServiceSpec, directory: Path) -> list[Problem]:
-    """Each directory of static files is there, and is where the code is, or named from the root."""
-    place = directory / service.path
+def _check_static(name: str, service: ServiceSpec, place: Path, base: Path) -> list[Problem]:
+    """Each directory of static files is there, and in what a version is a copy of, if the service is, or named from the
+    root. `place` is where the service is, `base` the declaration's directory."""
     if not place.is_dir():
         return []  # told already
     problems = []
     for route, files in service.static.items():
         key = ("services", name, "static", route)
-        if not Path(files).is_absolute() and not is_inside(place / files, directory):
+        is_versioned = is_inside(base / service.path, base) and not Path(files).is_absolute()
+        if is_versioned and not is_inside(base / service.path / files, base):
             hint = f'give it from the root, "{os.path.normpath(place / files)}", or move it beside the code'
-            problems.append(Problem(key, f'"{files}" leads out of {directory}', hint=hint))
+            problems.append(Problem(key, f'"{files}" leads out of {base}', hint=hint))
         else:
-            problems += _check_is_directory(key, place, files, "give the directory that holds the files")
+            problems += _check_is_directory(key, place / files, files, place, "files")
     return problems
 
 
 def is_inside(path: Path, directory: Path) -> bool:
     """Whether the words of `path` stay in `directory`; what links there lead to is another matter."""
-    return Path(os.path.normpath(path)).is_relative_to(os.path.normpath(directory))
+    return path_inside(os.path.normpath(path), os.path.normpath(directory)) is not None
 
 
-def _check_is_directory(key: KeyPath, start: Path, words: str, what_to_give: str) -> list[Problem]:
-    """Nothing when `words`, read from `start`, name a directory."""
-    path = start / words
+def _check_is_directory(key: KeyPath, path: Path, words: str, base: Path, what: str) -> list[Problem]:
+    """Nothing when `path` is a directory, which the declaration calls `words` and means from `base`."""
     try:
         if path.is_dir():
             return []
         if path.exists():
-            return [Problem(key, f"{path} is not a directory", hint=what_to_give)]
+            return [Problem(key, f"{path} is not a directory", hint=f"give the directory that holds the {what}")]
         match = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_dir()))
     except (OSError, ValueError):
         match = None  # the parent is missing or closed to us as well: then there is nothing to suggest
-    hint = f'did you mean "{Path(words).parent / match}"?' if match else f"it is looked for from {start}"
+    hint = f'did you mean "{Path(words).parent / match}"?' if match else f"it is looked for from {base}"
     return [Problem(key, f"there is no directory {path}", hint=hint)]
 
 
-def _read_env_file(name: str, service: ServiceSpec, directory: Path) -> tuple[dict[str, str], list[Problem]]:
+def _read_env_file(name: str, service: ServiceSpec, path: Path) -> tuple[dict[str, str], list[Problem]]:
     """The variables of the service's env file; none, with the reason, when it cannot be used."""
     if not service.env_file:
         return {}, []
     key = ("services", name, "env_file")
-    path = directory / service.env_file
     try:
         mode = path.stat().st_mode
         if mode & 0o007:

@@ -7,6 +7,7 @@ repeats the value: it may be a secret that landed in the wrong place.
 from __future__ import annotations
 
 import ipaddress
+import posixpath
 import re
 import shlex
 from collections.abc import Callable
@@ -157,6 +158,14 @@ def only(kind: type, expected: str) -> Callable[[object], object]:
     return validate
 
 
+def parse_inside_path(value: str) -> str:
+    """A path below colonnade.toml's directory in its one canonical form."""
+    path = posixpath.normpath(value) if value else "."
+    if path in (".", "..") or path.startswith(("/", "../")) or "\0" in path:
+        raise ValueError('expected a path below this directory, such as "instance" or "media/uploads"')
+    return path
+
+
 Name = Annotated[
     str,
     matching(
@@ -167,6 +176,7 @@ Name = Annotated[
 """Fit for a path, a HAProxy section, an environment variable and a host name at once."""
 
 Route = Annotated[str, AfterValidator(parse_route)]
+InsidePath = Annotated[str, AfterValidator(parse_inside_path)]
 UrlPath = Annotated[str, matching(r"/[^\s]*", 'a path that begins with a slash, such as "/readyz"')]
 HashBy = Annotated[
     str,

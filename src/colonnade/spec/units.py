@@ -52,3 +52,22 @@ def parse_fraction(value: object) -> object:
 Seconds = Annotated[float, BeforeValidator(parse_duration_s)]
 Bytes = Annotated[int, BeforeValidator(parse_size_bytes)]
 Fraction = Annotated[float, BeforeValidator(parse_fraction)]
+
+
+def duration_text(value_s: float) -> str:
+    """The shortest way to write a duration in a declaration: 0.25 → "250ms", 120 → "2m"."""
+    if value_s == 0:
+        return "0"
+    for unit in ("d", "h", "m", "s", "ms"):
+        count = value_s / _DURATION[unit]
+        if abs(count - round(count)) < 1e-9 * count:
+            return f"{round(count)}{unit}"
+    return f"{value_s:g}s"
+
+
+def size_text(value_bytes: int) -> str:
+    """A size as one would write it: 10_000_000 → "10MB", 32_768 → "32KiB"."""
+    for unit in ("GiB", "GB", "MiB", "MB", "KiB", "kB"):
+        if value_bytes and value_bytes % _SIZE[unit] == 0:
+            return f"{value_bytes // _SIZE[unit]}{unit}"
+    return f"{value_bytes}B"

@@ -1,16 +1,17 @@
-"""The declaration a system runs by: a private copy taken at `up`, so that a controller that restarts in the middle of
-somebody's edit goes on with what was accepted."""
+"""What `up` took, apart from the version itself: where it came from, and what was found out or changed since. By it a
+controller that restarts in the middle of somebody's edit goes on with what was accepted."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from colonnade.core.errors import HostError, SpecError
-from colonnade.core.files import read_json, write_durably, write_json_durably
+from colonnade.core.files import read_json, write_json_durably
 from colonnade.spec.detect import Detected
-from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
+from colonnade.spec.load import LoadedSpec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system.database_changes import with_settings
 from colonnade.system.development import for_development
@@ -19,16 +20,16 @@ from colonnade.system.paths import StatePaths
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """What `up` took: a file's text, or the import string of `up module:app`; and what is already known of it."""
+    """Which file or import string the versions of this system come from; and what is already known of them."""
 
     directory: Path
     source: str
-    """Path of the file, for messages; empty for an import string."""
+    """Path of the file; empty for an import string."""
     app: str = ""
     listen: str = ""
     """Overrides [gateway] listen (`up --listen`)."""
-    applications: dict[str, Detected] | None = None
-    """What the probe found at the start, so that an adoption does not import the user's code again."""
+    applications: Mapping[int, Mapping[str, Detected]] = field(default_factory=dict)
+    """By version and service what the probe found, so that nobody's code is imported again at an adoption."""
     database: dict[str, Any] | None = None
     """Settings of [database] that were changed while it ran, by their names in Python."""
     was_running: bool = False
@@ -36,13 +37,13 @@ class Accepted:
     is_reloading: bool = False
     """`up --reload`: one replica of each service, run from the directory itself, anew whenever its code changes."""
 
+    def application(self, version: int, service: str) -> Detected | None:
+        return self.applications.get(version, {}).get(service)
 
-def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> None:
-    """`text` is the file's content, None to leave the copy as it is."""
-    if text is not None:
-        write_durably(paths.accepted, text, mode=0o600)
+
+def write_accepted(paths: StatePaths, accepted: Accepted) -> None:
     write_json_durably(
-        paths.accepted_about,
+        paths.accepted,
         {
             "directory": str(accepted.directory),
             "source": accepted.source,
@@ -52,8 +53,11 @@ def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> N
             "is_reloading": accepted.is_reloading,
             "database": accepted.database,
             "applications": {
-                name: {"kind": app.kind, "target": app.target, "factory": app.factory}
-                for name, app in (accepted.applications or {}).items()
+                str(version): {
+                    name: {"kind": app.kind, "target": app.target, "factory": app.factory}
+                    for name, app in found.items()
+                }
+                for version, found in accepted.applications.items()
             },
         },
         mode=0o600,
@@ -61,7 +65,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted, text: str | None) -> N
 
 
 def read_accepted(paths: StatePaths) -> Accepted | None:
-    value: dict[str, Any] | None = read_json(paths.accepted_about)
+    value: dict[str, Any] | None = read_json(paths.accepted)
     if value is None:
         return None
     try:
@@ -70,23 +74,22 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             value["source"],
             value["app"],
             value["listen"],
-            {name: Detected(**app) for name, app in value["applications"].items()},
+            {
+                int(version): {name: Detected(**app) for name, app in found.items()}
+                for version, found in value["applications"].items()
+            },
             value.get("database"),
             value["was_running"],
             value.get("is_reloading", False),
         )
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HostError(
-            f"is not a record of ours ({error})", subject=str(paths.accepted_about), hint="remove it, then `up` again"
+            f"is not a record of ours ({error})", subject=str(paths.accepted), hint="remove it, then `up` again"
         ) from error
 
 
-def load_accepted(paths: StatePaths, accepted: Accepted) -> LoadedSpec:
-    """The declaration again, checked as at `up`."""
-    if accepted.app:
-        loaded = spec_for_app(accepted.app, directory=accepted.directory)
-    else:
-        loaded = load_spec(paths.accepted, directory=accepted.directory)
+def as_accepted(loaded: LoadedSpec, accepted: Accepted) -> LoadedSpec:
+    """A declaration with what was told beside it: another address at `up`, later settings of the database."""
     if accepted.database and loaded.spec.database is not None:
         database = with_settings(loaded.spec.database, accepted.database)
         loaded = replace(loaded, spec=loaded.spec.model_copy(update={"database": database}))

@@ -2,6 +2,8 @@
 owner can open, which is its whole access control.
 
 GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
+GET /deployment · POST /deploy {"services"} · POST /rollback {"version"}
+POST /upgrade
 GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
 What concerns the database is in `database_changes.py`.
 """
@@ -12,7 +14,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -46,6 +48,16 @@ class Backups(Protocol):
     def request_verification(self) -> int: ...
 
 
+class Deployments(Protocol):
+    """What the API may ask about deployments."""
+
+    def describe(self) -> dict[str, Any] | None: ...
+
+    async def deploy(self, services: Sequence[str]) -> dict[str, Any]: ...
+
+    async def roll_back(self, version: int | None) -> dict[str, Any]: ...
+
+
 class Controlled(Protocol):
     """What the API may ask of the controller."""
 
@@ -57,9 +69,13 @@ class Controlled(Protocol):
 
     def request_down(self) -> None: ...
 
+    async def upgrade(self) -> dict[str, Any]: ...
+
     def database_changes(self) -> DatabaseChanges: ...
 
     def backups(self) -> Backups: ...
+
+    def deployments(self) -> Deployments: ...
 
 
 def build_api(system: Controlled) -> Starlette:
@@ -80,6 +96,24 @@ def build_api(system: Controlled) -> Starlette:
         system.request_down()
         return _json({"ok": True})
 
+    async def upgrade(_: Request) -> Response:
+        return _json(await system.upgrade())
+
+    async def deployment(_: Request) -> Response:
+        return _json({"deployment": system.deployments().describe()})
+
+    async def deploy(request: Request) -> Response:
+        names = (await _body(request)).get("services", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise SpecError(f"expected names, got {names!r}", subject="services", hint='for example ["backend"]')
+        return _json(await system.deployments().deploy(names))
+
+    async def rollback(request: Request) -> Response:
+        version = (await _body(request)).get("version")
+        if version is not None and (isinstance(version, bool) or not isinstance(version, int)):
+            raise SpecError(f"expected a number, got {version!r}", subject="version", hint="see `colonnade versions`")
+        return _json(await system.deployments().roll_back(version))
+
     async def backups(_: Request) -> Response:
         return _json(await system.backups().describe())
 
@@ -99,6 +133,10 @@ def build_api(system: Controlled) -> Starlette:
             Route("/events", events),
             Route("/scale", scale, methods=["POST"]),
             Route("/down", down, methods=["POST"]),
+            Route("/upgrade", upgrade, methods=["POST"]),
+            Route("/deployment", deployment),
+            Route("/deploy", deploy, methods=["POST"]),
+            Route("/rollback", rollback, methods=["POST"]),
             Route("/backups", backups),
             Route("/backups/job", job),
             Route("/backup", backup, methods=["POST"]),

@@ -6,39 +6,42 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection, Coroutine, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 from typing import Any
 
 from colonnade.core import processes
 from colonnade.core.clock import Clock
-from colonnade.core.errors import SpecError
+from colonnade.core.errors import HostError, SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Credentials
 from colonnade.gateway.config import PUBLIC_FRONTEND, GatewaySettings, render_gateway, slots_for
-from colonnade.gateway.controller import GatewayController
+from colonnade.gateway.controller import GatewayController, Render
 from colonnade.gateway.controller import Surroundings as GatewaySurroundings
 from colonnade.gateway.process import GatewayPaths, process_text
 from colonnade.gateway.state import Membership
 from colonnade.runtime.controller import RuntimeController
-from colonnade.runtime.launch import REPLICA_MARK, base_environment
+from colonnade.runtime.launch import REPLICA_MARK, ServicePlan, base_environment
 from colonnade.runtime.registry import Registry, read_registry
 from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import DatabaseSpec, ServiceSpec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system import paths as state_paths
-from colonnade.system.accepted import Accepted, load_accepted
+from colonnade.system.accepted import Accepted, as_accepted, write_accepted
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
+from colonnade.system.deployment import meanwhile, read_deployment
 from colonnade.system.development import DEVELOPMENT_ENV
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
-from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener
+from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener, service_plan
+from colonnade.system.versions import VersionStore
 
 
 @dataclass(slots=True)
@@ -46,6 +49,14 @@ class System:
     """All parts of one system, for the controller's one life."""
 
     loaded: LoadedSpec
+    """The declaration that counts now; in the middle of a deployment a mixture (`deployment.py`)."""
+    version: int
+    """Of the declaration; a service that did not change since runs code of an earlier one."""
+    target: int | None
+    """The version that a deployment is on the way to."""
+    store: VersionStore
+    declarations: dict[int, LoadedSpec]
+    """By version, as far as they were needed."""
     accepted: Accepted
     paths: StatePaths
     credentials: Credentials | None
@@ -56,12 +67,16 @@ class System:
     database: DatabasePart | None
     registry: Registry
     surroundings: Surroundings
+    keeper: KeeperLink
+    ports: PortAllocator
     url: str
     changed: asyncio.Event
     """Set whenever replicas changed and the gateway has yet to hear of it."""
     crashed: asyncio.Future[None]
     """Gets the exception of the first loop that ended: then this life of the controller is over."""
     loops: list[asyncio.Task[None]] = field(default_factory=list)
+    membership_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held by whoever tells the gateway: its pools and the declaration it goes by change together."""
 
     @property
     def services(self) -> Mapping[str, ServiceSpec]:
@@ -71,7 +86,59 @@ class System:
         return service_membership(self.services, self.runtime.view())
 
     async def apply_membership(self) -> None:
-        await self.gateway.apply(self.membership())
+        async with self.membership_lock:
+            await self.gateway.apply(self.membership())
+
+    async def go_by(self, loaded: LoadedSpec, used: Collection[str] = ()) -> None:
+        """Have everything go by another declaration; returns when the gateway does. Services that are `used` have an
+        address inside whatever it says. Raises DriverError when HAProxy refuses it: then it goes on with what it had,
+        and the caller goes back."""
+        async with self.membership_lock:
+            names = {*used_by_others(loaded), *(name for name in used if name in loaded.spec.services)}
+            addresses = replace(self.surroundings.addresses, services=open_listeners(names, self.keeper, self.ports))
+            self.surroundings = replace(self.surroundings, addresses=addresses)
+            self.loaded = loaded
+            render = gateway_render(loaded, self.paths, self.credentials)
+            await self.gateway.reconfigure(render, gateway_listeners(names, self.keeper), self.membership())
+
+    def close_listeners(self) -> None:
+        """Of services that nobody uses any more, and that the gateway does not listen for."""
+        kept = {service_listener(name) for name in used_by_others(self.loaded)}
+        ours = [name for name in self.keeper.descriptors if name.startswith(service_listener(""))]
+        for name in ours:
+            if name not in kept:
+                self.keeper.close(name)
+
+    def declaration(self, version: int) -> LoadedSpec:
+        """Of a version that is kept. Reads the disk at the first time; raises what `VersionStore.load` raises."""
+        if version not in self.declarations:
+            self.declarations[version] = as_accepted(self.store.load(version), self.accepted)
+        return self.declarations[version]
+
+    def version_of(self, service: str) -> int:
+        """Whose code a service runs, or comes from while it rolls; that of a service that is yet to start."""
+        known = {**self.registry.versions.current, **self.runtime.view().versions}.get(service)
+        if known is not None:
+            return known
+        is_added = self.target is not None and service not in self.declaration(self.version).spec.services
+        return self.target if is_added and self.target is not None else self.version
+
+    def plan(self, service: str, version: int, application: Detected | None) -> ServicePlan:
+        """How a replica of this version is started. What needs no new process goes by the declaration that counts,
+        also for a service whose code is of an earlier version."""
+        plan = service_plan(service, version, self.declaration(version), application, self.surroundings)
+        counts = self.declaration(version if version == self.target else self.version).spec.services.get(service)
+        return plan if counts is None else replace(plan, spec=counts, slots_max=slots_for(counts))
+
+    def accept(self, **changes: Any) -> None:
+        """Change what is remembered beside the versions, on disk first."""
+        accepted = replace(self.accepted, **changes)
+        write_accepted(self.paths, accepted)
+        self.accepted = accepted
+
+    def note_applications(self, version: int, found: Mapping[str, Detected]) -> None:
+        known = self.accepted.applications
+        self.accept(applications={**known, version: {**known.get(version, {}), **found}})
 
     def state_of(self, replica: ReplicaId) -> ReplicaState | None:
         return next((seen.state for seen in self.runtime.view().replicas if seen.id == replica), None)
@@ -119,9 +186,19 @@ class System:
 
 async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, events: EventLog, clock: Clock) -> System:
     """Read what was accepted, open the listeners, build the parts, adopt the replicas that run."""
-    loaded = load_accepted(paths, accepted)
-    credentials = choose_credentials(loaded.spec.system.user, accepted.directory)
+    store = VersionStore(paths, clock)
+    version = store.current
+    if version is None:
+        raise HostError("has no current version", subject=str(paths.versions), hint="`colonnade down`, then `up`")
+    declarations = {version: as_accepted(store.load(version), accepted)}
+    declared = loaded = declarations[version]
+    credentials = choose_credentials(declared.spec.system.user, accepted.directory)
     state_paths.prepare(paths, credentials)
+    deployment = read_deployment(paths)
+    if deployment is not None and deployment.is_open:
+        for number in (deployment.old, deployment.new):
+            declarations[number] = as_accepted(store.load(number), accepted)
+        loaded = meanwhile(declarations[deployment.old], declarations[deployment.new], deployment)
     registry = read_registry(paths.registry)
     ports = PortAllocator(str(paths.root), registry.port_cursor)
     keeper.fetch_all()
@@ -138,27 +215,31 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     cores = max(2, os.cpu_count() or 2)
     runtime = RuntimeController(paths.registry, ports, events, clock, jitter, changed.set, starts_at_once_max=cores)
     database = assemble_database(loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock)
-    internal = {
-        name: listen_somewhere(keeper, service_listener(name), ports) for name in sorted(used_by_others(loaded))
-    }
+    used = {name for one in declarations.values() for name in used_by_others(one) if name in loaded.spec.services}
+    internal = open_listeners(used, keeper, ports)
     system = System(
         loaded=loaded,
+        version=version,
+        target=deployment.new if deployment is not None and deployment.is_open else None,
+        store=VersionStore(paths, clock, credentials),
+        declarations=declarations,
         accepted=accepted,
         paths=paths,
         credentials=credentials,
         events=events,
         clock=clock,
         runtime=runtime,
-        gateway=_gateway(loaded, paths, credentials, keeper, base_env, events, clock),
+        gateway=_gateway(loaded, used, paths, credentials, keeper, base_env, events, clock),
         database=database,
         registry=registry,
         surroundings=Surroundings(
-            directory=loaded.directory,
             base_env=base_env,
             credentials=credentials,
             log_directory=paths.logs,
             addresses=Addresses(internal, *database_urls(loaded.spec.database, database)),
         ),
+        keeper=keeper,
+        ports=ports,
         url=f"http://{public}",
         changed=changed,
         crashed=asyncio.get_running_loop().create_future(),
@@ -180,8 +261,31 @@ def used_by_others(loaded: LoadedSpec) -> set[str]:
     return {name for service in loaded.spec.services.values() for name in service.uses if name in loaded.spec.services}
 
 
+def open_listeners(services: Collection[str], keeper: KeeperLink, ports: PortAllocator) -> dict[str, tuple[str, int]]:
+    """Where each of these is reached from inside; the address it has already, if it has one."""
+    return {name: listen_somewhere(keeper, service_listener(name), ports) for name in sorted(services)}
+
+
+def gateway_listeners(services: Collection[str], keeper: KeeperLink) -> dict[str, int]:
+    """The sockets of the HTTP gateway: the public one, and those of services that are reached from inside."""
+    wanted = {PUBLIC, *map(service_listener, services)}
+    return {name: fd for name, fd in keeper.descriptors.items() if name in wanted}
+
+
+def gateway_render(loaded: LoadedSpec, paths: StatePaths, credentials: Credentials | None) -> Render:
+    spec = loaded.spec
+    # Internal calls come through the same process: for each request from outside there may be one more.
+    text = process_text(gateway_paths(paths), 2 * spec.gateway.connections_max, credentials)
+    return partial(render_gateway, GatewaySettings(spec.gateway, spec.services, text))
+
+
+def gateway_paths(paths: StatePaths) -> GatewayPaths:
+    return GatewayPaths(paths.root / "gateway", paths.logs / "gateway.log", paths.sockets / "gateway.sock")
+
+
 def _gateway(
     loaded: LoadedSpec,
+    used: Collection[str],
     paths: StatePaths,
     credentials: Credentials | None,
     keeper: KeeperLink,
@@ -189,17 +293,12 @@ def _gateway(
     events: EventLog,
     clock: Clock,
 ) -> GatewayController:
-    spec = loaded.spec
-    place = GatewayPaths(paths.root / "gateway", paths.logs / "gateway.log", paths.sockets / "gateway.sock")
+    place = gateway_paths(paths)
     make_directory(place.root, mode=0o700)
-    # Internal calls come through the same process: for each request from outside there may be one more.
-    text = process_text(place, 2 * spec.gateway.connections_max, credentials)
-    settings = GatewaySettings(spec.gateway, spec.services, text)
-    listeners = {name: fd for name, fd in keeper.descriptors.items() if not name.startswith("db:")}
     return GatewayController(
         "gateway",
-        partial(render_gateway, settings),
-        listeners,
+        gateway_render(loaded, paths, credentials),
+        gateway_listeners(used, keeper),
         GatewaySurroundings(place, base_env, events, clock),
         # At the end nobody comes in any more, while services still reach each other to finish what is in flight.
         closes_first=PUBLIC_FRONTEND,

@@ -49,6 +49,21 @@ class ControlClient:
     def scale(self, service: str, replicas: int) -> None:
         self._ask("POST", "/scale", body={"service": service, "replicas": replicas})
 
+    def deploy(self, services: list[str]) -> dict[str, Any]:
+        """Returns once the new version is taken: the number to ask for its end by, None when nothing is to be done."""
+        return self._ask("POST", "/deploy", body={"services": services}, timeout_s=CHANGE_TIMEOUT_S)
+
+    def roll_back(self, version: int | None) -> dict[str, Any]:
+        return self._ask("POST", "/rollback", body={"version": version}, timeout_s=CHANGE_TIMEOUT_S)
+
+    def upgrade(self) -> dict[str, Any]:
+        """The controller that answers ends right after."""
+        return self._ask("POST", "/upgrade", timeout_s=CHANGE_TIMEOUT_S)
+
+    def deployment(self) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = self._ask("GET", "/deployment")["deployment"]
+        return found
+
     def switch_over(self, to: str) -> str:
         return self._change("/database/switchover", {"to": to})
 

@@ -18,7 +18,6 @@ import signal
 import socket
 import sys
 import traceback
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +27,11 @@ from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, Spec
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
 from colonnade.database.backup.service import BackupService
-from colonnade.system.accepted import Accepted, read_accepted, write_accepted
+from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
 from colonnade.system.database_changes import DatabaseChanges
+from colonnade.system.deployer import Deployer
 from colonnade.system.keeper_link import KeeperLink
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
@@ -41,12 +41,21 @@ from colonnade.system.teardown import take_down
 from colonnade.system.upkeep import begin_loops
 
 EXIT_CRASHED = 70
+EXIT_HANDED_OVER = 75
+"""EX_TEMPFAIL: to be started again."""
+
+ANSWER_TIME_S = 0.2
+"""Between the answer to `upgrade` and our end: it has left by then."""
 
 ADOPTION_BEFORE_DOWN_S = 10.0
 """How long a `down` that meets a new controller waits for it to find what runs; it takes well under a second."""
 
 ADOPTION_RETRY_S = 2.0
 """How long a controller that cannot adopt what runs stays all the same: `status` tells why, and `down` works."""
+
+
+class HandOver(Exception):
+    """This controller ends so that the keeper starts the next one. Whatever runs is left as it is, and adopted."""
 
 
 class SystemController:
@@ -62,7 +71,9 @@ class SystemController:
         self.started_at_s = self.clock.wall()
         self.system: System | None = None
         self._down_asked = asyncio.Event()
+        self._hand_over = asyncio.Event()
         self._changes: DatabaseChanges | None = None
+        self._deployer: Deployer | None = None
         self._failure: ColonnadeError | None = None
         self.trouble = ""
         """Why adopting does not succeed; for `status`."""
@@ -92,8 +103,17 @@ class SystemController:
         return self._changes
 
     def _keep_settings(self, settings: dict[str, Any]) -> None:
-        self.accepted = replace(self.accepted, database=settings)
-        write_accepted(self.paths, self.accepted, None)
+        if self.system is not None:
+            self.system.accept(database=settings)
+
+    def deployment(self) -> dict[str, Any] | None:
+        """The last one, for `status`."""
+        return self._deployer.describe() if self._deployer is not None else None
+
+    def deployments(self) -> Deployer:
+        if self._deployer is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="deployment", hint="try again when it runs")
+        return self._deployer
 
     def backups(self) -> BackupService:
         if self.system is None or self.phase is not Phase.RUNNING:
@@ -103,6 +123,20 @@ class SystemController:
             hint = "add [database.backup] to colonnade.toml, then `colonnade down` and `colonnade up`"
             raise HostError("no backups are declared here", subject="database.backup", hint=hint)
         return part.backups
+
+    async def upgrade(self) -> dict[str, Any]:
+        """Gateways and keeper become those that are installed now; this controller ends once it has answered, and its
+        successor is."""
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="upgrade", hint="try again when it runs")
+        renewed = ["gateway"] if await self.system.gateway.renew() else []
+        if self.system.database is not None and await self.system.database.gateway.renew():
+            renewed.append("dbgate")
+        await self.keeper.renew()
+        message = f"{', '.join([*renewed, 'keeper'])} renewed; the controller hands over"
+        self.events.emit("upgraded", "system", reason="asked", message=message)
+        asyncio.get_running_loop().call_later(ANSWER_TIME_S, self._hand_over.set)
+        return {"renewed": [*renewed, "keeper", "controller"], "version": __version__}
 
     def request_down(self) -> None:
         with contextlib.suppress(ColonnadeError):  # a keeper that is being replaced; then this life must suffice
@@ -138,6 +172,7 @@ class SystemController:
         """Bring up and run until `down` is asked for, the start fails, or a loop crashes (which raises)."""
         down = asyncio.create_task(self._down_asked.wait())
         start = asyncio.create_task(self._start())
+        handing_over = asyncio.create_task(self._hand_over.wait())
         try:
             await first_done(down, start)
             if not start.done():
@@ -160,11 +195,16 @@ class SystemController:
             self._enter(Phase.RUNNING)
             if self.system is None:
                 raise Bug("running without a system")
-            await first_done(down, self.system.crashed)
+            self._deployer = Deployer(self.system)
+            self.system.spawn(self._deployer.run(), "deployments")
+            await first_done(down, handing_over, self.system.crashed)
             if self.system.crashed.done():
                 self.system.crashed.result()
+            if handing_over.done() and not down.done():
+                raise HandOver
         finally:
             down.cancel()
+            handing_over.cancel()
 
     async def _give_up(self, error: ColonnadeError, down: asyncio.Task[Any]) -> None:
         """A first start that fails ends the system. A failed adoption ends only this controller, by raising; but it
@@ -190,7 +230,7 @@ class SystemController:
             await first_done(up, self.system.crashed)
             if self.system.crashed.done():
                 self.system.crashed.result()
-            self.accepted = await up
+            await up
         except ExceptionGroup as group:
             raise first_of(group) from group
         finally:
@@ -257,6 +297,8 @@ def main() -> int:
         if accepted is None:
             raise SpecError("nothing was accepted here", subject=str(paths.root), hint="start with `colonnade up`")
         asyncio.run(SystemController(paths, accepted, link, options.keeper_pid).run())
+    except HandOver:
+        return EXIT_HANDED_OVER
     except Exception:  # noqa: BLE001 — the outermost loop: say it in the log, let the keeper start the next one
         traceback.print_exc()
         return EXIT_CRASHED

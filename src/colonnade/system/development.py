@@ -28,9 +28,11 @@ such as .json, .db or .log: it would start anew for ever."""
 
 
 def for_development(loaded: LoadedSpec) -> LoadedSpec:
-    """The declaration with one replica of each service, whatever it says, and nothing that changes their number."""
+    """The declaration with one replica of each service, whatever it says, run where it is written and not from a
+    version's copy."""
     services = {name: _alone(service) for name, service in loaded.spec.services.items()}
-    return replace(loaded, spec=loaded.spec.model_copy(update={"services": services}))
+    spec = loaded.spec.model_copy(update={"services": services})
+    return replace(loaded, spec=spec, directory=loaded.origin or loaded.directory, origin=None)
 
 
 def _alone(service: ServiceSpec) -> ServiceSpec:

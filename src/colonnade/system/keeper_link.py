@@ -41,6 +41,7 @@ class KeeperLink:
         self._keeper = _handle(keeper_pid)
         self._restart_delay_s = KEEPER_RESTART_DELAY_S
         self._lost: dict[str, tuple[str, int]] = {}
+        self._replaced = asyncio.Event()
         self.descriptors: dict[str, int] = {}
 
     @property
@@ -94,6 +95,14 @@ class KeeperLink:
         else:
             self._keeper.on_exit(self._replace_keeper)
 
+    async def renew(self) -> None:
+        """Replace the keeper by one of the code that is installed now. It is killed, which is how it ends without
+        taking the system down; our copies of the sockets bridge the moment."""
+        self._replaced.clear()
+        if self._keeper is not None:
+            await processes.kill(self._keeper)
+            await self._replaced.wait()
+
     def _replace_keeper(self) -> None:
         old_pid = self.keeper_pid
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -125,6 +134,7 @@ class KeeperLink:
         self._link = ours
         self._link.settimeout(ANSWER_TIMEOUT_S)
         self._keeper.on_exit(self._replace_keeper_later)
+        self._replaced.set()
         self._events.emit(
             "keeper_replaced",
             "keeper",

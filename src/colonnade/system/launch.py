@@ -34,6 +34,7 @@ from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
 from colonnade.system.phase import Phase
 from colonnade.system.reach import plan_openings
+from colonnade.system.versions import Version, VersionStore
 
 POLL_S = 0.02
 DOWN_TIMEOUT_S = 90.0
@@ -72,6 +73,8 @@ class Launch:
     """Of the events that were there before."""
     loaded: LoadedSpec
     is_takeover: bool
+    version: Version | None
+    """What was taken; None at a takeover."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +141,14 @@ def launch(target: Target, declared: Declared) -> Launch:
         paths.failure.unlink(missing_ok=True)
         earlier = read_accepted(paths) if processes.marked_processes(paths.mark) else None
         is_takeover = earlier is not None and earlier.was_running
+        version = None
         if not is_takeover:
             end_by_force(paths)
             state_paths.prepare(paths, credentials)
+            store = VersionStore(paths, SystemClock(), credentials)
+            version = store.take(loaded, declared.text)
+            store.set_current(version.number)
+            store.prune(loaded.spec.system.versions_kept)
             about = Accepted(
                 target.directory,
                 str(target.file or ""),
@@ -148,10 +156,10 @@ def launch(target: Target, declared: Declared) -> Launch:
                 listen=declared.listen,
                 is_reloading=declared.is_reloading,
             )
-            write_accepted(paths, about, declared.text)
+            write_accepted(paths, about)
         last_seq = max((event.seq for event in read_events(paths.events, count_max=1)), default=0)
         keeper = _start_keeper(paths, needed_access(loaded, paths), credentials)
-    return Launch(keeper, last_seq, loaded, is_takeover)
+    return Launch(keeper, last_seq, loaded, is_takeover, version)
 
 
 def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
@@ -346,6 +354,6 @@ def remove_leftovers(paths: StatePaths) -> None:
     with suppress(HostError):
         earlier = read_accepted(paths)
         if earlier is not None and earlier.was_running:
-            write_accepted(paths, replace(earlier, was_running=False, applications=None), None)
-    for name in ("listeners.json", "replicas.json", "gateway/process.json", "dbgate/process.json"):
+            write_accepted(paths, replace(earlier, was_running=False, applications={}))
+    for name in ("listeners.json", "replicas.json", "deployment.json", "gateway/process.json", "dbgate/process.json"):
         (paths.root / name).unlink(missing_ok=True)

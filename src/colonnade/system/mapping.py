@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from colonnade.gateway.config import slots_for
 from colonnade.gateway.state import GatewayView, Membership, Pool, Server, ServerState
-from colonnade.runtime.controller import RuntimeView
+from colonnade.runtime.canary import Tally
 from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.runtime.view import RuntimeView
 from colonnade.spec.derive import replica_group_of
 from colonnade.spec.model import ServiceSpec
 
@@ -42,6 +43,17 @@ def service_membership(services: Mapping[str, ServiceSpec], runtime: RuntimeView
         )
         pools.append(Pool(name, slots_for(service), servers, check_expect=CHECK_EXPECT, check_path=service.health.path))
     return Membership(tuple(pools))
+
+
+def answers_of(view: GatewayView) -> dict[str, dict[int, Tally]]:
+    """Per service and slot, what was answered since HAProxy began: for comparing versions."""
+    return {
+        name: {
+            slot: Tally(server.requests_total, server.errors_total + server.server_errors_total, server.latency)
+            for slot, server in pool.servers.items()
+        }
+        for name, pool in view.pools.items()
+    }
 
 
 @dataclass(frozen=True, slots=True)

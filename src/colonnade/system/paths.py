@@ -40,12 +40,18 @@ class StatePaths:
 
     @property
     def accepted(self) -> Path:
-        """The declaration as it was when `up` took it: a controller that restarts does not read an edited file."""
-        return self.root / "accepted.toml"
+        """Where the versions come from, and what is known of them."""
+        return self.root / "accepted.json"
 
     @property
-    def accepted_about(self) -> Path:
-        return self.root / "accepted.json"
+    def deployment(self) -> Path:
+        """The last deployment: how far it is, or how it ended."""
+        return self.root / "deployment.json"
+
+    @property
+    def versions(self) -> Path:
+        """Copies of code and declaration; see `versions.py`."""
+        return self.root / "versions"
 
     @property
     def failure(self) -> Path:

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colonnade.core.processes import Credentials
+from colonnade.gateway.config import slots_for
 from colonnade.runtime.launch import ServicePlan
 from colonnade.spec.derive import DATABASE, service_url_variable, used_services
 from colonnade.spec.detect import Detected
+from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import ServiceSpec
 from colonnade.spec.syntax import command_words
 
@@ -36,7 +38,6 @@ class Addresses:
 class Surroundings:
     """What is the same for every service of a system."""
 
-    directory: Path
     base_env: Mapping[str, str] = field(repr=False)
     credentials: Credentials | None
     log_directory: Path
@@ -60,18 +61,22 @@ def service_environment(
 
 def service_plan(
     name: str,
-    service: ServiceSpec,
+    version: int,
+    loaded: LoadedSpec,
     run: Detected | Sequence[str] | None,
-    env_file: Mapping[str, str],
     surroundings: Surroundings,
 ) -> ServicePlan:
-    """The plan for a service; `run` is what the probe found, None for a service by `command`."""
+    """The plan for a service as `loaded`, its declaration of `version`, has it. `run` is what the probe found, None for
+    a service by `command`."""
+    service = loaded.spec.services[name]
     return ServicePlan(
         name=name,
         spec=service,
         run=run if run is not None else command_words(service.command),
-        directory=(surroundings.directory / service.path).resolve(),
-        env=service_environment(service, env_file, surroundings),
+        directory=loaded.directory_of(name),
+        env=service_environment(service, loaded.environments.get(name, {}), surroundings),
         credentials=surroundings.credentials,
         log_directory=surroundings.log_directory,
+        version=version,
+        slots_max=slots_for(service),
     )

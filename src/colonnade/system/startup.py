@@ -12,22 +12,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from colonnade.core.errors import AppError
 from colonnade.core.events import Event
 from colonnade.core.files import tail_lines
-from colonnade.runtime.decide import wanted_numbers
-from colonnade.runtime.launch import REPLICA_MARK, ServicePlan, log_path
+from colonnade.runtime.launch import REPLICA_MARK, VERSION_VARIABLE, ServicePlan, log_path
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.spec.derive import DATABASE, replica_groups
 from colonnade.spec.detect import Detected
 from colonnade.spec.syntax import command_words
-from colonnade.system.accepted import Accepted, write_accepted
 from colonnade.system.application import probe_application, run_release
 from colonnade.system.assemble import System
-from colonnade.system.plans import service_plan
 
 LOG_TAIL_LINES = 30
 
@@ -35,8 +31,8 @@ ADOPTION_READY_S = 5.0
 """An adopted system counts as running after this even if a replica is not ready: it may be crash looping for long."""
 
 
-async def bring_up(system: System, *, is_adopting: bool) -> Accepted:
-    """Everything up, or the first error that ends the start. Returns the declaration with what was found out."""
+async def bring_up(system: System, *, is_adopting: bool) -> None:
+    """Everything up, or the first error that ends the start. What was found out is written down."""
     await system.gateway.start(system.membership())
     system.spawn(system.gateway.run(), "gateway")
     ready: dict[str, asyncio.Event] = {name: asyncio.Event() for name in (*system.services, DATABASE)}
@@ -47,9 +43,9 @@ async def bring_up(system: System, *, is_adopting: bool) -> Accepted:
         ]
     applications = {name: found for task in services for name, found in task.result().items()}
     await system.apply_membership()
-    accepted = replace(system.accepted, applications=applications, was_running=True)
-    write_accepted(system.paths, accepted, None)
-    return accepted
+    if not is_adopting:
+        system.note_applications(system.version, applications)
+    system.accept(was_running=True)
 
 
 async def _start_database(system: System, ready: asyncio.Event) -> None:
@@ -64,11 +60,13 @@ async def _start_service(
 ) -> dict[str, Detected]:
     """Bring one service up; returns what stands behind its import string, if it has one."""
     service = system.services[name]
-    known = (system.accepted.applications or {}).get(name)
+    version = system.version_of(name)
     async with asyncio.TaskGroup() as preparations:
-        probe = preparations.create_task(_probe(system, name, known))
+        probe = preparations.create_task(look_at(system, name, version))
         preparations.create_task(_prepare(system, name, ready[DATABASE], is_adopting=is_adopting))
-    plan = _plan(system, name, probe.result())
+    plan = system.plan(name, version, probe.result())
+    for other in system.registry.versions_of(name) - {version}:
+        system.runtime.add_plan(system.plan(name, other, await look_at(system, name, other)))
     count = system.registry.desired.get(name) if is_adopting else None
     declared = sum(group.count for group in replica_groups(service))
     system.runtime.add_service(plan, count if count is not None else declared)
@@ -77,21 +75,22 @@ async def _start_service(
         # All was ready once: what cannot be ready now is healed later, and nobody waits long for it.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(ADOPTION_READY_S):
-                await _until_ready(system, plan, needed, may_fail=True)
+                await until_ready(system, plan, needed, may_fail=True)
     else:
-        await _until_ready(system, plan, needed, may_fail=False)
+        await until_ready(system, plan, needed, may_fail=False)
     ready[name].set()
     return {} if plan.application is None else {name: plan.application}
 
 
-async def _probe(system: System, name: str, known: Detected | None) -> Detected | None:
-    """None for a service by `command`; at an adoption what the first start found."""
-    service = system.services[name]
+async def look_at(system: System, name: str, version: int) -> Detected | None:
+    """What stands behind the import string of a service; None for one by `command`. Asked once for each version."""
+    service = system.declaration(version).spec.services[name]
+    known = system.accepted.application(version, name)
     if not service.app or known is not None:
         return known
-    plan = _plan(system, name, None)
+    plan = system.plan(name, version, None)
     # An application may read these at import; the look at it is replica 0, on a port that nobody serves.
-    env = {**plan.env, "PORT": "0", REPLICA_MARK: str(ReplicaId(name, 0))}
+    env = {**plan.env, "PORT": "0", REPLICA_MARK: str(ReplicaId(name, 0)), VERSION_VARIABLE: str(version)}
     return await probe_application(name, service.app, service.kind, plan.directory, env, system.credentials)
 
 
@@ -103,15 +102,11 @@ async def _prepare(system: System, name: str, database_ready: asyncio.Event, *, 
     if DATABASE in service.uses:
         await database_ready.wait()
     if service.release:
-        await _release(system, _plan(system, name, None))
+        await release(system, system.plan(name, system.version, None))
 
 
-def _plan(system: System, name: str, application: Detected | None) -> ServicePlan:
-    service = system.services[name]
-    return service_plan(name, service, application, system.loaded.environments.get(name, {}), system.surroundings)
-
-
-async def _release(system: System, plan: ServicePlan) -> None:
+async def release(system: System, plan: ServicePlan) -> None:
+    """Run the release command of a version. Raises AppError when it fails."""
     argv = command_words(plan.spec.release)
     system.say("release_started", plan.name, "declared", f"{plan.name}: {' '.join(argv)}")
     await run_release(
@@ -119,7 +114,7 @@ async def _release(system: System, plan: ServicePlan) -> None:
         argv,
         plan.directory,
         # By this mark a next controller finds and ends what this one left half done: it runs the release anew.
-        {**plan.env, REPLICA_MARK: f"{plan.name}/release"},
+        {**plan.env, REPLICA_MARK: f"{plan.name}/release", VERSION_VARIABLE: str(plan.version)},
         plan.credentials,
         _release_log(system, plan.name),
         plan.spec.release_timeout_s,
@@ -131,7 +126,7 @@ def _release_log(system: System, service: str) -> Path:
     return system.paths.logs / f"{service}-release.log"
 
 
-async def _until_ready(system: System, plan: ServicePlan, needed: list[asyncio.Event], *, may_fail: bool) -> None:
+async def until_ready(system: System, plan: ServicePlan, needed: list[asyncio.Event], *, may_fail: bool) -> None:
     """Wait until every wanted replica is ready. Raises AppError when one cannot get there although all that is
     `needed` was ready before it failed."""
     failures: list[Event] = []
@@ -158,7 +153,7 @@ async def _until_ready(system: System, plan: ServicePlan, needed: list[asyncio.E
 def _all_ready(system: System, service: str) -> bool:
     view = system.runtime.view()
     states = {replica.id: replica.state for replica in view.replicas}
-    wanted = [ReplicaId(service, number) for number in wanted_numbers(view.desired[service])]
+    wanted = [ReplicaId(service, number) for number in range(1, view.desired[service] + 1)]
     return all(states.get(replica) is ReplicaState.READY for replica in wanted)
 
 

@@ -9,6 +9,7 @@ from colonnade import __version__
 from colonnade.gateway.state import GatewayView, ServerView
 from colonnade.runtime.restart import is_crash_loop
 from colonnade.runtime.state import ObservedReplica, ReplicaState
+from colonnade.runtime.wanted import Rollout
 
 if TYPE_CHECKING:
     from colonnade.system.assemble import System
@@ -33,6 +34,8 @@ def describe(controller: SystemController) -> dict[str, Any]:
         "dbgate": _gateway(system.database.gateway.view()) if system and system.database else {"pid": None},
         "services": [_service(system, name) for name in system.services] if system else [],
         "database": _database(system) if system else None,
+        "deployed_version": system.version if system else None,
+        "deployment": controller.deployment(),
         "problems": [*filter(None, [controller.trouble]), *(_problems(system) if system else [])],
         "events_dropped": controller.events.dropped_count,
     }
@@ -57,6 +60,8 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "route": spec.route,
         "balance": spec.balance,
         "desired": runtime.desired.get(name, 0),
+        "version": runtime.versions.get(name),
+        "rollout": _rollout(runtime.rollouts.get(name)),
         "internal_url": system.internal_url(name),
         "threads": spec.threads,
         "queue_max": spec.queue_max,
@@ -73,10 +78,17 @@ def _service(system: System, name: str) -> dict[str, Any]:
     }
 
 
+def _rollout(rollout: Rollout | None) -> dict[str, Any] | None:
+    if rollout is None:
+        return None
+    return {"stage": rollout.stage.value, "old": rollout.old, "new": rollout.new, "message": rollout.message}
+
+
 def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, Any]:
     return {
         "id": str(replica.id),
         "state": replica.state.value,
+        "version": replica.version,
         "pid": replica.pid,
         "port": replica.port,
         "restarts": replica.history.total_restarts,

@@ -31,8 +31,8 @@ async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, e
     with contextlib.suppress(HostError):
         accepted = read_accepted(paths)
         if accepted is not None:
-            write_accepted(paths, replace(accepted, was_running=False, applications=None), None)
-    for name in ("listeners.json", "replicas.json"):
+            write_accepted(paths, replace(accepted, was_running=False, applications={}))
+    for name in ("listeners.json", "replicas.json", "deployment.json"):
         (paths.root / name).unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ from colonnade.core.errors import ColonnadeError, DriverError, HostError
 from colonnade.core.files import rotate_log
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.system.assemble import System
-from colonnade.system.mapping import traffic_of
+from colonnade.system.mapping import answers_of, traffic_of
 from colonnade.system.reloading import reload_changed
 
 TRAFFIC_INTERVAL_S = 0.5
@@ -65,6 +65,8 @@ async def observe_traffic(system: System) -> None:
                     is_unhealthy=seen.is_unhealthy,
                     is_widespread=seen.is_widespread,
                 )
+        for service, counters in answers_of(system.gateway.view()).items():
+            system.runtime.observe_answers(service, counters)
         await asyncio.sleep(TRAFFIC_INTERVAL_S)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from colonnade.core.errors import Bug
-from colonnade.runtime.decide import decide, decide_absent, describe_exit, wanted_numbers
+from colonnade.runtime.decide import decide, decide_absent, describe_exit
 from colonnade.runtime.state import (
     Action,
     DrainReplica,
@@ -210,11 +210,6 @@ def test_the_message_has_the_numbers_that_were_compared(
 def test_a_start_and_a_stop_are_never_decided_together() -> None:
     for _, seen, is_wanted, _, _ in ROWS:
         assert len(decide(seen, is_wanted=is_wanted, policy=POLICY, now=NOW, jitter=0.5).actions) <= 1
-
-
-@pytest.mark.parametrize(("count", "numbers"), [(0, []), (1, [1]), (3, [1, 2, 3])])
-def test_replicas_are_numbered_from_one_without_gaps(count: int, numbers: list[int]) -> None:
-    assert list(wanted_numbers(count)) == numbers
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,13 @@ def test_where_a_replica_runs_and_writes() -> None:
 def test_what_the_replica_is_beats_what_the_environment_says() -> None:
     said = {"PORT": "1", "COLONNADE_REPLICA": "else/9", "PYTHONUNBUFFERED": "", "MODE": "test"}
     env = replica_command(plan(WSGI, env=said), ID, 15003).env
-    assert env == {"PORT": "15003", "COLONNADE_REPLICA": "backend/3", "PYTHONUNBUFFERED": "1", "MODE": "test"}
+    assert env == {
+        "PORT": "15003",
+        "COLONNADE_REPLICA": "backend/3",
+        "COLONNADE_VERSION": "1",
+        "PYTHONUNBUFFERED": "1",
+        "MODE": "test",
+    }
 
 
 @pytest.mark.parametrize(("number", "size"), [(1, "large"), (2, "small"), (3, "small"), (9, "small")])

@@ -1,5 +1,7 @@
 """What a next controller reads of its predecessor's replicas: all that was written, or a clear refusal."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,9 @@ import pytest
 from colonnade.core.errors import HostError
 from colonnade.core.processes import ProcessId
 from colonnade.runtime.registry import RegisteredReplica, Registry, read_registry, write_registry
+from colonnade.runtime.rollouts import Versions
 from colonnade.runtime.state import ReplicaId
+from colonnade.runtime.wanted import Rollout, Stage
 
 REPLICAS = (
     RegisteredReplica(ReplicaId("backend", 1), ProcessId(100, 5), 15_000, is_ready=True, total_restarts=2),
@@ -17,7 +21,22 @@ REPLICAS = (
 
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "replicas.json"
-    write_registry(path, REPLICAS, {"backend": 5}, cursor=15_002)
+    rollout = Rollout("backend", 2, 3, Stage.REPLACING, moved=frozenset({1, 6}), replaces={1: 100}, message="why")
+    one = Rollout("backend", 2, 2, numbers=frozenset({1}), is_judged=False)
+    versions = Versions({"backend": 2}, {"backend": rollout}, {"web": replace(one, service="web")})
+    write_registry(path, REPLICAS, {"backend": 5}, 15_002, versions)
+    assert read_registry(path) == Registry(REPLICAS, {"backend": 5}, 15_002, versions)
+
+
+def test_a_registry_of_a_time_without_versions_is_of_the_first_one(tmp_path: Path) -> None:
+    path = tmp_path / "replicas.json"
+    write_registry(path, REPLICAS, {"backend": 5}, 15_002, Versions())
+    value = json.loads(path.read_text())
+    for replica in value["replicas"]:
+        del replica["version"], replica["is_draining"]
+    for key in ("versions", "rollouts", "ended_rollouts"):
+        del value[key]
+    path.write_text(json.dumps(value))
     assert read_registry(path) == Registry(REPLICAS, {"backend": 5}, 15_002)
 
 

@@ -1,16 +1,15 @@
-"""The copy of the declaration that a system runs by."""
+"""What is remembered of an `up` beside the version that it took."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from colonnade.core.errors import HostError, SpecError
 from colonnade.spec.detect import Detected
-from colonnade.system.accepted import Accepted, listening_on, load_accepted, read_accepted, write_accepted
+from colonnade.spec.load import spec_for_app
+from colonnade.system.accepted import Accepted, as_accepted, listening_on, read_accepted, write_accepted
 from colonnade.system.paths import StatePaths
 
-TEXT = '[services.web]\napp = "web:app"\nroute = "/"\n'
 FOUND = Detected("wsgi", False, "web:app")
 
 
@@ -22,61 +21,54 @@ def paths(tmp_path: Path) -> StatePaths:
 @pytest.mark.parametrize(
     "accepted",
     [
-        Accepted(Path("/srv/app"), "/srv/app/colonnade.toml", applications={"web": FOUND}, was_running=True),
-        Accepted(Path("/srv/app"), "", app="web:create_app()", listen="127.0.0.1:9000", applications={}),
+        Accepted(Path("/srv/app"), "/srv/app/colonnade.toml", applications={2: {"web": FOUND}}, was_running=True),
+        Accepted(Path("/srv/app"), "", app="web:create_app()", listen="127.0.0.1:9000", database={"standbys": 1}),
     ],
     ids=["a file", "an import string"],
 )
 def test_what_was_accepted_is_read_again(paths: StatePaths, accepted: Accepted) -> None:
-    write_accepted(paths, accepted, TEXT)
+    write_accepted(paths, accepted)
     assert read_accepted(paths) == accepted
-    assert paths.accepted.read_text() == TEXT
-    assert paths.accepted.stat().st_mode & 0o077 == paths.accepted_about.stat().st_mode & 0o077 == 0
+    assert paths.accepted.stat().st_mode & 0o077 == 0
 
 
-def test_the_copy_stays_when_only_the_record_changes(paths: StatePaths) -> None:
-    accepted = Accepted(Path("/srv/app"), "")
-    write_accepted(paths, accepted, TEXT)
-    write_accepted(paths, replace(accepted, was_running=True), None)
-    assert paths.accepted.read_text() == TEXT
-    again = read_accepted(paths)
-    assert again is not None
-    assert again.was_running
+def test_what_was_found_is_found_by_version_and_service() -> None:
+    accepted = Accepted(Path("/srv/app"), "", applications={2: {"web": FOUND}})
+    assert accepted.application(2, "web") == FOUND
+    assert accepted.application(2, "api") is None
+    assert accepted.application(3, "web") is None
 
 
 def test_nothing_accepted_is_nothing(paths: StatePaths) -> None:
     assert read_accepted(paths) is None
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"directory": 3}', '{"directory": "/", "source": ""}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "{", "[]", "{}", '{"directory": 3}', '{"directory": "/", "source": ""}'),
+        '{"directory": "/", "source": "", "app": "", "listen": "", "was_running": true, "applications": {"x": {}}}',
+        '{"directory": "/", "source": "", "app": "", "listen": "", "was_running": true, "applications": {"web": 3}}',
+    ],
+)
 def test_a_record_that_is_not_ours_is_refused_with_a_way_out(paths: StatePaths, text: str) -> None:
-    paths.accepted_about.write_text(text)
+    paths.accepted.write_text(text)
     with pytest.raises(HostError) as caught:
         read_accepted(paths)
-    assert caught.value.subject == str(paths.accepted_about)
+    assert caught.value.subject == str(paths.accepted)
     assert caught.value.hint
 
 
-def test_the_copy_counts_and_paths_in_it_mean_the_project(paths: StatePaths, tmp_path: Path) -> None:
-    project = tmp_path / "project"
-    project.mkdir()
-    (project / "colonnade.toml").write_text("[[[ half an edit")
-    accepted = Accepted(project, str(project / "colonnade.toml"))
-    write_accepted(paths, accepted, TEXT)
-    loaded = load_accepted(paths, accepted)
-    assert list(loaded.spec.services) == ["web"]
-    assert loaded.directory == project
-
-
-def test_another_address_replaces_the_declared_one(paths: StatePaths) -> None:
+def test_another_address_replaces_the_declared_one() -> None:
+    loaded = spec_for_app("web:app", directory=Path("/srv/app"))
     accepted = Accepted(Path("/srv/app"), "", app="web:app", listen="127.0.0.1:9000")
-    assert load_accepted(paths, accepted).spec.gateway.listen == "127.0.0.1:9000"
-    assert load_accepted(paths, replace(accepted, listen="")).spec.gateway.listen == "127.0.0.1:8080"
+    assert as_accepted(loaded, accepted).spec.gateway.listen == "127.0.0.1:9000"
+    assert loaded.spec.gateway.listen == "127.0.0.1:8080"
 
 
 @pytest.mark.parametrize("listen", ["9000", "nowhere:80", "127.0.0.1:0", "127.0.0.1:99999"])
-def test_an_address_that_is_none_is_refused(paths: StatePaths, listen: str) -> None:
-    loaded = load_accepted(paths, Accepted(Path("/srv/app"), "", app="web:app"))
+def test_an_address_that_is_none_is_refused(listen: str) -> None:
+    loaded = spec_for_app("web:app", directory=Path("/srv/app"))
     with pytest.raises(SpecError) as caught:
         listening_on(loaded, listen)
     assert caught.value.subject == "--listen"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,11 @@ def test_there_is_one_replica_of_each_service_whatever_is_declared(keys: dict[st
     service = for_development(loaded({"web": keys})).spec.services["web"]
     assert (service.replicas.min, service.replicas.max, service.replicas.fixed) == (1, 1, True)
     assert [(group.replicas, dict(group.env)) for group in service.weights] in ([], [(1, {"SIZE": "l"})])
+
+
+def test_code_runs_where_it_is_written_and_not_from_a_copy() -> None:
+    copy = replace(loaded({"web": {"path": "front"}}), directory=Path("/state/versions/1/code"), origin=ROOT)
+    assert for_development(copy).directory_of("web") == ROOT / "front"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +87,7 @@ def test_a_file_concerns_the_services_it_is_below(path: str, services: set[str])
 
 def test_a_controller_that_comes_later_reloads_as_well(tmp_path: Path) -> None:
     paths = StatePaths(tmp_path)
-    write_accepted(paths, Accepted(tmp_path, "", app="a:b", is_reloading=True), "")
+    write_accepted(paths, Accepted(tmp_path, "", app="a:b", is_reloading=True))
     found = read_accepted(paths)
     assert found is not None
     assert found.is_reloading

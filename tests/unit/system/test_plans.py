@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 
 from colonnade.gateway.state import GatewayView, ObservedBackend, PoolView, Server, ServerState, ServerView
-from colonnade.runtime.controller import RuntimeView
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
+from colonnade.runtime.view import RuntimeView
 from colonnade.spec.detect import Detected
-from colonnade.spec.model import ServiceSpec
+from colonnade.spec.load import LoadedSpec
+from colonnade.spec.model import ServiceSpec, Spec
 from colonnade.system.mapping import service_membership, traffic_of
 from colonnade.system.plans import Addresses, Surroundings, service_environment, service_listener, service_plan
 
@@ -19,7 +20,12 @@ def spec(**keys: object) -> ServiceSpec:
 
 def around(**urls: str) -> Surroundings:
     addresses = Addresses({"user-api": ("127.0.0.1", 15_001), "mail": ("127.0.0.1", 15_002)}, **urls)
-    return Surroundings(Path("/srv/app"), {"PATH": "/bin", "MODE": "caller"}, None, Path("/srv/logs"), addresses)
+    return Surroundings({"PATH": "/bin", "MODE": "caller"}, None, Path("/srv/logs"), addresses)
+
+
+def declared(service: ServiceSpec, environment: dict[str, str] | None = None) -> LoadedSpec:
+    spec = Spec(services={"web": service})
+    return LoadedSpec(spec, None, Path("/srv/app"), environments={"web": environment or {}})
 
 
 @pytest.mark.parametrize(
@@ -52,16 +58,18 @@ def test_passwords_and_environments_are_in_no_repr() -> None:
     surroundings = around(
         database_url="postgresql://app:s3cret@h/app", database_read_url="postgresql://app:s3cret@r/app"
     )
-    plan = service_plan("web", spec(uses=["database"]), None, {"TOKEN": "s3cret"}, surroundings)
+    loaded = declared(spec(uses=["database"]), {"TOKEN": "s3cret"})
+    plan = service_plan("web", 1, loaded, None, surroundings)
     assert "s3cret" not in repr(surroundings) + repr(plan)
 
 
 def test_a_plan_for_an_application_and_for_a_command() -> None:
     found = Detected("asgi", False, "web:app")
-    plan = service_plan("web", spec(path="sub/.."), found, {}, around())
+    plan = service_plan("web", 3, declared(spec(path="sub/..")), found, around())
     assert (plan.run, plan.directory, plan.log_directory) == (found, Path("/srv/app"), Path("/srv/logs"))
+    assert (plan.version, plan.slots_max) == (3, 16)
     command = ServiceSpec.model_validate({"command": "serve --at '127.0.0.1 $PORT'"})
-    assert service_plan("web", command, None, {}, around()).run == ["serve", "--at", "127.0.0.1 $PORT"]
+    assert service_plan("web", 1, declared(command), None, around()).run == ["serve", "--at", "127.0.0.1 $PORT"]
 
 
 def test_a_services_listener_has_a_name_of_its_own() -> None:

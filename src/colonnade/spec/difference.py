@@ -1,0 +1,278 @@
+"""What two declarations differ in, key by key, and how each key takes effect. Pure.
+
+Shows values as they would be written, never those that may be secrets: of variables, URLs and groups of replicas with
+variables of their own it says that they changed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from pydantic import BaseModel
+
+from colonnade.spec.model import ReplicasSpec, Spec, WeightGroup
+from colonnade.spec.problem import KeyPath, dotted
+from colonnade.spec.units import duration_text, size_text
+
+
+class Effect(Enum):
+    """How a change of a key comes to count in a system that runs; each value completes "this takes effect …"."""
+
+    ROLLOUT = "by a rollout of the service"
+    GATEWAY = "in the gateway at once, nothing restarts"
+    CONTROLLER = "at once, nothing restarts"
+    SCALING = "by scaling"
+    DATABASE_RESTART = "by `colonnade db restart`"
+    DATABASE_STANDBYS = "by `colonnade db standbys`"
+    DOWN_AND_UP = "only by `colonnade down` and `colonnade up`"
+
+
+EFFECTS: Mapping[str, Effect] = {
+    "system.name": Effect.CONTROLLER,  # only shown
+    "system.user": Effect.DOWN_AND_UP,  # whoever runs now owns what is there
+    "system.versions_kept": Effect.CONTROLLER,
+    "system.shared": Effect.ROLLOUT,  # links in the copy that replicas run from
+    "gateway.listen": Effect.DOWN_AND_UP,  # the keeper holds the socket
+    "gateway.request_body_bytes_max": Effect.GATEWAY,
+    "gateway.request_headers_bytes_max": Effect.GATEWAY,
+    "gateway.client_timeout": Effect.GATEWAY,
+    "gateway.header_timeout": Effect.GATEWAY,
+    "gateway.keep_alive_timeout": Effect.GATEWAY,
+    "gateway.connections_max": Effect.GATEWAY,
+    "services.*.app": Effect.ROLLOUT,
+    "services.*.kind": Effect.ROLLOUT,
+    "services.*.command": Effect.ROLLOUT,
+    "services.*.path": Effect.ROLLOUT,
+    "services.*.env": Effect.ROLLOUT,
+    "services.*.env_file": Effect.ROLLOUT,
+    "services.*.route": Effect.GATEWAY,
+    "services.*.replicas": Effect.SCALING,
+    "services.*.weights": Effect.GATEWAY,  # but see effect_of
+    "services.*.balance": Effect.GATEWAY,
+    "services.*.hash_by": Effect.GATEWAY,
+    "services.*.affinity": Effect.GATEWAY,
+    "services.*.static": Effect.ROLLOUT,  # an argument of the application server
+    "services.*.static_max_age": Effect.ROLLOUT,
+    "services.*.rate_limit": Effect.GATEWAY,
+    "services.*.slo.p99": Effect.CONTROLLER,
+    "services.*.slo.availability": Effect.CONTROLLER,
+    "services.*.uses": Effect.ROLLOUT,  # it brings variables
+    "services.*.health.path": Effect.GATEWAY,
+    "services.*.health.interval": Effect.GATEWAY,
+    "services.*.health.timeout": Effect.GATEWAY,
+    "services.*.health.fall": Effect.GATEWAY,
+    "services.*.health.rise": Effect.GATEWAY,
+    "services.*.health.start_timeout": Effect.CONTROLLER,
+    "services.*.health.outliers": Effect.CONTROLLER,
+    "services.*.scaling.target_utilization": Effect.CONTROLLER,
+    "services.*.scaling.down_after": Effect.CONTROLLER,
+    "services.*.scaling.predict": Effect.CONTROLLER,
+    "services.*.scaling.schedule": Effect.CONTROLLER,
+    "services.*.rollout.surge": Effect.CONTROLLER,
+    "services.*.rollout.unavailable": Effect.CONTROLLER,
+    "services.*.rollout.canary_time": Effect.CONTROLLER,
+    "services.*.rollout.canary_requests": Effect.CONTROLLER,
+    "services.*.release": Effect.ROLLOUT,  # it runs before the first replica of a version
+    "services.*.release_timeout": Effect.CONTROLLER,
+    "services.*.threads": Effect.ROLLOUT,  # an argument of the application server, as well as of the gateway
+    "services.*.queue_max": Effect.GATEWAY,
+    "services.*.queue_timeout": Effect.GATEWAY,
+    "services.*.request_timeout": Effect.GATEWAY,
+    "services.*.streams_max": Effect.GATEWAY,
+    "services.*.stream_timeout": Effect.GATEWAY,
+    "services.*.retries": Effect.GATEWAY,
+    "services.*.idempotency_key": Effect.GATEWAY,
+    "services.*.stop_timeout": Effect.CONTROLLER,
+    "services.*.slow_start": Effect.GATEWAY,
+    "services.*.memory_max": Effect.ROLLOUT,  # a limit that a process is born with
+    "database": Effect.DOWN_AND_UP,  # as a whole: there is one now, or no longer
+    "database.url": Effect.DOWN_AND_UP,
+    "database.read_url": Effect.DOWN_AND_UP,
+    "database.standbys": Effect.DATABASE_STANDBYS,  # but see effect_of
+    "database.durability": Effect.DATABASE_RESTART,
+    "database.quorum_size": Effect.DATABASE_RESTART,
+    "database.name": Effect.DOWN_AND_UP,
+    "database.connections_max": Effect.DOWN_AND_UP,
+    "database.shared_buffers": Effect.DATABASE_RESTART,
+    "database.parameters": Effect.DATABASE_RESTART,
+    "database.backup": Effect.DOWN_AND_UP,  # as a whole
+    "database.backup.directory": Effect.DOWN_AND_UP,
+    "database.backup.full_every": Effect.DOWN_AND_UP,
+    "database.backup.incremental_every": Effect.DOWN_AND_UP,
+    "database.backup.keep_full": Effect.DOWN_AND_UP,
+    "database.backup.archive_timeout": Effect.DOWN_AND_UP,
+    "database.backup.verify_every": Effect.DOWN_AND_UP,
+}
+"""Every key of the file; `*` is any service. A key of a table (`env`, `parameters`) counts as its table."""
+
+SECRET = frozenset({"services.*.env", "services.*.env_file", "database.url", "database.read_url"})
+"""Never shown. A path to an env file is none, but who changes it changes what is in it."""
+
+WHOLE = frozenset({"database", "database.backup"})
+"""Tables that switch something on by being there: without them on one side, their keys say nothing more."""
+
+HIDDEN = "…"
+NOT_SET = "not set"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyChange:
+    """One key that differs. `service`: whose it is, "" for none. `old` and `new` as written, or HIDDEN, or NOT_SET."""
+
+    key: str
+    service: str
+    old: str
+    new: str
+    effect: Effect
+
+    def __str__(self) -> str:
+        if self.old == self.new:
+            return f"{self.key}: changed"
+        if HIDDEN in (self.old, self.new):
+            return f"{self.key}: {'added' if self.old == NOT_SET else 'removed'}"
+        return f"{self.key}: {self.old} → {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """From one declaration to another. Keys of services that are on one side only are not listed."""
+
+    keys: tuple[KeyChange, ...] = ()
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.keys or self.added or self.removed)
+
+    def with_effect(self, effect: Effect) -> tuple[KeyChange, ...]:
+        return tuple(change for change in self.keys if change.effect is effect)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leaf:
+    """One key: the pattern of EFFECTS that it belongs to, its value, and the name of its field, which has the unit."""
+
+    pattern: str
+    value: Any
+    field_name: str
+
+
+def difference(old: Spec, new: Spec) -> Difference:
+    """What changes from `old` to `new`, in the order of the file."""
+    added = tuple(name for name in new.services if name not in old.services)
+    removed = tuple(name for name in old.services if name not in new.services)
+    before, after = dict(_leaves(old)), dict(_leaves(new))
+    keys = []
+    for path in [*after, *(path for path in before if path not in after)]:
+        service = str(path[1]) if path[0] == "services" else ""
+        one, other = before.get(path), after.get(path)
+        if service in (*added, *removed) or _value(one) == _value(other) or _follows(path, before, after):
+            continue
+        known = other or one
+        if known is not None:
+            effect = effect_of(known.pattern, _value(one), _value(other))
+            keys.append(KeyChange(dotted(path), service, _shown(one), _shown(other), effect))
+    return Difference(tuple(keys), added, removed)
+
+
+def effect_of(pattern: str, old: Any, new: Any) -> Effect:
+    """How a key takes effect. Two depend on their values: the first standby and the last, and groups of replicas."""
+    if pattern == "database.standbys" and 0 in (old, new):
+        return Effect.DOWN_AND_UP
+    if pattern == "services.*.weights":
+        return _effect_of_groups(old or [], new or [])
+    return EFFECTS[pattern]
+
+
+def _effect_of_groups(old: list[WeightGroup], new: list[WeightGroup]) -> Effect:
+    """Weights are the gateway's, numbers are scaling; but a replica that comes to have another environment is anew."""
+
+    def environments(groups: list[WeightGroup]) -> list[Mapping[str, str]]:
+        return [group.env for group in groups for _ in range(group.replicas)]
+
+    # Replicas beyond a list are like its last group, so lists of different length are compared as far as both go on.
+    before, after = environments(old), environments(new)
+    length = max(len(before), len(after))
+    if _stretched(before, length) != _stretched(after, length):
+        return Effect.ROLLOUT
+    return Effect.GATEWAY if len(before) == len(after) else Effect.SCALING
+
+
+def _stretched(environments: list[Mapping[str, str]], length: int) -> list[Mapping[str, str]]:
+    last: Mapping[str, str] = environments[-1] if environments else {}
+    return environments + [last] * (length - len(environments))
+
+
+def _follows(path: KeyPath, before: Mapping[KeyPath, _Leaf], after: Mapping[KeyPath, _Leaf]) -> bool:
+    """Whether the key says nothing of its own: `replicas` beside `weights` is their sum, and the keys of a table that
+    is on one side only are told by the table."""
+    if path[-1] == "replicas" and len(path) == 3:
+        weights = (*path[:2], "weights")
+        return any(bool(_value(side.get(weights))) for side in (before, after))
+    return any(
+        path[: len(whole)] == whole and path != whole and (whole in before) != (whole in after)
+        for whole in (("database",), ("database", "backup"))
+    )
+
+
+def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
+    for table in ("system", "gateway"):
+        yield from _leaves_of(getattr(spec, table), (table,), table)
+    for name, service in spec.services.items():
+        yield from _leaves_of(service, ("services", name), "services.*")
+    if spec.database is not None:
+        yield ("database",), _Leaf("database", True, "")
+        yield from _leaves_of(spec.database, ("database",), "database")
+
+
+def _leaves_of(table: BaseModel, path: KeyPath, pattern: str) -> Iterator[tuple[KeyPath, _Leaf]]:
+    for name, about in type(table).model_fields.items():
+        key = about.alias or name
+        value = getattr(table, name)
+        here, here_pattern = (*path, key), f"{pattern}.{key}"
+        if here_pattern in WHOLE and value is not None:
+            yield here, _Leaf(here_pattern, True, name)
+        if isinstance(value, dict):
+            for inner, entry in value.items():
+                yield (*here, inner), _Leaf(here_pattern, entry, name)
+        elif isinstance(value, BaseModel) and (here_pattern in WHOLE or here_pattern not in EFFECTS):
+            yield from _leaves_of(value, here, here_pattern)
+        elif value is not None:
+            yield here, _Leaf(here_pattern, value, name)
+
+
+def _value(leaf: _Leaf | None) -> Any:
+    return None if leaf is None else leaf.value
+
+
+def _shown(leaf: _Leaf | None) -> str:
+    if leaf is None:
+        return NOT_SET
+    return HIDDEN if leaf.pattern in SECRET else value_text(leaf.value, leaf.field_name)
+
+
+def value_text(value: Any, field_name: str = "") -> str:
+    """A value as a declaration would have it; `field_name` tells the unit. Variables of groups are hidden."""
+    if isinstance(value, ReplicasSpec):
+        return str(value.min) if value.fixed else f"{{ min = {value.min}, max = {value.max} }}"
+    if isinstance(value, BaseModel):
+        entries = [
+            f"{about.alias or name} = {HIDDEN if name == 'env' else value_text(getattr(value, name), name)}"
+            for name, about in type(value).model_fields.items()
+            if getattr(value, name) not in (None, {})
+        ]
+        return f"{{ {', '.join(entries)} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(value_text(item) for item in value)}]"
+    if isinstance(value, bool | str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and field_name.endswith("_s"):
+        return duration_text(value)
+    if isinstance(value, int) and "bytes" in field_name:
+        return size_text(value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
