@@ -82,7 +82,9 @@ def test_a_change_of_the_number_of_replicas(shop: Runner) -> None:
 
 
 def test_slowness_and_its_absence(shop: Runner) -> None:
-    assert why(shop, "slow")[0]["text"] == "nothing is slow here"
+    # The machine may be busy with others, and that is said, too.
+    ours = {"queued", "busy", "rejected", "replicas_missing", "no_replica", "replica_down", "errors"}
+    assert not ours & {sentence["reason"] for sentence in why(shop, "slow")}
     clients = [threading.Thread(target=shop.get, args=("/sleep", 20.0)) for _ in range(9)]
     for client in clients:
         client.start()
