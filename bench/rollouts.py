@@ -38,7 +38,7 @@ from colonnade.drill.target import resolve_target
 from colonnade.drill.workload import Action, Workload
 from colonnade.runtime.launch import REPLICA_MARK
 
-RATE_PER_S = 200.0
+RATE_PER_S = float(os.environ.get("ROLLOUTS_RATE", "200"))
 WAIT_S = 0.02
 REPLICAS = 3
 
@@ -262,7 +262,8 @@ def kills(
             {
                 "kills": len(done),
                 "during": dict(Counter(f"{one.during} {one.stage}".strip() for one in done)),
-                "not_done": [one.during for one in done if one.exit_code != 0],
+                "rollouts_not_done": sum(1 for one in done if one.exit_code != 0 and one.during == "rollout"),
+                "scalings_to_be_asked_again": sum(1 for one in done if one.exit_code != 0 and one.during == "scaling"),
                 "troubles": [f"{one.during} {one.stage}: {one.trouble}" for one in done if one.trouble],
                 "whole_after_s": distribution([one.whole_after_s for one in done], 1),
                 **loaded.figures(),
@@ -290,13 +291,14 @@ def one_kill(system: Tiny, number: int, random: Random) -> Killed:
     os.kill(status["controller_pid"], signal.SIGKILL)
     killed_at = time.monotonic()
     rollout = status["services"][0]["rollout"]
-    stage = rollout["stage"] if rollout else (status["deployment"] or {}).get("stage", "")
+    deployment = status["deployment"] or {}
+    stage = rollout["stage"] if rollout else deployment["stage"] if deployment.get("is_open") else "before or after"
     said, _ = change.communicate(timeout=120)
     wait_for("the change is complete", lambda: not trouble_of(system, None), timeout_s=60)
     took_s = time.monotonic() - killed_at
     trouble = trouble_of(system, f"k{number}" if is_rollout else None)
     if change.returncode != 0:
-        trouble += said[-300:]
+        trouble += said[-300:] if is_rollout else ""  # whoever scales sees that nobody answered, and asks again
     if not is_rollout:
         system.command("scale", f"web={REPLICAS}")
         wait_for("the scaling is over", lambda: not trouble_of(system, None), timeout_s=60)

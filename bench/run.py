@@ -20,13 +20,16 @@ from typing import Any
 import calm
 import cost
 import faults
+import gateways
 import idle
+import overload
 import peers
 import sessions
 import spread
 import starting
 import static_files
 import throughput
+import versions
 
 BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "start": starting.measure,
@@ -39,12 +42,20 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
+    "overload": overload.measure,
     "calm": calm.measure,
     "static": static_files.measure,
+    "versions": versions.measure,
 }
 
-BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}
-"""Only when asked for: what it compares with has to be installed (`make bench-peers`)."""
+BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
+    "peers": peers.measure,
+    "gateways": gateways.measure,
+    "gateways-lines": gateways.measure_lines_of_ours,
+    "gateways-kills": gateways.measure_kills,
+    "gateways-replacements": gateways.measure_replacements,
+}
+"""Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`)."""
 
 
 def main(arguments: Sequence[str]) -> int:

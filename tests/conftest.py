@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def work_root() -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     left = kill_all_below(path)
-    shutil.rmtree(path, ignore_errors=True)
+    remove_all(path)
     assert not left, left_running(left)
 
 
@@ -79,6 +80,15 @@ def work_dir(make_work_dir: Callable[[], Path]) -> Iterator[Path]:
     """A fresh directory that any user can reach, removed after the test."""
     path = make_work_dir()
     yield path
+    remove_all(path)
+
+
+def remove_all(path: Path) -> None:
+    """Remove a directory, versions in it as well: those are read-only, which root does not mind."""
+    if os.geteuid() != 0:
+        for directory, _, _ in os.walk(path):
+            with suppress(OSError):
+                os.chmod(directory, 0o700)
     shutil.rmtree(path, ignore_errors=True)
 
 

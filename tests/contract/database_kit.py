@@ -108,11 +108,13 @@ class SmallGateway:
     async def publish(self, routes: Routes) -> None:
         changed = self.routes is None or self.routes.primary != routes.primary
         self.history.append(routes)
-        if changed:
-            await self._shut_sessions()
+        # Before anything is awaited: an event that is set beside routes that lead nowhere keeps a waiting client awake,
+        # and the loop with it.
         if routes.primary is None:
             self._is_led.clear()
-        else:
+        if changed:
+            await self._shut_sessions()
+        if routes.primary is not None:
             self._is_led.set()
 
     def lead_nowhere(self) -> bool:
@@ -251,6 +253,11 @@ class Harness:
     async def until(self, holds: Callable[[], bool], what: str, *, within_s: float = WAIT_S_MAX) -> None:
         deadline = time.monotonic() + within_s
         while not holds():
+            if self.loop_task is not None and self.loop_task.done() and not self.loop_task.cancelled():
+                # A doomed controller's end is waited for by name (`has_loop_ended`); any other one is a defect.
+                error = self.loop_task.exception()
+                if error is not None and not isinstance(error, ControllerKilled):
+                    raise AssertionError(f"the controller ended while waiting for: {what}") from error
             if time.monotonic() > deadline:
                 story = "\n".join(f"{e.kind} {e.subject} {e.reason}: {e.message}" for e in self.events.recent()[-30:])
                 raise AssertionError(f"not within {within_s:g} s: {what}\n{self.controller.view()}\n{story}")

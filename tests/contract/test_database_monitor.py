@@ -83,6 +83,23 @@ def test_session_that_is_closed_twice_while_it_is_asked_leaves_no_connection(wor
     play(case, work_dir)
 
 
+def test_session_that_is_closed_while_it_connects_leaves_no_connection(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        password = load_or_make_secrets(server.paths.root, credentials()).superuser
+        for rounds in range(200):  # of the loop: at whichever step of connecting and asking
+            session = Session(server.paths.sockets, server.port, password)
+            asked = session.begin("SELECT 1")
+            for _ in range(rounds):
+                await asyncio.sleep(0)
+            await session.close()
+            assert asked.done()
+            assert session.backend_pid is None
+        del session, asked
+        gc.collect()
+
+    play(case, work_dir)
+
+
 def test_looks_go_on_while_a_long_statement_is_under_way(work_dir: Path) -> None:
     async def case(server: OneServer) -> None:
         monitor = server.monitor()

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from .harness import Runner
+from .harness import IS_ROOT, Runner, SmallDisk
 
 
 @pytest.fixture
@@ -34,3 +36,28 @@ def make_runner(make_work_dir: Callable[[], Path], free_port: Callable[[], int])
             return made
 
         yield make
+
+
+@pytest.fixture
+def small_disk() -> Iterator[SmallDisk]:
+    """Makes a file system with this much room at a place; unmounted after the test."""
+    places: list[Path] = []
+
+    def mount(place: Path, bytes_max: int) -> Path:
+        if not IS_ROOT:
+            pytest.skip("needs root to mount a small disk")
+        place.mkdir(exist_ok=True)
+        done = subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={bytes_max},mode=0755", "tmpfs", str(place)],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode != 0:
+            pytest.skip("mounting is not allowed here")
+        places.append(place)
+        return place
+
+    yield mount
+    for place in places:
+        while os.path.ismount(place):
+            subprocess.run(["umount", "-l", str(place)], capture_output=True, check=True)

@@ -28,6 +28,11 @@ from colonnade.core.ports import is_free
 from colonnade.core.processes import marked_processes, start_ticks_of
 from colonnade.system.paths import StatePaths
 
+IS_ROOT = os.geteuid() == 0
+
+SmallDisk = Callable[[Path, int], Path]
+"""Mounts a file system of that many bytes at a path, until the test ends; skips the test where that is not allowed."""
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 COMMAND_TIMEOUT_S = 60.0

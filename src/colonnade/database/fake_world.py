@@ -280,10 +280,22 @@ class FakeWorld:
 
     def settle(self) -> None:
         """Let everything that is under way come to its end."""
+        before = None
         for _ in range(4 + 2 * max((len(node.wal) for node in self.nodes.values()), default=0)):
             for name in self.nodes:
                 for what in ("answer", "finish", "part", "reload", "send", "receive"):
                     self.step(name, what)
+            # A round in which nothing moved is followed by nothing else.
+            now = (len(self.acknowledged), *map(_progress, self.nodes.values()))
+            if now == before:
+                return
+            before = now
+
+
+def _progress(node: FakeNode) -> tuple[object, ...]:
+    """All that `settle` moves in a node."""
+    life = (node.is_running, node.is_answering, node.exists, node.operation, node.failures, node.run)
+    return (*life, len(node.wal), len(node.socket), node.connected_to, node.timeline, node.walsender_quorum)
 
 
 def _released(quorum: Quorum, node: FakeNode, followers: Sequence[FakeNode]) -> int:

@@ -5,6 +5,7 @@ Nothing here decides; `observe` turns a look at the process, the directory and t
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,17 @@ def is_stopped(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")
+
+
+def own_free_bytes(directory: Path, root: Path) -> int | None:
+    """What is free on the file system of `directory`; None where it is that of `root`, or is gone."""
+    try:
+        if directory.stat().st_dev == root.stat().st_dev:
+            return None
+        about = os.statvfs(directory)
+    except OSError:
+        return None
+    return about.f_bavail * about.f_frsize
 
 
 class Node:
@@ -151,6 +163,7 @@ class Node:
             unlinked_since_s=memory.unlinked_since_s,
             is_history_kept=self._is_history_kept(look),
             opening_lsn=memory.opening_lsn,
+            own_free_bytes=own_free_bytes(self.directory, self._paths.root),
             followers=look.followers if look else (),
             address=self.address if self.port else None,
             pid=process.pid if process else None,

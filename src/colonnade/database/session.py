@@ -112,7 +112,7 @@ class Session:
         if self._is_closed:
             raise psycopg.InterfaceError("the session was closed")
         if self._connection is None or self._connection.closed:
-            self._connection = await psycopg.AsyncConnection.connect(
+            connection = await psycopg.AsyncConnection.connect(
                 host=str(self._sockets),
                 port=self._port,
                 user=SUPERUSER,
@@ -124,6 +124,11 @@ class Session:
                 # Nothing that is asked here may wait for standbys.
                 options="-c synchronous_commit=local",
             )
+            if self._is_closed:
+                # Cancelled, and not told: up to Python 3.11 the wait_for that psycopg uses can lose a cancellation.
+                connection.pgconn.finish()
+                raise psycopg.InterfaceError("the session was closed while it connected")
+            self._connection = connection
         return self._connection
 
     def _forget(self, task: asyncio.Task[Rows]) -> None:

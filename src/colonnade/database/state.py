@@ -18,6 +18,9 @@ NodeName = str
 NODE_NAMES = "abcdefghi"
 """One primary and at most eight standbys."""
 
+OWN_FREE_BYTES_MIN = 8 * 1024 * 1024
+"""Two segments of WAL: below it the next write may be the one that fails."""
+
 
 class NodeState(Enum):
     """What a node is, derived from a look at it and from the record (`state_of`)."""
@@ -150,6 +153,8 @@ class ObservedNode:
     """Monotonic time since when it has not been streaming, though it should; None: it streams."""
     is_history_kept: bool = True
     """The history file of its timeline is where every node looks for it."""
+    own_free_bytes: int | None = None
+    """Free on its file system where that is not the cluster's; None where it is, as usual."""
     opening_lsn: int | None = None
     """Of a primary: its position when it was first seen out of recovery; what k others need before clients come."""
     followers: tuple[Follower, ...] = ()
@@ -183,6 +188,11 @@ class ObservedNode:
     @property
     def answers(self) -> bool:
         return self.in_recovery is not None
+
+    @property
+    def is_disk_full(self) -> bool:
+        """Its own file system, if it has one, has no room left."""
+        return self.own_free_bytes is not None and self.own_free_bytes < OWN_FREE_BYTES_MIN
 
 
 class Standing(Enum):

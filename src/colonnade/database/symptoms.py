@@ -31,6 +31,9 @@ class Symptom(Enum):
     CUT_OFF = "cut_off"
     """A primary whose COMMITs wait because too few standbys are connected to it."""
 
+    DISK_FULL = "disk_full"
+    """A primary whose own file system, which it does not share with the others, has no room left."""
+
 
 @dataclass(frozen=True, slots=True)
 class Symptoms:
@@ -85,6 +88,8 @@ def _present(record: ClusterRecord, nodes: Mapping[NodeName, ObservedNode]) -> I
     if state_of(primary, record) is NodeState.PRIMARY:
         if primary.is_writing is False:
             yield Symptom.NOT_WRITING, primary.name
+        if primary.is_disk_full:
+            yield Symptom.DISK_FULL, primary.name
         if record.opened_for == primary.process_key and len(connected(record, primary)) < record.acknowledgements:
             yield Symptom.CUT_OFF, primary.name
 

@@ -114,6 +114,11 @@ def _cause(cluster: Cluster, now: float) -> Cause | None:
         if _can_elect(cluster, working):
             message = f"{primary.name} has not written for {lasts[Symptom.NOT_WRITING] + 1.0:.1f} s"
             return Cause(Symptom.NOT_WRITING, "primary_disk_stuck", f"{message}; the disk of {_listed(working)} works")
+    if primary.is_disk_full:
+        roomy = {name for name in healthy if not cluster.nodes[name].is_disk_full}
+        if _can_elect(cluster, roomy):
+            message = f"the file system of {primary.name} alone is full; {_listed(roomy)} have room"
+            return Cause(Symptom.DISK_FULL, "primary_disk_full", message)
     if lasts[Symptom.CUT_OFF] >= CUT_OFF_S_MAX and not is_alone:
         candidate = next((name for name in sorted(healthy) if _has_its_own_quorum(cluster, name)), None)
         if candidate is not None:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from colonnade.core.errors import Bug
-from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT
 from colonnade.gateway import pages
-from colonnade.gateway.state import Membership, Pool, streams_backend
+from colonnade.gateway.latency import latency_lines
+from colonnade.gateway.state import WEIGHT_MAX, Membership, Pool, Server, ServerState, streams_backend
 from colonnade.gateway.text import (
     BUFFER_BYTES_MIN,
     HEADER_RESERVE_BYTES,
@@ -23,6 +23,8 @@ from colonnade.gateway.text import (
     quoted,
     server_lines,
 )
+from colonnade.gateway.visitors import affinity_lines, clients_table, rate_limit_lines
+from colonnade.spec.derive import queue_timeout_s, replica_group_of, replica_groups
 from colonnade.spec.model import GatewaySpec, ServiceSpec
 
 SLOTS_MIN = 16
@@ -33,15 +35,15 @@ BACKLOG = 4096
 
 PUBLIC_FRONTEND = "gateway.public"
 
+ADAPTIVE_WEIGHT = 100
+"""Of the largest replicas of an adaptive service: steps of one in a hundred, and room to WEIGHT_MAX for more."""
+
 CONNECT_TIMEOUT_S = 0.25
 """On loopback a connection stands at once or the replica's accept queue is full: then another one is better."""
 
 UNSIZED_BODY_BYTES_MAX = 48 * 1024
 """A body without Content-Length is read up to this much first, because only then is its size known. Three quarters
 of a buffer: the rest is for the headers."""
-
-LATENCY_EXITS = (3, 7, 11)
-"""After these buckets (7 ms, 60 ms, 500 ms) answers that are counted leave the list of rules."""
 
 _BALANCE = {
     "round-robin": "roundrobin",
@@ -69,6 +71,34 @@ def slots_for(service: ServiceSpec) -> int:
     return max(SLOTS_MIN, 2 * replicas)
 
 
+def service_pool(name: str, service: ServiceSpec, servers: tuple[Server, ...], *, check_expect: str) -> Pool:
+    """The pool of a service with these servers in it."""
+    return Pool(
+        name,
+        slots_for(service),
+        servers,
+        check_expect=check_expect,
+        check_path=service.health.path,
+        has_cookies=service.affinity == "cookie",
+    )
+
+
+def leaving_state(service: ServiceSpec) -> ServerState:
+    """Of a slot that finishes what it has. HAProxy sends whoever has its cookie to a draining server all the same; in
+    MAINT it finishes what it has, too, and nobody new comes."""
+    return ServerState.MAINT if service.affinity == "cookie" else ServerState.DRAIN
+
+
+def weight_of(service: ServiceSpec, number: int, factor: float = 1.0) -> int:
+    """The weight of a replica. Weights of an adaptive service are finer, so that `factor`, the part of it that the
+    replica gets for now, makes a difference; that needs no reload."""
+    weight = replica_group_of(service, number).weight
+    if service.balance != "adaptive":
+        return weight
+    largest = max(group.weight for group in replica_groups(service))
+    return max(1, min(WEIGHT_MAX, round(ADAPTIVE_WEIGHT * weight / largest * factor)))
+
+
 def buffer_bytes_for(gateway: GatewaySpec) -> int:
     """A buffer that holds the largest head there may be and leaves as much again for a body to be replayed."""
     return max(BUFFER_BYTES_MIN, 2 * gateway.request_headers_bytes_max + HEADER_RESERVE_BYTES)
@@ -88,7 +118,13 @@ def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mappi
         service = settings.services.get(pool.name)
         if service is None:
             raise Bug("is a pool of the gateway and no service", subject=pool.name)
-        lines += ["", *_backend(pool, service), "", *_streams_backend(pool, service)]
+        lines += [
+            "",
+            *_backend(pool, service),
+            "",
+            *_streams_backend(pool, service),
+            *clients_table(pool.name, service),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -200,11 +236,13 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     health = service.health
     yield f"backend {pool.name}"
     yield from _balance(service)
-    yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
+    yield from affinity_lines(pool)
+    yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
+    yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
     yield from _retries(pool.name, service)
-    yield from _latency(pool)
+    yield from latency_lines(pool)
     yield "    option httpchk"
     yield (
         f"    http-check send meth GET uri {quoted(health.path)} ver HTTP/1.1"
@@ -219,26 +257,10 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
         # One refused connection takes a server out at once; the next good check brings it back.
         " observe layer4 error-limit 1 on-error mark-down"
     )
-    yield f"    default-server maxconn {service.threads}{_slow_start(service)}"
+    # A visitor waits for the replica that knows him behind as many as that one serves at once, not for ever.
+    own_queue = f" maxqueue {service.threads}" if pool.has_cookies else ""
+    yield f"    default-server maxconn {service.threads}{own_queue}{_slow_start(service)}"
     yield from server_lines(pool, pool.where()[0])
-
-
-def _latency(pool: Pool) -> Iterator[str]:
-    """Counts each answer of a replica by the time since its request came here: a row per slot, a counter per bucket.
-    A rule costs a tenth of a microsecond, so quick answers leave the list early; nothing may stand after it."""
-    yield f"    stick-table type integer size {pool.slots_max} nopurge store gpc({BUCKETS_COUNT})"
-    yield "    http-request set-var(txn.began_ms) date(0,ms)"
-    yield "    http-response set-var(txn.took_ms) date(0,ms),sub(txn.began_ms)"
-    yield "    http-response track-sc0 srv_id"
-    lower = 0
-    for bucket, bound in enumerate(BOUNDS_MS):
-        # Not from 0: a clock that is set back would make it less.
-        took = f"{lower}:{bound - 1}" if bucket else f"lt {bound}"
-        yield f"    http-response sc-inc-gpc({bucket},0) if {{ var(txn.took_ms) -m int {took} }}"
-        if bucket in LATENCY_EXITS:
-            yield f"    http-response allow if {{ var(txn.took_ms) -m int lt {bound} }}"
-        lower = bound
-    yield f"    http-response sc-inc-gpc({len(BOUNDS_MS)},0) if {{ var(txn.took_ms) -m int ge {lower} }}"
 
 
 def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
@@ -247,10 +269,13 @@ def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"backend {name}"
     # Streams last: the number open counts, not the number begun. Where a hash decides, it decides here as well.
     yield from _balance(service) if service.balance == "consistent-hash" else iter(("    balance leastconn",))
+    yield from affinity_lines(pool)
+    # The objective is about answers; who wants a stream may wait as long as the service says.
     yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
     yield f"    timeout server {idle}"
     yield f"    timeout tunnel {idle}"
     yield f"    retries {service.retries}"
+    yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({name}) ge {service.queue_max} }}"
     yield f"    default-server maxconn {service.streams_max}"
     yield from server_lines(pool, pool.where()[1])
@@ -276,8 +301,9 @@ def _slow_start(service: ServiceSpec) -> str:
 
 def _retries(backend: str, service: ServiceSpec) -> Iterator[str]:
     """A connection that failed carried nothing: any method may try again. A reply that broke off may have done its
-    work: only what is safe to repeat is repeated, and not while the pool is far behind: then replays would be a load of
-    their own. What is replayed at once is bounded anyhow by what was in flight at the replica that broke."""
+    work: only what is safe to repeat is repeated, and only with places that nobody else needs. While more wait than one
+    replica serves at once, replays would be a load of their own: with every reply broken, three times the load. (With
+    the first one who waits would be too soon: a replica that dies in a busy moment would cost its requests.)"""
     yield f"    retries {service.retries}"
     if service.retries == 0:
         return
@@ -285,5 +311,5 @@ def _retries(backend: str, service: ServiceSpec) -> Iterator[str]:
     yield "    acl is_repeatable method GET HEAD OPTIONS PUT DELETE TRACE"
     if service.idempotency_key:
         yield "    acl is_repeatable req.hdr(Idempotency-Key) -m found"
-    yield f"    acl is_behind queue({backend}) ge {max(1, service.queue_max // 2)}"
+    yield f"    acl is_behind queue({backend}) ge {min(service.threads, service.queue_max)}"
     yield "    http-request disable-l7-retry if is_behind or !is_repeatable"

@@ -72,6 +72,8 @@ class Pool:
     """What the controller asks while HAProxy's own checks are switched off."""
     exclusive: bool = False
     """True for a role of the database: who leaves is cut off, with its sessions, before who comes is let in."""
+    has_cookies: bool = False
+    """Visitors stay with a slot by a cookie that holds the slot's name."""
     places: tuple[Place, ...] = ()
     """Empty: a service, with its backend and its streams backend."""
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 
-from colonnade.core.histogram import EMPTY, Histogram
+from colonnade.core.histogram import EMPTY, total_of
 from colonnade.gateway.state import (
     GatewayView,
     Membership,
@@ -94,5 +93,5 @@ def _pool_view(pool: Pool, observed: ObservedGateway, failing_since: FailingSinc
         traffic=observed.backends.get(lead.backend, ObservedBackend()),
         streams=sum(view.streams for view in views.values()),
         is_failed_open=any(server.ignores_health for server in leading.values()),
-        latency=reduce(Histogram.plus, latencies.values(), EMPTY),
+        latency=total_of(latencies.values()),
     )

@@ -178,9 +178,13 @@ def _clearing(look: _Look) -> Decision[Step]:
     end = Stage.DONE if look.rollout.stage is Stage.SHRINKING else Stage.UNDONE
     if left := sorted(number for number in look.by_number if number > look.count):
         return Decision((), "surplus_stops", f"{look.names(left)} is no longer needed and ends")
-    return Decision(
-        (Enter(end),), end.value, f"{look.rollout.service} runs {look.new if end is Stage.DONE else look.old}"
-    )
+    rollout = look.rollout
+    what = f"{rollout.service} runs {look.new if end is Stage.DONE else look.old}"
+    if rollout.numbers is not None:
+        what = (
+            f"{look.names(sorted(rollout.numbers))} {'is replaced' if end is Stage.DONE else 'could not be replaced'}"
+        )
+    return Decision((Enter(end),), end.value, what)
 
 
 def _undoing(look: _Look) -> Decision[Step]:
@@ -259,7 +263,10 @@ class _Look:
         chosen = self._without_loss(numbers, fits=self.is_new)
         if not chosen:
             return Decision((), "no_room", self.no_room())
-        return Decision((Move(frozenset(chosen)),), "next_ones", f"{self.names(chosen)} becomes {self.new}")
+        return Decision((Move(frozenset(chosen)),), "next_ones", f"{self.names(chosen)} {self._becomes()}")
+
+    def _becomes(self) -> str:
+        return "starts anew" if self.rollout.is_same_version else f"becomes {self.new}"
 
     def give_back(self, numbers: Iterable[int]) -> Decision[Step]:
         chosen = self._without_loss(numbers, fits=self.is_old)

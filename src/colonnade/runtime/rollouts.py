@@ -17,13 +17,13 @@ from colonnade.runtime.state import ObservedReplica, ReplicaId
 from colonnade.runtime.wanted import ENDED, FORWARD, Rollout, Stage, Wanted, wanted_replicas
 
 TOLD: Mapping[Stage, str] = {
-    Stage.JUDGING: "rollout_judging",
-    Stage.REPLACING: "rollout_replacing",
-    Stage.UNDOING: "rollout_undoing",
-    Stage.DONE: "rollout_finished",
-    Stage.UNDONE: "rollout_undone",
+    Stage.JUDGING: "judging",
+    Stage.REPLACING: "replacing",
+    Stage.UNDOING: "undoing",
+    Stage.DONE: "finished",
+    Stage.UNDONE: "undone",
 }
-"""The event for a stage; the others are steps in between."""
+"""The event for a stage, after `rollout_` or `replacement_`; the others are steps in between."""
 
 STEPS_AT_ONCE_MAX = 8
 """Of one service in one tick: from the first to the last stage when there is no replica to wait for."""
@@ -160,12 +160,13 @@ class Rollouts:
         self.ended.pop(before.service, None)
 
     def _tell(self, before: Rollout, decision: Decision[Step]) -> None:
+        what = "rollout" if before.numbers is None else "replacement"
         for step in decision.actions:
-            kind = "rollout_step"
+            kind = f"{what}_step"
             if isinstance(step, Enter):
                 if step.stage not in TOLD:
                     continue
-                kind = TOLD[step.stage]
+                kind = f"{what}_{TOLD[step.stage]}"
             message = decision.message
             data = {"old": before.old, "new": before.new}
             self._events.emit(kind, before.service, reason=decision.reason, message=message, data=data)

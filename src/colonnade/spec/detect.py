@@ -7,9 +7,10 @@ does it in a process of its own, in the service's directory and environment; the
 from __future__ import annotations
 
 import json
+import os
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from colonnade.spec.model import ServiceKind
@@ -49,4 +50,22 @@ def hint_for(stderr: str, *, python: str, directory: Path) -> str:
         return f"install it where this Python finds it: `{python} -m pip install {missing[1]}`"
     if "neither a WSGI application" in stderr:
         return 'say kind = "wsgi" or kind = "asgi" in the service if you know better'
+    if wrote := hint_for_writing(stderr, directory):
+        return wrote
     return f"try it by hand in {directory}, then correct the application or `app`"
+
+
+def hint_for_writing(told: str, directory: Path) -> str:
+    """What to do when the last words of an application say that it wanted to write beside its code, which is a
+    read-only copy; empty when they do not say so. `directory` is where it ran."""
+    found = None
+    for path in re.findall(r"PermissionError: \[Errno 13\] [^:\n]*: '([^'\n]+)'", told):
+        found = re.search(r"/versions/\d+/code/(.+)", os.path.normpath(directory / path)) or found
+    if found is not None:
+        place = PurePosixPath(found[1])
+        name = str(place.parent if place.suffix and place.parent.name else place)
+    elif re.search(r"attempt to write a readonly database|unable to open database file", told):
+        name = "the database's directory"
+    else:
+        return ""
+    return f'it runs from a read-only copy: make this where colonnade.toml is, and add [system] shared = ["{name}"]'

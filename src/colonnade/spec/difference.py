@@ -253,7 +253,7 @@ def _value(leaf: _Leaf | None) -> Any:
 def _shown(leaf: _Leaf | None) -> str:
     if leaf is None:
         return NOT_SET
-    return HIDDEN if leaf.pattern in SECRET else value_text(leaf.value, leaf.field_name)
+    return HIDDEN if leaf.pattern in SECRET or leaf.pattern in WHOLE else value_text(leaf.value, leaf.field_name)
 
 
 def value_text(value: Any, field_name: str = "") -> str:

@@ -241,6 +241,8 @@ class ServiceSpec(Model):
     queue_max: Whole = Field(default=200, ge=1, le=100_000)
     """Requests that may wait in the gateway for a free replica; more are answered 503 with Retry-After."""
     queue_timeout_s: Seconds = Field(default=10.0, alias="queue_timeout", gt=0)
+    """Longer waits in the gateway end with 503. With `slo.p99`, unless this is given: half of that
+    (`derive.queue_timeout_s`)."""
     request_timeout_s: Seconds = Field(default=30.0, alias="request_timeout", gt=0)
     """A reply that does not begin within this time is given up (504)."""
     streams_max: Whole = Field(default=100, ge=1, le=10_000)

@@ -51,8 +51,6 @@ class Backups(Protocol):
 class Deployments(Protocol):
     """What the API may ask about deployments."""
 
-    def describe(self) -> dict[str, Any] | None: ...
-
     async def deploy(self, services: Sequence[str]) -> dict[str, Any]: ...
 
     async def roll_back(self, version: int | None) -> dict[str, Any]: ...
@@ -74,6 +72,8 @@ class Controlled(Protocol):
     def database_changes(self) -> DatabaseChanges: ...
 
     def backups(self) -> Backups: ...
+
+    def deployment(self) -> dict[str, Any] | None: ...
 
     def deployments(self) -> Deployments: ...
 
@@ -100,7 +100,7 @@ def build_api(system: Controlled) -> Starlette:
         return _json(await system.upgrade())
 
     async def deployment(_: Request) -> Response:
-        return _json({"deployment": system.deployments().describe()})
+        return _json({"deployment": system.deployment()})
 
     async def deploy(request: Request) -> Response:
         names = (await _body(request)).get("services", [])

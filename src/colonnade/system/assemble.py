@@ -89,15 +89,21 @@ class System:
         async with self.membership_lock:
             await self.gateway.apply(self.membership())
 
+    def reach(self, services: Collection[str]) -> None:
+        """Give each of these an address inside, if it has none yet. The gateway listens there from `go_by` on."""
+        addresses = open_listeners({*services, *used_by_others(self.loaded)}, self.keeper, self.ports)
+        self.surroundings = replace(
+            self.surroundings, addresses=replace(self.surroundings.addresses, services=addresses)
+        )
+
     async def go_by(self, loaded: LoadedSpec, used: Collection[str] = ()) -> None:
         """Have everything go by another declaration; returns when the gateway does. Services that are `used` have an
         address inside whatever it says. Raises DriverError when HAProxy refuses it: then it goes on with what it had,
         and the caller goes back."""
         async with self.membership_lock:
-            names = {*used_by_others(loaded), *(name for name in used if name in loaded.spec.services)}
-            addresses = replace(self.surroundings.addresses, services=open_listeners(names, self.keeper, self.ports))
-            self.surroundings = replace(self.surroundings, addresses=addresses)
             self.loaded = loaded
+            self.reach(used)
+            names = {*used_by_others(loaded), *used} & loaded.spec.services.keys()
             render = gateway_render(loaded, self.paths, self.credentials)
             await self.gateway.reconfigure(render, gateway_listeners(names, self.keeper), self.membership())
 
@@ -215,8 +221,9 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     cores = max(2, os.cpu_count() or 2)
     runtime = RuntimeController(paths.registry, ports, events, clock, jitter, changed.set, starts_at_once_max=cores)
     database = assemble_database(loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock)
-    used = {name for one in declarations.values() for name in used_by_others(one) if name in loaded.spec.services}
+    used = {name for one in declarations.values() for name in used_by_others(one)}
     internal = open_listeners(used, keeper, ports)
+    reached = used & loaded.spec.services.keys()
     system = System(
         loaded=loaded,
         version=version,
@@ -229,7 +236,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
         events=events,
         clock=clock,
         runtime=runtime,
-        gateway=_gateway(loaded, used, paths, credentials, keeper, base_env, events, clock),
+        gateway=_gateway(loaded, reached, paths, credentials, keeper, base_env, events, clock),
         database=database,
         registry=registry,
         surroundings=Surroundings(

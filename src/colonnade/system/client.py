@@ -121,6 +121,8 @@ def _error_from(value: dict[str, Any]) -> ColonnadeError:
 
 def is_running(paths: StatePaths) -> dict[str, Any] | None:
     """The status of the system that answers here; None when there is none."""
+    if not paths.control_socket.exists():
+        return None
     with ControlClient(paths) as client:
         try:
             return client.status()

@@ -32,6 +32,7 @@ from colonnade.system.api import build_api, open_socket, serve
 from colonnade.system.assemble import System, assemble
 from colonnade.system.database_changes import DatabaseChanges
 from colonnade.system.deployer import Deployer
+from colonnade.system.deployment import read_deployment
 from colonnade.system.keeper_link import KeeperLink
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
@@ -107,8 +108,11 @@ class SystemController:
             self.system.accept(database=settings)
 
     def deployment(self) -> dict[str, Any] | None:
-        """The last one, for `status`."""
-        return self._deployer.describe() if self._deployer is not None else None
+        """The last one, in every phase: whoever waits for its end is not put off by a controller that starts."""
+        if self._deployer is not None:
+            return self._deployer.describe()
+        last = read_deployment(self.paths)
+        return last.as_json() if last is not None else None
 
     def deployments(self) -> Deployer:
         if self._deployer is None or self.phase is not Phase.RUNNING:

@@ -43,6 +43,9 @@ END: Mapping[DeployStage, str] = {
     DeployStage.REFUSED: "refused, nothing was changed",
 }
 
+LIVES_MAX = 3
+"""Controllers that may end in the middle of one deployment. Chosen by feel: somebody may kill one or two for a test."""
+
 TROUBLE_RETRY_S = 2.0
 """Between two tries of what must not be given up any more: the last step of a deployment, or of undoing one."""
 
@@ -60,21 +63,7 @@ class Deployer:
 
     def describe(self) -> dict[str, Any] | None:
         """The last one, for `status` and for whoever waits for its end."""
-        last = self._last
-        if last is None:
-            return None
-        return {
-            "number": last.number,
-            "kind": last.kind,
-            "old": last.old,
-            "new": last.new,
-            "stage": last.stage.value,
-            "is_open": last.is_open,
-            "services": list(last.services),
-            "at": last.at,
-            "done": list(last.done),
-            "message": last.message,
-        }
+        return self._last.as_json() if self._last is not None else None
 
     async def deploy(self, services: Sequence[str]) -> dict[str, Any]:
         """Take what stands in the declaration's directory now as a new version, and go there. `services` are rolled
@@ -150,11 +139,26 @@ class Deployer:
 
     async def run(self) -> None:
         """Until cancelled; begins with what an earlier controller left open."""
+        if self._last is not None and self._last.is_open:
+            self._go_on(self._last)
         while True:
             while self._last is not None and self._last.is_open:
                 await self._take_step(self._last)
             self._wake.clear()
             await self._wake.wait()
+
+    def _go_on(self, deployment: Deployment) -> None:
+        """Where an earlier controller was. One that ended again and again in the middle of this is no accident: it may
+        be what is deployed that ends it, so from then on it is taken back."""
+        deployment = replace(deployment, lives=deployment.lives + 1)
+        message = f"{deployment.lives} controllers ended during this deployment (limit {LIVES_MAX})"
+        if deployment.lives > LIVES_MAX and deployment.stage is DeployStage.RELEASING:
+            self._end(deployment.entering(DeployStage.REFUSED, message), "controllers_ended")
+        elif deployment.lives > LIVES_MAX and deployment.stage is DeployStage.ROLLING:
+            self._system.say("deployment_failed", "deployment", "controllers_ended", message)
+            self._keep(deployment.entering(DeployStage.UNDOING, message))
+        else:
+            self._keep(deployment)
 
     async def _take_step(self, deployment: Deployment) -> None:
         match deployment.stage:
@@ -172,6 +176,7 @@ class Deployer:
     async def _releasing(self, deployment: Deployment) -> None:
         system, new = self._system, deployment.new
         try:
+            system.reach(self._used(deployment.old, new))
             found = {name: await look_at(system, name, new) for name in deployment.services}
             system.note_applications(new, {name: app for name, app in found.items() if app is not None})
             for name in deployment.services:
@@ -194,6 +199,7 @@ class Deployer:
                 await self._go_by(deployment)
                 await self._become_new(name, deployment)
                 self._keep(replace(deployment, at="", done=(*deployment.done, name)))
+                system.runtime.forget_ended_rollout(name)
                 return
             # The text of the end is tried before anything is final.
             switching = deployment.entering(DeployStage.SWITCHING)
@@ -223,7 +229,6 @@ class Deployer:
                 hint=f"see `colonnade logs {name}`",
                 detail=_last_words(plan, rollout),
             )
-        system.runtime.forget_ended_rollout(name)
 
     async def _rolled(self, name: str, version: int, *, is_judged: bool) -> Rollout:
         """How the rollout of this service ended, once it has; begun here if an earlier controller has not."""

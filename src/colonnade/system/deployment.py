@@ -70,10 +70,27 @@ class Deployment:
     """Those that are through."""
     message: str = ""
     """What it changes; once it has failed, why."""
+    lives: int = 0
+    """How many controllers ended in the middle of it."""
 
     @property
     def is_open(self) -> bool:
         return self.stage not in ENDED
+
+    def as_json(self) -> dict[str, Any]:
+        """For `status`, and for whoever waits for its end."""
+        return {
+            "number": self.number,
+            "kind": self.kind,
+            "old": self.old,
+            "new": self.new,
+            "stage": self.stage.value,
+            "is_open": self.is_open,
+            "services": list(self.services),
+            "at": self.at,
+            "done": list(self.done),
+            "message": self.message,
+        }
 
     def entering(self, stage: DeployStage, message: str = "") -> Deployment:
         """Raises Bug for a way that is not in EDGES."""
@@ -151,6 +168,7 @@ def write_deployment(paths: StatePaths, deployment: Deployment) -> None:
             "at": deployment.at,
             "done": list(deployment.done),
             "message": deployment.message,
+            "lives": deployment.lives,
         },
         mode=0o600,
     )
@@ -173,6 +191,7 @@ def read_deployment(paths: StatePaths) -> Deployment | None:
             value["at"],
             tuple(value["done"]),
             value["message"],
+            value["lives"],
         )
     except (KeyError, TypeError, ValueError) as error:
         raise HostError(

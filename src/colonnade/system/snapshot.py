@@ -126,12 +126,12 @@ class OpenTree:
         """The descriptor of a directory ("" for the root), good until the next call."""
         if path != self._at:
             self._leave()
-            for name in path.split("/") if path else ():
-                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-                deeper = os.open(name, flags, dir_fd=self._directory)
-                if self._directory != self._root:
-                    os.close(self._directory)
-                self._directory = deeper
+            try:
+                for name in path.split("/") if path else ():
+                    self._enter(name)
+            except OSError:
+                self._leave()
+                raise
             self._at = path
         return self._directory
 
@@ -140,6 +140,13 @@ class OpenTree:
         parent, name = posixpath.split(path)
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         return os.open(name, flags, dir_fd=self.directory(parent))
+
+    def _enter(self, name: str) -> None:
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        deeper = os.open(name, flags, dir_fd=self._directory)
+        if self._directory != self._root:
+            os.close(self._directory)
+        self._directory = deeper
 
     def _leave(self) -> None:
         if self._directory != self._root:
@@ -342,7 +349,7 @@ def _check_size(found: Mapping[str, _Found], root: Path) -> None:
     raise HostError(
         f"{what}, so it cannot be kept as a version; most is in {', '.join(names)}",
         subject=str(root),
-        hint=f"data is named in colonnade.toml and then stays where it is: [system] shared = {json.dumps(names)}",
+        hint=f"give the code a directory of its own, or name what is data: [system] shared = {json.dumps(names)}",
     )
 
 

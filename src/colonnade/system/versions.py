@@ -164,6 +164,7 @@ class VersionStore:
                     return self._take(loaded, text, message)
                 except Changing as changing:
                     written = changing.path
+                    self._remove_leftovers()
         raise HostError(
             f"{written} is written while it is copied, {ATTEMPTS_MAX} times in a row",
             subject=str(loaded.directory),
@@ -285,7 +286,10 @@ class VersionStore:
 
     def _draft(self, loaded: LoadedSpec, text: str, entries: Mapping[str, Entry]) -> _Draft:
         app = "" if loaded.path is not None else loaded.spec.services[SERVICE_WITHOUT_FILE].app
-        spec = loaded.spec if app else declared_spec(text, subject=str(loaded.path))
+        # Again from its source: `loaded` may have what the command line said instead.
+        spec = (
+            spec_for_app(app, directory=loaded.directory).spec if app else declared_spec(text, subject=str(loaded.path))
+        )
         places = own_places(spec, loaded.directory)
         services, code, env_files = {}, {}, {}
         for name, service in spec.services.items():

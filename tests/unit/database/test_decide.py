@@ -10,6 +10,7 @@ from colonnade.database import actions as act
 from colonnade.database.decide import decide
 from colonnade.database.members import FROZEN_S_MAX, START_FAILURES_MAX
 from colonnade.database.state import (
+    OWN_FREE_BYTES_MIN,
     Fork,
     Position,
     Promotion,
@@ -204,6 +205,17 @@ def test_with_as_many_standbys_as_a_commit_waits_for_the_old_primary_is_cloned_t
     decision = decide(cluster(dead("a"), PROMOTED, record=alone), NOW_S)
     assert act.Clone("a", "b", 2) in decision.actions
     assert not [action for action in decision.actions if isinstance(action, act.Rejoin | act.OpenFor)]
+
+
+def test_primary_whose_own_disk_is_full_hands_over_to_those_that_have_room() -> None:
+    full = primary(own_free_bytes=OWN_FREE_BYTES_MIN - 1)
+    decision = decide(cluster(full), NOW_S)
+    assert decision.reason == "primary_disk_full"
+    assert "b, c have room" in decision.message
+    assert act.Fence("a") in decision.actions
+    assert decide(cluster(primary(own_free_bytes=OWN_FREE_BYTES_MIN)), NOW_S).reason == "all_well"
+    nobody_better = cluster(full, standby("b", own_free_bytes=0), standby("c", own_free_bytes=0))
+    assert decide(nobody_better, NOW_S).reason != "primary_disk_full"
 
 
 def test_dead_standby_is_started_where_it_was() -> None:

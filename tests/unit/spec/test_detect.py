@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from colonnade.spec.detect import PROBE, Detected, hint_for, probe_command, read_answer
+from colonnade.spec.detect import PROBE, Detected, hint_for, hint_for_writing, probe_command, read_answer
 
 ANSWER = '{"kind": "asgi", "factory": true, "target": "main:create_app"}'
 
@@ -42,3 +42,33 @@ def test_no_answer_is_none(stdout: str) -> None:
 )
 def test_a_failure_has_a_next_thing_to_try(stderr: str, hint: str) -> None:
     assert hint in hint_for(stderr, python="python", directory=Path("/srv/app"))
+
+
+DENIED = "PermissionError: [Errno 13] Permission denied: "
+CODE = "/srv/.colonnade/versions/3/code"
+
+
+@pytest.mark.parametrize(
+    ("told", "directory", "shared"),
+    [
+        (f"{DENIED}'{CODE}/instance'", CODE, "instance"),
+        (f"{DENIED}'instance'", CODE, "instance"),
+        (f"{DENIED}'instance'", f"{CODE}/backend", "backend/instance"),
+        (f"Traceback\n  …\n{DENIED}'uploads/cat.jpg'\n", CODE, "uploads"),
+        (f"{DENIED}'app.log'", CODE, "app.log"),
+        ("sqlite3.OperationalError: unable to open database file", CODE, "the database's directory"),
+        ("OperationalError: attempt to write a readonly database", CODE, "the database's directory"),
+    ],
+)
+def test_who_wanted_to_write_beside_its_code_is_told_what_to_declare(told: str, directory: str, shared: str) -> None:
+    hint = hint_for_writing(told, Path(directory))
+    assert f'[system] shared = ["{shared}"]' in hint
+    assert hint_for(told, python="python", directory=Path(directory)) == hint
+
+
+@pytest.mark.parametrize(
+    ("told", "directory"),
+    [(f"{DENIED}'/var/log/app.log'", CODE), (f"{DENIED}'x'", "/srv/app"), ("ValueError: boom", CODE), ("", CODE)],
+)
+def test_other_failures_have_nothing_to_do_with_the_copy(told: str, directory: str) -> None:
+    assert hint_for_writing(told, Path(directory)) == ""
