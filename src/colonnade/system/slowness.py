@@ -129,7 +129,9 @@ def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
     if not ready and service["desired"]:
         yield 99, Sentence(f"{name} has no replica that is ready", reason="no_replica", hint=f"`colonnade why {name}`")
     if rates.rejected:
-        text = f"{name}: {rates.rejected:.1f} requests a second are answered 503, because the queue is full"
+        text = (
+            f"{name}: {rates.rejected:.1f} requests a second are answered 503: the queue is full, or the wait too long"
+        )
         yield 95, Sentence(text, reason="rejected", hint=more)
     if service["queued"]:
         text = (

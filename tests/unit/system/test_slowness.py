@@ -78,7 +78,7 @@ BUSY_WEB = service("web", replica("web/1", serving=8), replica("web/2", serving=
             status_of(service("web", replica("web/1"), replica("web/2"), rejected=30)),
             measured(status_of(service("web", rejected=10))),
             "rejected",
-            "web: 10.0 requests a second are answered 503, because the queue is full",
+            "web: 10.0 requests a second are answered 503: the queue is full, or the wait too long",
         ),
         (
             status_of(service("web", replica("web/1", response_ms=250.0), replica("web/2", response_ms=50.0))),
