@@ -70,6 +70,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "response_ms": pool.traffic.response_ms_mean if pool else 0.0,
         "requests": pool.traffic.requests_total if pool else 0,
         "errors": pool.traffic.server_errors_total if pool else 0,
+        "rejected": pool.rejected_total if pool else 0,
         "replicas": [
             _replica(replica, servers.get(replica.id.number))
             for replica in runtime.replicas
@@ -96,6 +97,7 @@ def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, A
         "in_flight": server.in_flight if server else None,
         "serving": server.sessions if server else None,
         "requests": server.requests_total if server else 0,
+        "response_ms": server.response_ms_mean if server else 0.0,
         "gateway": server.status if server else "—",
     }
 
