@@ -27,6 +27,7 @@ import peers
 import sessions
 import spread
 import starting
+import static_files
 import throughput
 import versions
 
@@ -43,6 +44,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "throughput": throughput.measure,
     "overload": overload.measure,
     "calm": calm.measure,
+    "static": static_files.measure,
     "versions": versions.measure,
 }
 

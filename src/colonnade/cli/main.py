@@ -15,6 +15,7 @@ from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
 from colonnade.cli.up import up as run_up
+from colonnade.cli.why import why as answer_why
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.system.client import ControlClient, NotRunning
 from colonnade.system.launch import Target, end_by_force, find_target, stop
@@ -56,9 +57,12 @@ def up(
     listen: Annotated[
         str, typer.Option(metavar="ADDRESS:PORT", help="Where the gateway listens, whatever the file says")
     ] = "",
+    is_reloading: Annotated[
+        bool, typer.Option("--reload", help="For development: one replica each, anew when its code changes")
+    ] = False,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
-    run_up(find_target(file, application, state_dir), detach=detach, listen=listen)
+    run_up(find_target(file, application, state_dir), detach=detach, listen=listen, is_reloading=is_reloading)
 
 
 @app.command()
@@ -180,6 +184,21 @@ def logs(
 ) -> None:
     """Output of replicas and parts, each line with its origin."""
     follow.logs(find_target(file, "", state_dir), names or [], count=count, is_following=is_following)
+
+
+@app.command()
+def why(
+    about: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[SERVICE-N | SERVICE | scaled [SERVICE] | slow [SERVICE] | db | gateway]"),
+    ] = None,
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    json: JsonOption = False,
+    count: Annotated[int, typer.Option("--last", "-n", help="How many causes", min=1)] = 10,
+) -> None:
+    """Why it is as it is: from what was recorded, in sentences, the newest cause first."""
+    answer_why(find_target(file, "", state_dir), about or [], count=count, as_json=json)
 
 
 @app.command(name="doctor")

@@ -6,20 +6,19 @@ The viewer holds nothing: killing it stops nothing, Ctrl-C in it means `down`.
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
+from colonnade.cli.development import DevelopmentTerminal
+from colonnade.cli.follow import follow_events, is_gone, print_event
 from colonnade.cli.messages import event_line, out, print_warning
 from colonnade.cli.screens import system_screen
 from colonnade.core.errors import DriverUnavailable
-from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.launch import (
     Declared,
@@ -30,34 +29,38 @@ from colonnade.system.launch import (
     start_lock,
     stop,
     wait_for_answer,
+    wait_until_down,
     wait_until_running,
 )
+from colonnade.system.phase import Phase
 
 REFRESH_S = 0.5
 EVENTS_SHOWN = 8
 
-AWAY_MAX = 20
-"""Looks at a system that does not answer, though parts of it run, before the viewer gives up: ten seconds."""
 
-
-def up(target: Target, *, detach: bool, listen: str = "") -> None:
+def up(target: Target, *, detach: bool, listen: str = "", is_reloading: bool = False) -> None:
     """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
     if _says_that_it_runs(target):
         return
-    declared = declare(target, listen)
+    declared = declare(target, listen, is_reloading=is_reloading)
     for warning in declared.loaded.warnings:
         print_warning(warning)
+    terminal = DevelopmentTerminal(target, declared.loaded.spec.services)
     with _interruptible():
         started = _start(target, declared)
         if started is None:
             return
         with _down_when_interrupted(target):
-            status = wait_until_running(target.paths, started, _print_event)
+            show = terminal.show if is_reloading else print_event
+            status = wait_until_running(target.paths, started, show)
         out.print(f"[bold green]ready[/] in {status['start_duration_s']:.1f} s: [bold]{status['url']}[/]")
         if detach:
             return
         try:
-            _view(target)
+            if is_reloading:
+                terminal.follow()
+            else:
+                _view(target)
         except KeyboardInterrupt:
             out.print("Ctrl-C: taking the system down …")
             _stop_if_running(target)
@@ -65,6 +68,10 @@ def up(target: Target, *, detach: bool, listen: str = "") -> None:
 
 def _says_that_it_runs(target: Target) -> bool:
     status = is_running(target.paths)
+    if status is not None and status["phase"] == Phase.STOPPING.value:
+        out.print(f"[bold]{status['name']}[/] is being taken down: waiting until it is …")
+        wait_until_down(target.paths)
+        status = is_running(target.paths)  # somebody else's, perhaps
     if status is None:
         return False
     out.print(
@@ -101,7 +108,7 @@ def _down_when_interrupted(target: Target) -> Iterator[None]:
 
 def _stop_if_running(target: Target) -> None:
     try:
-        stop(target.paths, _print_event)
+        stop(target.paths, print_event)
     except NotRunning:
         return
     out.print("[bold]down[/]")
@@ -113,7 +120,7 @@ def _view(target: Target) -> None:
         seen = max((event["seq"] for event in client.events()), default=0)
         if not out.is_terminal:
             out.print("events follow; Ctrl-C takes the system down")
-            _follow(client, seen, target)
+            follow_events(target, seen, print_event)
             return
         recent = client.events()[-EVENTS_SHOWN:]
         with Live(console=out, auto_refresh=False, screen=False, transient=True) as live:
@@ -125,40 +132,13 @@ def _view(target: Target) -> None:
                     time.sleep(REFRESH_S)
                     continue
                 except NotRunning:
-                    if _is_gone(target):
+                    if is_gone(target):
                         return
                     continue
                 seen = max([seen, *(event["seq"] for event in recent)])
                 lines = [Text.from_markup(event_line(event), overflow="ellipsis") for event in recent]
                 live.update(Group(*system_screen(status), "", *lines, Text("Ctrl-C: down", style="dim")), refresh=True)
                 time.sleep(REFRESH_S)
-
-
-def _is_gone(target: Target) -> bool:
-    """A controller that restarts is away for a second; a system that is down leaves no process."""
-    for _ in range(AWAY_MAX):
-        if not marked_processes(target.paths.mark):
-            return True
-        time.sleep(REFRESH_S)
-        if is_running(target.paths) is not None:
-            return False
-    return True
-
-
-def _follow(client: ControlClient, seen: int, target: Target) -> None:
-    while True:
-        try:
-            for event in client.events(after_seq=seen, wait_s=10):
-                seen = event["seq"]
-                _print_event(event)
-        except (NotRunning, DriverUnavailable):
-            if _is_gone(target):
-                return
-
-
-def _print_event(event: dict[str, Any]) -> None:
-    out.print(event_line(event), soft_wrap=True)
-    sys.stdout.flush()
 
 
 @contextmanager

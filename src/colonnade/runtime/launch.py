@@ -7,6 +7,7 @@ its output goes to a file, SIGTERM stops it.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import resource
 import sys
@@ -80,7 +81,7 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
         "PYTHONUNBUFFERED": "1",
     }
     if isinstance(plan.run, Detected):
-        argv = granian_argv(plan.run, port, plan.spec.threads)
+        argv = granian_argv(plan.run, port, plan.spec)
     else:
         argv = [Template(part).safe_substitute(env) for part in plan.run]
     return Command(
@@ -92,16 +93,29 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
     )
 
 
-def granian_argv(app: Detected, port: int, threads: int) -> list[str]:
+def granian_argv(app: Detected, port: int, service: ServiceSpec) -> list[str]:
     """Granian with one worker. No respawn and no backpressure of its own: the gateway limits and we replace."""
     argv = [sys.executable, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
     argv += ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
     if app.kind == "wsgi":
         # One more than the gateway ever sends, so that a health check never waits behind work.
-        argv += ["--blocking-threads", str(threads + 1), "--no-ws"]
+        argv += ["--blocking-threads", str(service.threads + 1), "--no-ws"]
+    argv += static_files_argv(service)
     if app.factory:
         argv.append("--factory")
     return [*argv, app.target]
+
+
+def static_files_argv(service: ServiceSpec) -> list[str]:
+    """Directories that Granian serves by itself, without asking the application; relative to where it is started."""
+    argv = []
+    # It takes the first route that a path begins with: the longer ones first, or `/static/admin` never has its turn.
+    for route in sorted(service.static, key=len, reverse=True):
+        argv += ["--static-path-route", route, "--static-path-mount", service.static[route]]
+    if service.static:
+        # 0 leaves the header away. Whole seconds, and rather one than none.
+        argv += ["--static-path-expires", str(math.ceil(service.static_max_age_s))]
+    return argv
 
 
 def limit_memory(pid: int, bytes_max: int) -> None:

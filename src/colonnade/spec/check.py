@@ -154,6 +154,25 @@ def _static_has_a_server(name: str, service: ServiceSpec, spec: Spec) -> Iterato
         yield Problem(("services", name, "static_max_age"), "has no effect without `static`", hint="take it out")
 
 
+def _static_hides_nothing(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Problem]:
+    """At and below such a route the server looks for a file and never asks the application."""
+    for route in service.static:
+        key = ("services", name, "static", route)
+        if route.rstrip("/") == service.route.rstrip("/") or not route.startswith(service.route.rstrip("/") + "/"):
+            under = f"{service.route.rstrip('/')}/static"
+            yield Problem(
+                key,
+                f'expected a path below the route "{service.route or "/"}"',
+                hint=f'such as "{under}": at the route itself files would hide the application',
+            )
+        elif f"{service.health.path}/".startswith(f"{route}/"):
+            yield Problem(
+                key,
+                f"would answer the health check {service.health.path}, which is the application's to answer",
+                hint="choose another path, or another services." + name + ".health.path",
+            )
+
+
 def _scaling_has_room(name: str, service: ServiceSpec, spec: Spec) -> Iterator[Problem]:
     if service.scaling != ScalingSpec() and service.replicas.min >= service.replicas.max:
         yield Problem(
@@ -183,6 +202,7 @@ _SERVICE_CHECKS: tuple[Callable[[str, ServiceSpec, Spec], Iterator[Problem]], ..
     _bounds_in_order,
     _hash_is_used,
     _static_has_a_server,
+    _static_hides_nothing,
     _scaling_has_room,
     _good_variables,
 )

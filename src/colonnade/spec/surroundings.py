@@ -14,8 +14,8 @@ from colonnade.spec.check import check_variables
 from colonnade.spec.check_database import check_url, substitute
 from colonnade.spec.envfile import EnvFileError, parse_env
 from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
-from colonnade.spec.place import place_of
-from colonnade.spec.problem import Problem, nearest
+from colonnade.spec.place import path_inside, place_of
+from colonnade.spec.problem import KeyPath, Problem, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,11 @@ def look_around(spec: Spec, directory: Path, environ: Mapping[str, str], *, orig
     problems = _check_shared(spec, directory) if origin is None else []
     environments: dict[str, Mapping[str, str]] = {}
     for name, service in spec.services.items():
-        problems += _check_directory(name, service, place_of(service.path, directory, origin), origin or directory)
+        place = place_of(service.path, directory, origin)
+        problems += _check_is_directory(
+            ("services", name, "path"), place, service.path, origin or directory, "application"
+        )
+        problems += _check_static(name, service, place, origin or directory)
         from_file, found = _read_env_file(name, service, place_of(service.env_file, directory, origin))
         problems += found
         environments[name] = {**from_file, **service.env}
@@ -58,17 +62,39 @@ def _check_shared(spec: Spec, directory: Path) -> list[Problem]:
     ]
 
 
-def _check_directory(name: str, service: ServiceSpec, path: Path, base: Path) -> list[Problem]:
-    key = ("services", name, "path")
+def _check_static(name: str, service: ServiceSpec, place: Path, base: Path) -> list[Problem]:
+    """Each directory of static files is there, and in what a version is a copy of, if the service is, or named from the
+    root. `place` is where the service is, `base` the declaration's directory."""
+    if not place.is_dir():
+        return []  # told already
+    problems = []
+    for route, files in service.static.items():
+        key = ("services", name, "static", route)
+        is_versioned = is_inside(base / service.path, base) and not Path(files).is_absolute()
+        if is_versioned and not is_inside(base / service.path / files, base):
+            hint = f'give it from the root, "{os.path.normpath(place / files)}", or move it beside the code'
+            problems.append(Problem(key, f'"{files}" leads out of {base}', hint=hint))
+        else:
+            problems += _check_is_directory(key, place / files, files, place, "files")
+    return problems
+
+
+def is_inside(path: Path, directory: Path) -> bool:
+    """Whether the words of `path` stay in `directory`; what links there lead to is another matter."""
+    return path_inside(os.path.normpath(path), os.path.normpath(directory)) is not None
+
+
+def _check_is_directory(key: KeyPath, path: Path, words: str, base: Path, what: str) -> list[Problem]:
+    """Nothing when `path` is a directory, which the declaration calls `words` and means from `base`."""
     try:
         if path.is_dir():
             return []
         if path.exists():
-            return [Problem(key, f"{path} is not a directory", hint="give the directory that holds the application")]
+            return [Problem(key, f"{path} is not a directory", hint=f"give the directory that holds the {what}")]
         match = nearest(path.name, sorted(other.name for other in path.parent.iterdir() if other.is_dir()))
     except (OSError, ValueError):
         match = None  # the parent is missing or closed to us as well: then there is nothing to suggest
-    hint = f'did you mean "{Path(service.path).parent / match}"?' if match else f"it is looked for from {base}"
+    hint = f'did you mean "{Path(words).parent / match}"?' if match else f"it is looked for from {base}"
     return [Problem(key, f"there is no directory {path}", hint=hint)]
 
 

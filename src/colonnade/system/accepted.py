@@ -14,6 +14,7 @@ from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system.database_changes import with_settings
+from colonnade.system.development import for_development
 from colonnade.system.paths import StatePaths
 
 
@@ -33,6 +34,8 @@ class Accepted:
     """Settings of [database] that were changed while it ran, by their names in Python."""
     was_running: bool = False
     """The system was up once: a controller that starts now adopts, and its failure does not end the system."""
+    is_reloading: bool = False
+    """`up --reload`: one replica of each service, run from the directory itself, anew whenever its code changes."""
 
     def application(self, version: int, service: str) -> Detected | None:
         return self.applications.get(version, {}).get(service)
@@ -47,6 +50,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted) -> None:
             "app": accepted.app,
             "listen": accepted.listen,
             "was_running": accepted.was_running,
+            "is_reloading": accepted.is_reloading,
             "database": accepted.database,
             "applications": {
                 str(version): {
@@ -76,6 +80,7 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             },
             value.get("database"),
             value["was_running"],
+            value.get("is_reloading", False),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HostError(
@@ -88,6 +93,8 @@ def as_accepted(loaded: LoadedSpec, accepted: Accepted) -> LoadedSpec:
     if accepted.database and loaded.spec.database is not None:
         database = with_settings(loaded.spec.database, accepted.database)
         loaded = replace(loaded, spec=loaded.spec.model_copy(update={"database": database}))
+    if accepted.is_reloading:
+        loaded = for_development(loaded)
     return listening_on(loaded, accepted.listen)
 
 

@@ -36,6 +36,7 @@ from colonnade.system.accepted import Accepted, as_accepted, write_accepted
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
 from colonnade.system.deployment import meanwhile, read_deployment
+from colonnade.system.development import DEVELOPMENT_ENV
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
@@ -213,6 +214,8 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     public = parse_listen(loaded.spec.gateway.listen)
     keeper.listen(PUBLIC, public.host, public.port)
     base_env = base_environment(os.environ, paths.mark, credentials)
+    if accepted.is_reloading:
+        base_env |= DEVELOPMENT_ENV
     changed = asyncio.Event()
     jitter = Random()  # noqa: S311 — spreads restarts, guards nothing
     cores = max(2, os.cpu_count() or 2)

@@ -32,6 +32,7 @@ from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
+from colonnade.system.phase import Phase
 from colonnade.system.reach import plan_openings
 from colonnade.system.versions import Version, VersionStore
 
@@ -84,11 +85,12 @@ class Declared:
     text: str
     listen: str
     credentials: Credentials | None
+    is_reloading: bool = False
 
 
-def declare(target: Target, listen: str = "") -> Declared:
+def declare(target: Target, listen: str = "", *, is_reloading: bool = False) -> Declared:
     """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched.
-    `listen` is told instead of the declaration's own, if any."""
+    `listen` is told instead of the declaration's own, if any; `is_reloading` is for development (`up --reload`)."""
     if target.app:
         loaded, text = spec_for_app(target.app, directory=target.directory), ""
     else:
@@ -102,7 +104,7 @@ def declare(target: Target, listen: str = "") -> Declared:
         for place in backup_places(loaded):
             make_place(place, credentials)  # the way to it is opened before it is used
         check_access(needed_access(loaded, target.paths), credentials)
-    return Declared(loaded, text, listen, credentials)
+    return Declared(loaded, text, listen, credentials, is_reloading)
 
 
 @contextmanager
@@ -147,7 +149,13 @@ def launch(target: Target, declared: Declared) -> Launch:
             version = store.take(loaded, declared.text)
             store.set_current(version.number)
             store.prune(loaded.spec.system.versions_kept)
-            about = Accepted(target.directory, str(target.file or ""), app=target.app, listen=declared.listen)
+            about = Accepted(
+                target.directory,
+                str(target.file or ""),
+                app=target.app,
+                listen=declared.listen,
+                is_reloading=declared.is_reloading,
+            )
             write_accepted(paths, about)
         last_seq = max((event.seq for event in read_events(paths.events, count_max=1)), default=0)
         keeper = _start_keeper(paths, needed_access(loaded, paths), credentials)
@@ -158,7 +166,17 @@ def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
     """Directories that the parts must reach: interpreter, libraries, this package, the applications, the state."""
     package = Path(colonnade.__file__).parent.parent
     services = [loaded.directory_of(name) for name in loaded.spec.services]
-    return [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services, *backup_places(loaded)]
+    needed = [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services, *static_places(loaded)]
+    return [*needed, *backup_places(loaded)]
+
+
+def static_places(loaded: LoadedSpec) -> list[Path]:
+    """The directories of static files, which may be elsewhere than the application."""
+    return [
+        (loaded.directory_of(name) / files).resolve()
+        for name, service in loaded.spec.services.items()
+        for files in service.static.values()
+    ]
 
 
 def backup_places(loaded: LoadedSpec) -> list[Path]:
@@ -237,26 +255,44 @@ def failure_of(paths: StatePaths) -> ColonnadeError:
 
 def stop(paths: StatePaths, on_event: Callable[[dict[str, Any]], None]) -> None:
     """Ask a running system to end and wait until nothing of it is left. Raises NotRunning when there is none."""
-    clock = SystemClock()
     with ControlClient(paths) as client:
-        seen = _ask_to_end(client, paths, clock)
-        deadline = clock.monotonic() + DOWN_TIMEOUT_S
-        while clock.monotonic() < deadline:
-            try:
-                for event in client.events(after_seq=seen, wait_s=1):
-                    seen = event["seq"]
-                    on_event(event)
-            except (NotRunning, DriverUnavailable):
-                if not processes.marked_processes(paths.mark):
-                    return
-                time.sleep(POLL_S)
+        seen, keeper_pid = _ask_to_end(client, paths, SystemClock())
+        _follow_the_end(client, paths, seen, keeper_pid, on_event)
+
+
+def wait_until_down(paths: StatePaths) -> None:
+    """Wait for the end that somebody else has asked for; returns at once when nothing runs."""
+    with ControlClient(paths) as client, suppress(NotRunning):
+        seen = max((event["seq"] for event in client.events()), default=0)
+        _follow_the_end(client, paths, seen, client.status()["keeper_pid"], lambda _: None)
+
+
+def _follow_the_end(
+    client: ControlClient, paths: StatePaths, seen: int, keeper_pid: int, on_event: Callable[[dict[str, Any]], None]
+) -> None:
+    """Until nothing is left of the system of this keeper. Raises HostError when that takes too long."""
+    clock = SystemClock()
+    deadline = clock.monotonic() + DOWN_TIMEOUT_S
+    while clock.monotonic() < deadline:
+        try:
+            for event in client.events(after_seq=seen, wait_s=1):
+                seen = event["seq"]
+                on_event(event)
+            status = client.status()
+            if status["keeper_pid"] != keeper_pid and status["phase"] != Phase.STOPPING.value:
+                return  # ours is down, and somebody has started the next one
+        except (NotRunning, DriverUnavailable):
+            if not processes.marked_processes(paths.mark):
+                return
+            time.sleep(POLL_S)
     raise HostError(
         f"is not down after {DOWN_TIMEOUT_S:.0f} s", subject=str(paths.root), hint="run `colonnade down --force`"
     )
 
 
-def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> int:
-    """Returns the number of the newest event. A controller that starts, or is being replaced, gets time to answer.
+def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> tuple[int, int]:
+    """Returns the number of the newest event, and the keeper's pid. A controller that starts, or is being replaced,
+    gets time to answer.
 
     Raises NotRunning when nothing of the system runs, HostError when something does and nobody answers for it.
     """
@@ -264,8 +300,9 @@ def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> int:
     while True:
         try:
             seen = max((event["seq"] for event in client.events()), default=0)
+            keeper_pid = client.status()["keeper_pid"]
             client.down()
-            return seen
+            return seen, keeper_pid
         except (NotRunning, DriverUnavailable):
             left = processes.marked_processes(paths.mark)
             if not left:

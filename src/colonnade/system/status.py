@@ -23,6 +23,7 @@ def describe(controller: SystemController) -> dict[str, Any]:
         "version": __version__,
         "name": system.loaded.spec.system.name if system else controller.paths.root.parent.name,
         "phase": controller.phase.value,
+        "is_reloading": controller.accepted.is_reloading,
         "url": system.url if system else "",
         "state_directory": str(controller.paths.root),
         "keeper_pid": controller.keeper.keeper_pid,
@@ -62,9 +63,14 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "version": runtime.versions.get(name),
         "rollout": _rollout(runtime.rollouts.get(name)),
         "internal_url": system.internal_url(name),
+        "threads": spec.threads,
+        "queue_max": spec.queue_max,
         "queued": pool.traffic.queued if pool else 0,
+        "queue_ms": pool.traffic.queue_ms_mean if pool else 0.0,
+        "response_ms": pool.traffic.response_ms_mean if pool else 0.0,
         "requests": pool.traffic.requests_total if pool else 0,
         "errors": pool.traffic.server_errors_total if pool else 0,
+        "rejected": pool.rejected_total if pool else 0,
         "replicas": [
             _replica(replica, servers.get(replica.id.number))
             for replica in runtime.replicas
@@ -89,7 +95,9 @@ def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, A
         "restarts": replica.history.total_restarts,
         "is_crash_loop": is_crash_loop(replica.history),
         "in_flight": server.in_flight if server else None,
+        "serving": server.sessions if server else None,
         "requests": server.requests_total if server else 0,
+        "response_ms": server.response_ms_mean if server else 0.0,
         "gateway": server.status if server else "—",
     }
 

@@ -70,22 +70,49 @@ def test_no_log_at_all_says_how_to_get_one(tmp_path: Path, is_there: bool) -> No
     assert "colonnade up" in caught.value.hint
 
 
+def follower(directory: Path) -> follow.LogFollower:
+    return follow.LogFollower(directory, lambda label: label.startswith("web/"))
+
+
+def shown(capsys: pytest.CaptureFixture[str]) -> list[list[str]]:
+    return [line.split() for line in capsys.readouterr().out.splitlines()]
+
+
 def test_what_is_new_is_shown_once_and_half_a_line_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "web-1.log"
     log.write_text("old\n")
-    offset = log.stat().st_size
-    for added, shown in [("new\nha", ["new"]), ("", []), ("lf\n", ["half"])]:
+    following = follower(tmp_path)
+    assert following.show_last(0)
+    for added, lines in [("new\nha", [["web/1", "new"]]), ("", []), ("lf\n", [["web/1", "half"]])]:
         with log.open("a") as file:
             file.write(added)
-        offset = follow._print_new("web/1", 5, log, offset)
-        assert [line.split()[1] for line in capsys.readouterr().out.splitlines()] == shown
+        following.show_new()
+        assert shown(capsys) == lines
 
 
 def test_a_rotated_log_is_read_from_its_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = tmp_path / "web-1.log"
+    log.write_text("before\n" * 100)
+    following = follower(tmp_path)
+    following.show_last(0)
     log.write_text("after\n")
-    assert follow._print_new("web/1", 5, log, offset=1_000) == 6
-    assert "after" in capsys.readouterr().out
+    following.show_new()
+    assert shown(capsys) == [["web/1", "after"]]
+
+
+def test_a_log_that_begins_later_is_shown_from_its_first_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "web-1.log").write_text("old\n")
+    following = follower(tmp_path)
+    following.show_last(1)
+    for name in ("web-2", "gateway"):
+        (tmp_path / f"{name}.log").write_text("first\nsecond\n")
+    following.show_new()
+    assert shown(capsys) == [["web/1", "old"], ["web/2", "first"], ["web/2", "second"]]
+    (tmp_path / "web-1.log").unlink()
+    following.show_new()
+    assert shown(capsys) == []
 
 
 def test_no_events_says_how_to_get_some(tmp_path: Path) -> None:

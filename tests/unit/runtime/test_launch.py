@@ -10,6 +10,7 @@ from colonnade.core.processes import SYSTEM_MARK, Credentials
 from colonnade.runtime.launch import base_environment, granian_argv, log_path, replica_command
 from colonnade.runtime.state import ReplicaId
 from colonnade.spec.detect import Detected
+from colonnade.spec.model import ServiceSpec
 
 from .builders import ID, plan
 
@@ -36,12 +37,28 @@ WHERE = ["--host", "127.0.0.1", "--port", "15003"]
     ids=["wsgi has one thread more than requests", "asgi", "a factory"],
 )
 def test_granian_runs_one_worker(app: Detected, argv: list[str]) -> None:
-    assert granian_argv(app, 15003, threads=8) == COMMON + argv
+    assert granian_argv(app, 15003, ServiceSpec(threads=8)) == COMMON + argv
+
+
+def test_static_files_are_served_from_the_longest_route_on() -> None:
+    service = ServiceSpec(
+        static={"/static": "static", "/static/admin": "../admin", "/media": "/srv/media"}, static_max_age=89.5
+    )
+    argv = granian_argv(WSGI, 15003, service)
+    routes = [argv[index + 1] for index, word in enumerate(argv) if word == "--static-path-route"]
+    mounts = [argv[index + 1] for index, word in enumerate(argv) if word == "--static-path-mount"]
+    assert routes == ["/static/admin", "/static", "/media"]
+    assert mounts == ["../admin", "static", "/srv/media"]
+    assert argv[argv.index("--static-path-expires") + 1] == "90"
+
+
+def test_without_static_files_the_server_looks_for_none() -> None:
+    assert not [word for word in granian_argv(WSGI, 15003, ServiceSpec()) if word.startswith("--static")]
 
 
 @pytest.mark.parametrize("flag", ["--backpressure", "--respawn-failed-workers", "--reload"])
 def test_granian_neither_limits_nor_respawns(flag: str) -> None:
-    assert flag not in granian_argv(WSGI, 15003, threads=8)
+    assert flag not in granian_argv(WSGI, 15003, ServiceSpec())
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,22 @@ def found(services: dict[str, Any], **tables: Any) -> dict[str, str]:
         ({"web": {**APP, "balance": "weighted"}}, "services.web.balance", "there are no `weights`"),
         ({"web": {**APP, "replicas": {"min": 3, "max": 2}}}, "services.web.replicas.min", "at most max = 2, got 3"),
         ({"web": {**APP, "hash_by": "path"}}, "services.web.hash_by", 'add balance = "consistent-hash"'),
+        ({"web": {**APP, "static": {"/": "files"}}}, "services.web.static./", 'such as "/static"'),
+        (
+            {"web": {**APP, "route": "/shop", "static": {"/static": "files"}}},
+            "services.web.static./static",
+            'expected a path below the route "/shop" | such as "/shop/static"',
+        ),
+        (
+            {"web": {**APP, "route": "/shop", "static": {"/shop": "files"}}},
+            "services.web.static./shop",
+            "files would hide the application",
+        ),
+        (
+            {"web": {**APP, "route": "/", "static": {"/readyz": "files"}}},
+            "services.web.static./readyz",
+            "would answer the health check /readyz",
+        ),
         ({"web": {**APP, "env": {"PORT": "1"}}}, "services.web.env.PORT", "set by Colonnade"),
         ({"web": {**APP, "env": {"COLONNADE_X": "1"}}}, "services.web.env.COLONNADE_X", "set by Colonnade"),
         ({"web": {**APP, "env": {"A-B": "1"}}}, "services.web.env.A-B", "letters, digits and underscores"),

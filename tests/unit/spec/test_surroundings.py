@@ -121,3 +121,32 @@ def test_a_database_of_our_own_stays_as_declared(tmp_path: Path) -> None:
     assert around.spec == spec
     assert around.spec.database is not None
     assert around.spec.database.model_fields_set == {"standbys"}
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ("statik", 'there is no directory {0}/web/statik | did you mean "static"?'),
+        ("static/site.css", "is not a directory | give the directory that holds the files"),
+        ("../../media", '"../../media" leads out of {0} | give it from the root'),
+        ("/nowhere/at/all", "there is no directory /nowhere/at/all | it is looked for from {0}/web"),
+    ],
+)
+def test_directories_of_static_files_must_be_there(tmp_path: Path, files: str, says: str) -> None:
+    (tmp_path / "web/static").mkdir(parents=True)
+    (tmp_path / "web/static/site.css").touch()
+    told = problem_in(tmp_path, {"path": "web", "static": {"/static": files}})
+    assert told.startswith("services.web.static./static: ")
+    assert says.format(tmp_path) in told
+
+
+def test_static_files_may_be_beside_the_application_or_anywhere_by_their_whole_path(tmp_path: Path) -> None:
+    for name in ("code/web", "code/assets", "media"):
+        (tmp_path / name).mkdir(parents=True)
+    static = {"/assets": "../assets", "/media": str(tmp_path / "media")}
+    spec = spec_of({"path": "web", "static": static})
+    assert look_around(spec, tmp_path / "code", {}).problems == ()
+
+
+def test_of_a_missing_service_directory_only_that_is_told(tmp_path: Path) -> None:
+    assert "there is no directory" in problem_in(tmp_path, {"path": "gone", "static": {"/static": "static"}})

@@ -1,0 +1,208 @@
+"""Why it is slow: what in the present numbers makes requests wait, strongest first. Pure.
+
+Two looks a moment apart give rates; the machine's own load says whether a neighbour takes what we need. What was
+not measured is not spoken of.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from colonnade.core.events import Event
+from colonnade.system.episodes import Role, episodes_of, role_of
+from colonnade.system.sentences import Sentence, sentences_of
+
+BUSY_FROM = 0.8
+"""Share of a service's places from which bursts begin to wait: with 8 to 30 places an arrival finds none free in
+some per cent of cases there (Erlang C), and ever more above."""
+
+CPU_BUSY_FROM = 0.9
+MEMORY_FREE_MIN = 0.05
+"""Share of memory that is available; below it the kernel begins to write out and reread what it needs."""
+
+OUTLIER_RATIO = 2.0
+"""A replica is slow when its mean is this many times its peers' median …"""
+OUTLIER_MS_MIN = 20.0
+"""… and at least so much above it: of 1 ms against 2 nobody complains."""
+
+RECENT_S = 300.0
+"""What happened longer ago does not make anything slow now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A look at the system a moment before the present one, and the machine in between."""
+
+    earlier: Mapping[str, Any]
+    interval_s: float
+    cores: int
+    cpu_busy: float
+    """Share of all cores that was busy, 0 to 1."""
+    cpu_of_system: float
+    """Share of all cores that this system's processes used."""
+    memory_available: float
+    """Share of the machine's memory."""
+
+
+def what_is_slow(
+    service: str,
+    status: Mapping[str, Any] | None,
+    measured: Measured | None,
+    events: Sequence[Event],
+    now_s: float,
+) -> list[Sentence]:
+    """Findings about one service, or about all when it is empty; and what happened in the last minutes."""
+    if status is None:
+        return [Sentence("nothing runs here, so nothing can be measured", reason="not_running", hint="`colonnade up`")]
+    services = [one for one in status["services"] if service in ("", one["name"])]
+    findings = [*_of_database(status)]
+    for one in services:
+        findings += [*_of_service(one, _rates(one, measured))]
+    findings += [*_of_machine(measured)]
+    recent = [
+        episode
+        for episode in episodes_of(events)
+        if now_s - episode.events[-1].at_s <= RECENT_S
+        and any(role_of(event) is Role.CAUSE for event in episode.events)
+        and (not service or episode.subject.rpartition("/")[0] in (service, "") or episode.subject == service)
+        and not episode.subject.startswith(("controller", "system"))
+    ]
+    said = [sentence for _, sentence in sorted(findings, key=lambda pair: pair[0], reverse=True)]
+    state = Sentence(
+        "; ".join(_state(one, _rates(one, measured)) for one in services) + _machine(measured), reason="now"
+    )
+    if not said:
+        said = [Sentence("nothing is slow here", reason="nothing_slow")]
+    return [*said, state, *sentences_of(recent)]
+
+
+Finding = tuple[float, Sentence]
+"""A weight to sort by, chosen by how surely users notice, and the sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rates:
+    """Per second between the two looks; None where there was no earlier one."""
+
+    requests: float | None = None
+    errors: float | None = None
+    rejected: float | None = None
+
+
+def _rates(service: Mapping[str, Any], measured: Measured | None) -> _Rates:
+    if measured is None or measured.interval_s <= 0:
+        return _Rates()
+    earlier = next((one for one in measured.earlier["services"] if one["name"] == service["name"]), None)
+    if earlier is None:
+        return _Rates()
+
+    def rate(key: str) -> float | None:
+        if key not in service or key not in earlier:
+            return None
+        # A gateway that was restarted meanwhile counts from 0 again.
+        return max(0.0, float(service[key]) - float(earlier[key])) / measured.interval_s
+
+    return _Rates(rate("requests"), rate("errors"), rate("rejected"))
+
+
+def _of_database(status: Mapping[str, Any]) -> Iterator[Finding]:
+    database = status["database"]
+    if database is None or database.get("external"):
+        return
+    if not database["writable"]:
+        text = f"the database takes no writes now, so whoever writes waits: {database['summary']}"
+        yield 100, Sentence(text, reason="database_not_writable", hint="`colonnade why db`")
+    elif (last := database.get("last_failover")) and not last["is_finished"]:
+        text = f"a failover of the database is not over ({last['summary']}): {database['summary']}"
+        yield 60, Sentence(text, reason="failover_going_on", hint="`colonnade why db`")
+
+
+def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
+    name = service["name"]
+    ready = [replica for replica in service["replicas"] if replica["state"] == "ready"]
+    places = service["threads"] * len(ready)
+    busy = sum(replica.get("serving") or 0 for replica in ready)
+    more = f"`colonnade scale {name}={service['desired'] + 1}`, or replicas = {{ min = …, max = … }} in colonnade.toml"
+    if not ready and service["desired"]:
+        yield 99, Sentence(f"{name} has no replica that is ready", reason="no_replica", hint=f"`colonnade why {name}`")
+    if rates.rejected:
+        text = (
+            f"{name}: {rates.rejected:.1f} requests a second are answered 503: the queue is full, or the wait too long"
+        )
+        yield 95, Sentence(text, reason="rejected", hint=more)
+    if service["queued"]:
+        text = (
+            f"{name}: {service['queued']} requests wait in the gateway (at most {service['queue_max']} may), while "
+            f"{busy} of {places} places on {len(ready)} replicas are busy"
+        )
+        yield 90, Sentence(text, reason="queued", hint=more)
+    elif places and busy / places >= BUSY_FROM:
+        text = (
+            f"{name}: {busy} of {places} places are busy ({busy / places:.0%} of {len(ready)} × {service['threads']})"
+        )
+        yield 70, Sentence(text, reason="busy", hint=more)
+    if ready and len(ready) < service["desired"]:
+        away = ", ".join(f"{one['id']} is {one['state']}" for one in service["replicas"] if one["state"] != "ready")
+        text = f"{name}: {len(ready)} of {service['desired']} replicas carry the load of all" + f" ({away})" * bool(
+            away
+        )
+        yield 65, Sentence(text, reason="replicas_missing", hint=f"`colonnade why {name}`")
+    for replica in ready:
+        if replica["gateway"] == "DOWN":
+            text = f"{replica['id']} runs and fails its health checks, so the others carry its load"
+            yield 64, Sentence(text, reason="replica_down", hint=f"`colonnade why {replica['id']}`")
+    if rates.errors:
+        text = f"{name}: {rates.errors:.1f} answers a second have a status from 500"
+        yield 50, Sentence(text, reason="errors", hint=f"`colonnade logs {name}`")
+    yield from _outliers(ready)
+
+
+def _outliers(ready: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Replicas that take much longer than their peers."""
+    times = {one["id"]: one["response_ms"] for one in ready if one.get("response_ms")}
+    for name, response_ms in times.items():
+        peers = [other for key, other in times.items() if key != name]
+        if peers and response_ms > max(OUTLIER_RATIO * median(peers), median(peers) + OUTLIER_MS_MIN):
+            text = f"{name} answers after {response_ms:.0f} ms on average, its peers after {median(peers):.0f} ms"
+            yield 60, Sentence(text, reason="slow_replica", hint=f"`colonnade why {name}`, `colonnade logs {name}`")
+
+
+def _of_machine(measured: Measured | None) -> Iterator[Finding]:
+    if measured is None:
+        return
+    if measured.cpu_busy >= CPU_BUSY_FROM:
+        others = max(0.0, measured.cpu_busy - measured.cpu_of_system)
+        text = (
+            f"the machine's {measured.cores} processors are {measured.cpu_busy:.0%} busy: "
+            f"{measured.cpu_of_system:.0%} by this system, {others:.0%} by others"
+        )
+        yield (
+            80,
+            Sentence(text, reason="processors_busy", hint="more replicas do not help here; fewer neighbours would"),
+        )
+    if measured.memory_available < MEMORY_FREE_MIN:
+        text = f"{measured.memory_available:.1%} of the machine's memory is available"
+        yield 75, Sentence(text, reason="memory_short", hint="`top -o %MEM` shows who has it")
+
+
+def _state(service: Mapping[str, Any], rates: _Rates) -> str:
+    ready = [replica for replica in service["replicas"] if replica["state"] == "ready"]
+    busy = sum(replica.get("serving") or 0 for replica in ready)
+    parts = [f"{busy} of {service['threads'] * len(ready)} places busy", f"{service['queued']} waiting"]
+    if rates.requests is not None:
+        parts.insert(0, f"{rates.requests:.0f} requests a second")
+    if service["requests"]:
+        parts.append(
+            f"answers begin after {service['response_ms']:.0f} ms, {service['queue_ms']:.0f} ms of waiting before "
+            "(means of the last 1,024)"
+        )
+    return f"{service['name']}: {', '.join(parts)}"
+
+
+def _machine(measured: Measured | None) -> str:
+    if measured is None:
+        return ""
+    return f"; processors {measured.cpu_busy:.0%} busy, {measured.cpu_of_system:.0%} by this system"

@@ -1,0 +1,141 @@
+"""What makes requests wait, from two looks and the machine's load."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from colonnade.core.events import Event
+from colonnade.system.explanation import About, Facts, Question, explain
+from colonnade.system.sentences import Sentence
+from colonnade.system.slowness import Measured
+
+from .why_builders import ALL_WELL, WEB, events_of, replica, service, status_of
+
+
+def measured(earlier: Mapping[str, Any] = ALL_WELL, **more: float) -> Measured:
+    return Measured(
+        earlier=earlier,
+        interval_s=2.0,
+        cores=2,
+        cpu_busy=more.get("cpu_busy", 0.14),
+        cpu_of_system=more.get("cpu_of_system", 0.1),
+        memory_available=more.get("memory_available", 0.5),
+    )
+
+
+def slow(
+    status: Mapping[str, Any], seen: Measured | None = None, events: Sequence[Event] = (), name: str = ""
+) -> list[Sentence]:
+    return explain(Question(About.SLOW, name), Facts(events, status, 1000.0, seen or measured()))
+
+
+BUSY_WEB = service("web", replica("web/1", serving=8), replica("web/2", serving=8), queued=12)
+
+
+@pytest.mark.parametrize(
+    ("status", "seen", "reason", "says"),
+    [
+        (
+            status_of(BUSY_WEB),
+            None,
+            "queued",
+            "web: 12 requests wait in the gateway (at most 200 may), while 16 of 16 places on 2 replicas are busy",
+        ),
+        (
+            status_of(service("web", replica("web/1", serving=8), replica("web/2", serving=6))),
+            None,
+            "busy",
+            "web: 14 of 16 places are busy (88% of 2 × 8)",
+        ),
+        (
+            status_of(service("web", replica("web/1"), replica("web/2", "starting"))),
+            None,
+            "replicas_missing",
+            "web: 1 of 2 replicas carry the load of all (web/2 is starting)",
+        ),
+        (
+            status_of(service("web", replica("web/1"), replica("web/2", gateway="DOWN"))),
+            None,
+            "replica_down",
+            "web/2 runs and fails its health checks, so the others carry its load",
+        ),
+        (
+            status_of(service("web", replica("web/1", "waiting"), desired=1)),
+            None,
+            "no_replica",
+            "web has no replica that is ready",
+        ),
+        (
+            status_of(service("web", replica("web/1"), replica("web/2"), errors=5)),
+            None,
+            "errors",
+            "web: 2.5 answers a second have a status from 500",
+        ),
+        (
+            status_of(service("web", replica("web/1"), replica("web/2"), rejected=30)),
+            measured(status_of(service("web", rejected=10))),
+            "rejected",
+            "web: 10.0 requests a second are answered 503: the queue is full, or the wait too long",
+        ),
+        (
+            status_of(service("web", replica("web/1", response_ms=250.0), replica("web/2", response_ms=50.0))),
+            None,
+            "slow_replica",
+            "web/1 answers after 250 ms on average, its peers after 50 ms",
+        ),
+        (
+            ALL_WELL,
+            measured(cpu_busy=0.98, cpu_of_system=0.2),
+            "processors_busy",
+            "the machine's 2 processors are 98% busy: 20% by this system, 78% by others",
+        ),
+        (ALL_WELL, measured(memory_available=0.01), "memory_short", "1.0% of the machine's memory is available"),
+        (
+            status_of(WEB, database={"writable": False, "summary": "a does not run"}),
+            None,
+            "database_not_writable",
+            "the database takes no writes now, so whoever writes waits: a does not run",
+        ),
+    ],
+)
+def test_what_makes_it_slow_is_told_with_its_numbers(
+    status: Mapping[str, Any], seen: Measured | None, reason: str, says: str
+) -> None:
+    first = slow(status, seen)[0]
+    assert (first.reason, first.text) == (reason, says)
+    assert first.hint
+
+
+def test_when_nothing_is_slow_that_is_said_with_the_numbers() -> None:
+    first, state = slow(status_of(service("web", replica("web/1"), replica("web/2"), requests=150)))
+    assert first.text == "nothing is slow here"
+    assert state.text == (
+        "web: 25 requests a second, 0 of 16 places busy, 0 waiting, answers begin after 12 ms, 0 ms of waiting before "
+        "(means of the last 1,024); processors 14% busy, 10% by this system"
+    )
+
+
+def test_the_strongest_reason_comes_first() -> None:
+    database = {"writable": False, "summary": "a does not run"}
+    found = slow(status_of(BUSY_WEB, database=database), measured(cpu_busy=0.95))
+    assert [one.reason for one in found[:3]] == ["database_not_writable", "queued", "processors_busy"]
+
+
+def test_one_service_is_asked_about_alone_and_only_what_is_recent_counts() -> None:
+    api = service("api", replica("api/1"), replica("api/2"))
+    long_ago = (1.0, "replica_exited", "web/1", "exited", "web/1 exited with code 3")
+    other = (990.0, "replica_exited", "api/1", "exited", "api/1 exited with code 1")
+    stuck = (991.0, "replica_killed", "web/2", "stuck", "web/2 runs but fails its health checks for 1.0 s")
+    found = slow(status_of(BUSY_WEB, api), events=events_of(long_ago, other, stuck), name="web")
+    text = " ".join(one.text for one in found)
+    assert "so it was killed" in text
+    assert "api" not in text
+    assert "code 3" not in text
+
+
+def test_nothing_is_measured_of_what_does_not_run() -> None:
+    (told,) = explain(Question(About.SLOW), Facts([], None, 0.0))
+    assert told.reason == "not_running"
