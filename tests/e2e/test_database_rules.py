@@ -283,13 +283,25 @@ def test_single_node_restarts_in_place(work_dir: Path) -> None:
     play(case, work_dir, DatabaseSpec(standbys=0))
 
 
-def test_one_standby_takes_over_and_gets_a_standby_again(work_dir: Path) -> None:
+def test_with_one_standby_a_killed_primary_is_started_where_it_was_and_one_that_is_lost_is_replaced(
+    work_dir: Path,
+) -> None:
     async def case(harness: Harness) -> None:
         async with Stream(harness) as stream:
             await stream.until_acknowledged_after(time.monotonic() + 0.2)
-            killed_at_s = time.monotonic()
-            await kill_primary(harness)
-            await stream.until_acknowledged_after(killed_at_s + 0.05)
+            first, pid = harness.primary, harness.pid(harness.primary)
+            os.kill(pid, signal.SIGKILL)
+            await harness.until(lambda: pid not in [node.pid for node in harness.controller.view().nodes], "seen")
+            await stream.until_acknowledged_after(time.monotonic())
+            await harness.until_well()
+            assert harness.primary == first
+            assert "clone_started" not in [event.kind for event in harness.events.recent()]
+            pid = harness.pid(first)
+            await asyncio.to_thread(shutil.rmtree, harness.paths.node(first), ignore_errors=True)
+            with contextlib.suppress(ProcessLookupError):  # the controller may have seen it and been quicker
+                os.kill(pid, signal.SIGKILL)
+            await harness.until(lambda: harness.controller.view().primary not in (None, first), "it is replaced")
+            await stream.until_acknowledged_after(time.monotonic())
             await harness.until_well()
         await stream.check()
 

@@ -19,6 +19,9 @@ PAUSE_S_MAX = 3.0
 
 
 class Symptom(Enum):
+    DIED = "died"
+    """Its process ended. Seen as a state, so only what was done about it is noted here."""
+
     STOPPED = "stopped"
     """Frozen by a signal."""
 

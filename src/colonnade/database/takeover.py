@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from colonnade.core.decision import Decision
 from colonnade.database.actions import (
@@ -169,6 +169,9 @@ def replace_primary(cluster: Cluster, now: float) -> Decision[Action]:
         return _restart_in_place(cluster, now, why)
     if isinstance(request, RollingRestart) and request.is_primary_first and not primary.failures:
         return _restart_in_place(cluster, now, "a parameter goes down, which the primary must know first")
+    if request is None and _is_better_restarted(cluster, running, now):
+        why = f"whoever of {_listed(running)} were promoted would have too few to follow"
+        return _noting_start(_restart_in_place(cluster, now, why), primary.name)
     preparation = _fence_and_quiesce(cluster)
     if preparation:
         message = f"{primary.name} does not run; {len(running)} standbys do, so one of them takes over"
@@ -188,6 +191,21 @@ def replace_primary(cluster: Cluster, now: float) -> Decision[Action]:
     if result.reason == "too_few_standbys_seen":
         return _restart_in_place(cluster, now, result.message)
     return Decision((), result.reason, result.message, POLL_S)
+
+
+def _is_better_restarted(cluster: Cluster, running: set[NodeName], now: float) -> bool:
+    """Whoever were promoted would need a copy made before a COMMIT can return, which takes seconds, while the data of
+    the one that died is there. Not for one that was given up or started again a moment ago: a restart mends nothing."""
+    primary, record, symptoms = cluster.primary, cluster.record, cluster.symptoms
+    is_enough = len(running & record.voters) - 1 >= record.acknowledgements
+    has_tried = any(symptoms.acted_within(TAKEOVERS_APART_S, symptom, primary.name, now) for symptom in Symptom)
+    return not is_enough and primary.exists and not primary.is_disk_full and not primary.failures and not has_tried
+
+
+def _noting_start(decision: Decision[Action], name: NodeName) -> Decision[Action]:
+    if not any(isinstance(action, StartPrimary) for action in decision.actions):
+        return decision
+    return replace(decision, actions=(NoteCause(Symptom.DIED, name), *decision.actions))
 
 
 def _fence_and_quiesce(cluster: Cluster) -> tuple[Action, ...]:

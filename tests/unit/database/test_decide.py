@@ -207,6 +207,19 @@ def test_with_as_many_standbys_as_a_commit_waits_for_the_old_primary_is_cloned_t
     assert not [action for action in decision.actions if isinstance(action, act.Rejoin | act.OpenFor)]
 
 
+def test_dead_primary_is_started_where_it_was_when_whoever_were_promoted_could_acknowledge_nothing() -> None:
+    small = record(standbys=1)
+    died = cluster(dead("a", is_proved_dead=True), standby("b"), record=small, published=Routing(None, ("b",)))
+    decision = decide(died, NOW_S)
+    assert decision.reason == "primary_restarts_in_place"
+    assert decision.actions[:2] == (act.NoteCause(Symptom.DIED, "a"), act.StartPrimary("a"))
+    tried = replace(died, symptoms=Symptoms(acted_at_s={(Symptom.DIED, "a"): NOW_S - 1.0}))
+    assert decide(tried, NOW_S).reason == "primary_died", "it died again at once"
+    for changes in ({"exists": False}, {"failures": 1}):
+        lost = dead("a", is_proved_dead=True, **changes)
+        assert decide(cluster(lost, standby("b"), record=small), NOW_S).reason == "primary_died"
+
+
 def test_primary_whose_own_disk_is_full_hands_over_to_those_that_have_room() -> None:
     full = primary(own_free_bytes=OWN_FREE_BYTES_MIN - 1)
     decision = decide(cluster(full), NOW_S)
