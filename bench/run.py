@@ -22,6 +22,7 @@ import cost
 import faults
 import idle
 import peers
+import scaling
 import sessions
 import spread
 import starting
@@ -34,6 +35,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "faults": faults.measure_each_fault,
     "primary": faults.measure_primary_kills,
     "scale": faults.measure_scaling,
+    "step": scaling.measure,
     "spread": spread.measure,
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,

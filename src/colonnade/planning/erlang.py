@@ -97,7 +97,7 @@ def variability(scv_service: float, scv_arrivals: float = 1.0) -> float:
 def servers_needed(
     arrival_rate: float, service_time_s: float, objective: Objective, *, scv_service: float = 1.0
 ) -> int:
-    """The fewest places c (at least 1) with ρ ≤ `utilization_max`, ρ < 1, and the quantile of the wait within its bound.
+    """The fewest places c (at least 1) with ρ ≤ `utilization_max`, ρ < 1, and the quantile of the wait in its bound.
 
     One pass of the recursion of B: its cost grows with c, about 0.1 µs for each. Raises ValueError beyond SERVERS_MAX.
     """

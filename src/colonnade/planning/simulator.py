@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from random import Random
 
 ServiceTime = Callable[[Random], float]
@@ -110,8 +111,8 @@ class Outcome:
     def reversals(self) -> int:
         """How often the number of replicas turned from rising to falling or back."""
         counts = [count for _, count in self.changes]
-        steps = [after - before for before, after in zip(counts, counts[1:], strict=False) if after != before]
-        return sum(1 for one, next_one in zip(steps, steps[1:], strict=False) if (one > 0) != (next_one > 0))
+        steps = [after - before for before, after in pairwise(counts) if after != before]
+        return sum(1 for one, next_one in pairwise(steps) if (one > 0) != (next_one > 0))
 
     def quantile_by_interval(self, interval_s: float, quantile: float) -> list[float]:
         """That quantile of the latencies of each interval that had requests, by their arrival (nearest rank)."""

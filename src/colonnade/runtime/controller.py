@@ -120,13 +120,17 @@ class RuntimeController:
                 self._begin(record, self._probe(replica))
         self._wake.set()
 
-    def scale(self, service: str, count: int) -> None:
+    @property
+    def starts_at_once_max(self) -> int:
+        return self._starts_at_once_max
+
+    def scale(self, service: str, count: int, *, reason: str = "asked", message: str = "") -> None:
+        """From now on `count` replicas; who asks for it says why."""
         old = self._desired[service]
         self._desired[service] = count
         self._save()
-        self._events.emit(
-            "service_scaled", service, reason="asked", message=f"{service} goes from {old} to {count} replicas"
-        )
+        message = message or f"{service} goes from {old} to {count} replicas"
+        self._events.emit("service_scaled", service, reason=reason, message=message)
         self._wake.set()
 
     def observe_traffic(

@@ -1,8 +1,8 @@
 """The control API: what is so, what happened, and the few things one may ask for. On a unix socket that only the
 owner can open, which is its whole access control.
 
-GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
-GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
+GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"}
+POST /down · GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
 What concerns the database is in `database_changes.py`.
 """
 
@@ -53,7 +53,7 @@ class Controlled(Protocol):
 
     def status(self) -> dict[str, Any]: ...
 
-    def scale(self, service: str, replicas: int) -> None: ...
+    def scale(self, service: str, replicas: int | None) -> None: ...
 
     def request_down(self) -> None: ...
 
@@ -149,9 +149,12 @@ def _kind(value: object) -> Literal["full", "incremental"] | None:
             raise SpecError(f"expected full or incremental, got {value!r}", subject="kind", hint="or leave it out")
 
 
-def _replicas(value: object) -> int:
+def _replicas(value: object) -> int | None:
+    """None for "auto"."""
+    if value == "auto":
+        return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise SpecError(f"expected a number, got {value!r}", subject="replicas", hint="for example 5")
+        raise SpecError(f"expected a number, got {value!r}", subject="replicas", hint="for example 5, or auto")
     return value
 
 

@@ -32,6 +32,7 @@ from colonnade.spec.model import DatabaseSpec, ServiceSpec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, load_accepted
+from colonnade.system.autoscaling import Autoscaler
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
@@ -61,6 +62,10 @@ class System:
     crashed: asyncio.Future[None]
     """Gets the exception of the first loop that ended: then this life of the controller is over."""
     loops: list[asyncio.Task[None]] = field(default_factory=list)
+    autoscaler: Autoscaler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.autoscaler = Autoscaler(self)
 
     @property
     def services(self) -> Mapping[str, ServiceSpec]:
@@ -79,13 +84,17 @@ class System:
         address = self.surroundings.addresses.services.get(service)
         return f"http://{address[0]}:{address[1]}" if address else ""
 
-    def scale(self, service: str, replicas: int) -> None:
-        """Raises SpecError for a service that is not there or a number that is out of its bounds."""
+    def scale(self, service: str, replicas: int | None) -> None:
+        """Pin a service to a number of replicas; None: let its load decide again. Raises SpecError for a service that
+        is not there or a number that is out of its bounds."""
         spec = self.services.get(service)
         if spec is None:
             raise SpecError(
                 f"there is no service {service!r}", subject="scale", hint=f"services: {', '.join(self.services)}"
             )
+        if replicas is None:
+            self.autoscaler.release(service)
+            return
         lowest, highest = (1, slots_for(spec)) if spec.replicas.fixed else (spec.replicas.min, spec.replicas.max)
         if not lowest <= replicas <= highest:
             raise SpecError(
@@ -93,6 +102,7 @@ class System:
                 subject=f"services.{service}",
                 hint=f"change services.{service}.replicas in colonnade.toml for more",
             )
+        self.autoscaler.pin(service, replicas)
         self.runtime.scale(service, replicas)
 
     def say(self, kind: str, subject: str, reason: str, message: str) -> None:

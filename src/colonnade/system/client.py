@@ -46,8 +46,10 @@ class ControlClient:
         events: list[dict[str, Any]] = answer["events"]
         return events
 
-    def scale(self, service: str, replicas: int) -> None:
-        self._ask("POST", "/scale", body={"service": service, "replicas": replicas})
+    def scale(self, service: str, replicas: int | None) -> None:
+        """None: by its load."""
+        wanted = "auto" if replicas is None else replicas
+        self._ask("POST", "/scale", body={"service": service, "replicas": wanted})
 
     def switch_over(self, to: str) -> str:
         return self._change("/database/switchover", {"to": to})

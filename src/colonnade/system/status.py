@@ -56,6 +56,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "route": spec.route,
         "balance": spec.balance,
         "desired": runtime.desired.get(name, 0),
+        "scaling": system.autoscaler.describe(name),
         "internal_url": system.internal_url(name),
         "queued": pool.traffic.queued if pool else 0,
         "requests": pool.traffic.requests_total if pool else 0,

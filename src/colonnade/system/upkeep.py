@@ -84,3 +84,5 @@ def begin_loops(system: System) -> None:
     system.spawn(keep_membership(system), "membership")
     system.spawn(observe_traffic(system), "traffic")
     system.spawn(rotate_logs(system), "logs")
+    if system.autoscaler.has_work:
+        system.spawn(system.autoscaler.run(), "scaling")
