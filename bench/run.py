@@ -19,6 +19,7 @@ from typing import Any
 
 import calm
 import cost
+import day
 import faults
 import idle
 import peers
@@ -36,6 +37,8 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "primary": faults.measure_primary_kills,
     "scale": faults.measure_scaling,
     "step": scaling.measure,
+    "day": day.measure,
+    "day-live": day.measure_live,
     "spread": spread.measure,
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,

@@ -1,7 +1,7 @@
 """A step in load on an application that is bounded by its places: how soon it is decided, and how soon it serves.
 
-The application waits 50 ms for each request, as for a database, so that a replica's places and not the processor are what
-runs out. The load jumps to four times as much; then it falls back.
+The application waits 50 ms for each request, as for a database, so that a replica's places and not the processor are
+what runs out. The load jumps to four times as much; then it falls back.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _run() -> dict[str, Any]:
     decisions = [event for event in events if event["kind"] == "service_scaled"]
     moments = [(event["at_s"] - wall_of - step_at, event) for event in decisions]
     ups = [(at, event) for at, event in moments if at >= 0]
-    counts = [2, *(int(event["message"].split(" to ")[1].split()[0]) for event in decisions)]
+    counts = [2, *(count_in(event["message"]) for event in decisions)]
     steps = [after - before for before, after in pairwise(counts)]
     ready_after = [event["at_s"] - wall_of - step_at for event in events if event["kind"] == "replica_ready"]
     in_step = [at for at in ready_after if 0 <= at <= STEP_S]
@@ -101,6 +101,11 @@ def _run() -> dict[str, Any]:
         "reloads": reloads,
         "decisions": [f"{at:+.2f} s {event['reason']}: {event['message']}" for at, event in moments],
     }
+
+
+def count_in(message: str) -> int:
+    """Of "web goes from 2 to 5 replicas: …" the 5."""
+    return int(message.split(" to ")[1].split()[0])
 
 
 async def _load(scratch: Scratch) -> tuple[float, list[Operation]]:

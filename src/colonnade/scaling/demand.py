@@ -21,8 +21,9 @@ those of DOWN_NOISE a constant load has to be off by five of them to have a serv
 RECENT_WINDOW_S = 2.0
 """A longer window may only ask for more when this one does as well: what is over needs nobody."""
 
-DOWN_WINDOW_S = 10.0
-"""What is needed at most is read from the mean of this: a burst shorter than it goes through the queue."""
+DOWN_WINDOW_S = LOOKS_KEPT_S
+"""What is needed at most is read from the mean of this. A shorter burst that mattered made the service grow, which is
+remembered as well; and over ten seconds noise alone cost 4 % more replicas in a simulated day."""
 
 DOWN_NOISE = 2.0
 """Standard deviations by which that mean may be higher than it was counted."""
@@ -166,16 +167,15 @@ def service_time_s(looks: tuple[Look, ...]) -> float:
 
 
 def replicas_for(rate: float, service_s: float, policy: ScalingPolicy, *, backlog: float = 0.0) -> int:
-    """The fewest replicas that serve `rate` within objective and target utilization and a `backlog` within DRAIN_S;
-    at least 1, at most one more than the policy allows (which says: too few)."""
+    """The fewest replicas that serve `rate` within objective and target utilization, and a `backlog` besides within
+    DRAIN_S; at least 1, at most one more than the policy allows (which says: too few)."""
     beyond = policy.replicas_max + 1
-    offered = rate * service_s
-    extra = backlog * service_s / DRAIN_S
-    if offered + extra > beyond * policy.threads:
+    # A queue is a rate of its own until it is gone.
+    rate += backlog / DRAIN_S
+    if rate * service_s > beyond * policy.threads:
         return beyond
     objective = Objective(wait_budget_s(service_s, policy), 0.99, policy.target_utilization)
-    places = servers_needed(rate, service_s, objective) + extra
-    return max(1, min(beyond, math.ceil(places / policy.threads - 1e-9)))
+    return min(beyond, math.ceil(servers_needed(rate, service_s, objective) / policy.threads))
 
 
 def wait_budget_s(service_s: float, policy: ScalingPolicy) -> float:

@@ -45,6 +45,8 @@ class Machine:
     memory_bytes_available: int
     replica_bytes: int | None = None
     """Memory of its own that a replica holds (pages that it shares with others cost only once)."""
+    replicas: int = 0
+    """That held theirs when this was measured."""
 
 
 def bounds_for(policy: ScalingPolicy, look: Look, machine: Machine | None, floors: Iterable[Bound] = ()) -> Bounds:
@@ -69,7 +71,7 @@ def memory_bound(look: Look, machine: Machine) -> Bound | None:
         return None
     reserve = max(MEMORY_RESERVE_BYTES_MIN, int(machine.memory_bytes_total * MEMORY_RESERVE_SHARE))
     room = max(0, machine.memory_bytes_available - reserve)
-    replicas = look.ready + room // machine.replica_bytes
+    replicas = machine.replicas + room // machine.replica_bytes
     return Bound(
         max(look.ready, replicas),
         "memory",

@@ -202,7 +202,7 @@ class Autoscaler:
         if found:
             total, available = usage.available_memory_bytes()
             largest = max(used.own_bytes for used in found.values())
-            scaled.machine = Machine(usage.cores(), total, available, largest)
+            scaled.machine = Machine(usage.cores(), total, available, largest, len(found))
 
     def _note_minute(self, name: str, scaled: _Scaled, look: Look) -> None:
         """The demand of each minute, and once a minute what earlier days say of the next ones."""
