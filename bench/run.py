@@ -22,6 +22,7 @@ import cost
 import day
 import faults
 import idle
+import overload
 import peers
 import scaling
 import sessions
@@ -43,6 +44,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
+    "overload": overload.measure,
     "calm": calm.measure,
 }
 
