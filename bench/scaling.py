@@ -47,6 +47,7 @@ kind = "wsgi"
 route = "/"
 threads = 2
 queue_max = 2000
+queue_timeout = "10s"
 balance = "least-connections"
 replicas = { min = 2, max = 12 }
 slo = { p99 = "250ms" }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.core import usage
 from colonnade.core.decision import Decision
 from colonnade.core.errors import HostError, SpecError
+from colonnade.core.histogram import Histogram
 from colonnade.gateway.state import PoolView
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.scaling.decide import step
@@ -38,6 +40,9 @@ USAGE_EVERY_S = 2.0
 
 HISTORY_EVERY_MINUTES = 10
 """Between two writings of the demand history: what a crash may cost it."""
+
+LATENCY_OVER_S = 10.0
+"""Over which the 99th percentile is taken: at ten requests a second it is one of a hundred."""
 
 STARTUP_S_UNKNOWN = 1.5
 """As long as no start was seen: what a small Flask application takes on a core of its own."""
@@ -64,6 +69,8 @@ class _Scaled:
     cpu_s: dict[int, float] = field(default_factory=dict)
     cores_used: float | None = None
     machine: Machine | None = None
+    latencies: deque[tuple[float, Histogram]] = field(default_factory=deque)
+    """What was counted when, over LATENCY_OVER_S."""
     told: tuple[str, float] = ("", -math.inf)
     minute: int = 0
     minute_busy: list[float] = field(default_factory=list)
@@ -119,9 +126,13 @@ class Autoscaler:
 
     async def run(self) -> None:
         """Until cancelled."""
-        while True:
-            self.tick()
-            await self._system.clock.sleep(PACE_S)
+        try:
+            while True:
+                self.tick()
+                await self._system.clock.sleep(PACE_S)
+        finally:
+            for name, scaled in self._services.items():
+                self._save_history(name, scaled.history)
 
     def tick(self) -> None:
         """One decision per service, if the gateway was looked at since the last time."""
@@ -182,6 +193,7 @@ class Autoscaler:
             service_time_s=pool.traffic.response_ms_mean / 1000,
             desired=desired,
             ready=ready,
+            latency_p99_s=_latency_p99_s(scaled.latencies, at_s, pool.latency),
             cores_used=scaled.cores_used,
             startup_s=startup_s,
             ready_in_s=ready_in_s(replicas, desired - ready, startup_s, at_s, self._system.runtime.starts_at_once_max),
@@ -231,6 +243,14 @@ class Autoscaler:
         except HostError as error:
             # Predictions are a help; scaling goes on without them.
             self._system.say("scaling_not_written", name, "host_refused", str(error))
+
+
+def _latency_p99_s(counted: deque[tuple[float, Histogram]], now: float, latency: Histogram) -> float | None:
+    """Of the answers of the last LATENCY_OVER_S, waiting included; notes what is counted now."""
+    counted.append((now, latency))
+    while counted[0][0] < now - LATENCY_OVER_S:
+        counted.popleft()
+    return latency.since(counted[0][1]).quantile_s(0.99)
 
 
 def is_scaled(spec: ServiceSpec) -> bool:
