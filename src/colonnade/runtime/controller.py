@@ -125,7 +125,6 @@ class RuntimeController:
         return self._starts_at_once_max
 
     def scale(self, service: str, count: int, *, reason: str = "asked", message: str = "") -> None:
-        """From now on `count` replicas; who asks for it says why."""
         old = self._desired[service]
         self._desired[service] = count
         self._save()

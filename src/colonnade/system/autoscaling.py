@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from colonnade.core import usage
 from colonnade.core.decision import Decision
 from colonnade.core.errors import HostError, SpecError
 from colonnade.core.histogram import Histogram
+from colonnade.core.memory import machine_memory, memory_of_groups
+from colonnade.core.processor import cores_count, processor_s_of_groups
 from colonnade.gateway.state import PoolView
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.scaling.decide import step
@@ -66,7 +67,8 @@ class _Scaled:
         default_factory=lambda: Decision((), "not_seen", "nothing was seen of its load yet")
     )
     usage_at_s: float = -math.inf
-    cpu_s: dict[int, float] = field(default_factory=dict)
+    used_s: dict[int, float] = field(default_factory=dict)
+    """Processor seconds per process group, at the last measurement."""
     cores_used: float | None = None
     machine: Machine | None = None
     latencies: deque[tuple[float, Histogram]] = field(default_factory=deque)
@@ -204,17 +206,18 @@ class Autoscaler:
         passed_s = now - scaled.usage_at_s
         if passed_s < USAGE_EVERY_S:
             return
-        serving = [replica for replica in replicas if replica.state is ReplicaState.READY and replica.pid is not None]
-        found = {replica.pid: used for replica in serving if replica.pid and (used := usage.usage_of(replica.pid))}
-        rates = [(used.cpu_s - scaled.cpu_s[pid]) / passed_s for pid, used in found.items() if pid in scaled.cpu_s]
+        serving = {replica.pid for replica in replicas if replica.state is ReplicaState.READY and replica.pid}
+        used_s = processor_s_of_groups(serving)
+        rates = [(used_s[pid] - scaled.used_s[pid]) / passed_s for pid in used_s.keys() & scaled.used_s.keys()]
         # What starts up is busy with itself: only those count that served during all of the time.
-        scaled.cores_used = sum(rates) / len(rates) * len(serving) if rates else None
-        scaled.cpu_s = {pid: used.cpu_s for pid, used in found.items()}
-        scaled.usage_at_s = now
-        if found:
-            total, available = usage.available_memory_bytes()
-            largest = max(used.own_bytes for used in found.values())
-            scaled.machine = Machine(usage.cores(), total, available, largest, len(found))
+        scaled.cores_used = max(0.0, statistics.fmean(rates)) * len(serving) if rates else None
+        scaled.used_s, scaled.usage_at_s = used_s, now
+        if held := memory_of_groups(serving):
+            memory = machine_memory()
+            largest = max(group.own_bytes for group in held.values())
+            scaled.machine = Machine(
+                cores_count(), memory.total_bytes, memory.available_bytes, largest, replicas=len(held)
+            )
 
     def _note_minute(self, name: str, scaled: _Scaled, look: Look) -> None:
         """The demand of each minute, and once a minute what earlier days say of the next ones."""

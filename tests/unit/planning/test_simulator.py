@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from operator import add
 from random import Random
 
 import pytest
@@ -30,7 +31,7 @@ def never(_: Observation) -> None:
 def test_a_steady_load_waits_as_erlang_says(scv: float, time_s: ServiceTime) -> None:
     setup = Setup(steady(128.0, 3_600.0), time_s, threads=4, replicas=2, startup=lambda _: 1.0)
     outcome = simulate(setup, never, Random(7))
-    waits = [latency_s for _, latency_s in outcome.latencies]
+    waits = outcome.latency_s
     expected_s = wait_s_mean(8, 128.0, 0.05, scv_service=scv)
     assert sum(waits) / len(waits) - 0.05 == pytest.approx(expected_s, rel=0.15)
 
@@ -46,8 +47,8 @@ def test_arrivals_follow_the_trace() -> None:
 
 def test_the_same_seed_gives_the_same_run() -> None:
     setup = Setup(steady(50.0, 20.0), lambda random: random.expovariate(20.0), 2, 2, lambda _: 1.0)
-    assert simulate(setup, never, Random(1)).latencies == simulate(setup, never, Random(1)).latencies
-    assert simulate(setup, never, Random(1)).latencies != simulate(setup, never, Random(2)).latencies
+    assert simulate(setup, never, Random(1)).latency_s == simulate(setup, never, Random(1)).latency_s
+    assert simulate(setup, never, Random(1)).latency_s != simulate(setup, never, Random(2)).latency_s
 
 
 def test_a_new_replica_serves_what_waits_once_it_is_up() -> None:
@@ -59,8 +60,8 @@ def test_a_new_replica_serves_what_waits_once_it_is_up() -> None:
     setup = Setup(Trace([16.0, 16.0, 0.0, 0.0], 0.5), lambda _: 1.0, 1, 1, lambda _: 2.0)
     alone = simulate(setup, never, Random(5))
     helped = simulate(setup, grow, Random(5))
-    assert len(alone.latencies) == len(helped.latencies) > 5
-    last_alone, last_helped = (max(at + late for at, late in each.latencies) for each in (alone, helped))
+    assert len(alone.latency_s) == len(helped.latency_s) > 5
+    last_alone, last_helped = (max(map(add, each.arrived_s, each.latency_s)) for each in (alone, helped))
     assert last_helped < last_alone - 1.0
     assert helped.changes == [(0.0, 1), (1.0, 2)]
     assert helped.replica_s == pytest.approx(1.5 + 0.5)
@@ -72,7 +73,7 @@ def test_a_replica_that_leaves_finishes_and_takes_nothing_new() -> None:
 
     setup = Setup(steady(1.5, 60.0), lambda _: 1.0, threads=1, replicas=2, startup=lambda _: 1.0)
     outcome = simulate(setup, shrink, Random(4))
-    assert all(latency_s >= 1.0 for _, latency_s in outcome.latencies)
+    assert all(latency_s >= 1.0 for latency_s in outcome.latency_s)
     assert outcome.refused + outcome.timed_out > 0, "one place cannot serve 1.5/s"
     assert 60.0 < outcome.replica_s <= 60.0 + 2.0
 
@@ -97,14 +98,15 @@ def test_a_full_queue_refuses_and_a_long_wait_ends() -> None:
     outcome = simulate(setup, never, Random(2))
     assert outcome.refused > 500
     assert outcome.timed_out > 10
-    lost = sum(math.isinf(latency_s) for _, latency_s in outcome.latencies)
+    lost = sum(math.isinf(latency_s) for latency_s in outcome.latency_s)
     assert lost == outcome.refused + outcome.timed_out
-    assert max(latency_s for _, latency_s in outcome.latencies if latency_s < math.inf) <= 3.0
+    assert max(latency_s for latency_s in outcome.latency_s if latency_s < math.inf) <= 3.0
 
 
 def test_reversals_and_quantiles_are_counted() -> None:
     outcome = Outcome(changes=[(0, 2), (1, 4), (2, 6), (3, 3), (4, 3), (5, 5)])
     assert outcome.reversals() == 2
-    outcome.latencies = [(0.1, 1.0), (0.2, 3.0), (1.5, 2.0)]
+    for arrived_s, latency_s in ((0.1, 1.0), (0.2, 3.0), (1.5, 2.0)):
+        outcome.note(arrived_s, latency_s)
     assert outcome.quantile_by_interval(1.0, 0.99) == [3.0, 2.0]
     assert steps_of(outcome.changes, [0.0, 0.5, 1.0, 9.0]) == [2, 2, 4, 5]

@@ -147,7 +147,7 @@ def test_a_number_above_the_maximum_comes_down_at_once() -> None:
 def test_nothing_shrinks_before_it_was_watched_for_long_enough() -> None:
     """After a restart of the controller nobody knows what the load was a minute ago."""
     world = World(policy(), replicas=8)
-    world.run(10, 80)
+    world.run(10, 60)
     assert world.desired == 8
     world.run(10, 15)
     assert world.desired == 2
