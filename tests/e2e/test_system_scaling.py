@@ -96,3 +96,14 @@ def test_a_fixed_service_cannot_be_left_to_its_load(runner: Runner) -> None:
     assert "fixed number" in ran.text
     assert "replicas = { min = 2, max = 8 }" in ran.text
     assert scaling(runner)["mode"] == "fixed"
+
+
+def test_the_schedule_s_hours_have_their_replicas(runner: Runner) -> None:
+    declare(runner)
+    # From midnight to midnight: whatever the time is, it is within.
+    runner.declare(SCALED + 'schedule = [{ from = "00:00", to = "00:00", min = 3 }]\n')
+    runner.up()
+    runner.wait_until(lambda: ready(runner) == 3, "three replicas serve")
+    (event,) = runner.events("service_scaled")
+    assert event.reason == "floor_schedule"
+    assert event.message == "web goes from 1 to 3 replicas: the schedule of mon-sun 00:00–00:00 asks for 3"
