@@ -120,7 +120,7 @@ def _set(policy: ScalingPolicy, look: Look, count: int, reason: str, why: str) -
 def _load_words(policy: ScalingPolicy, look: Look, load: Load) -> str:
     words = f"{_rate_words(load)}, and there are {look.ready * policy.threads}"
     if look.missing:
-        words += f" ({look.missing} replicas are on their way)"
+        words += f" besides {look.missing} replica{'s' * (look.missing > 1)} on the way"
     if look.queued:
         words += f"; {look.queued} wait, to be served within {DRAIN_S:.0f} s"
     goal = f"the target is {policy.target_utilization:.0%} busy"
