@@ -12,7 +12,7 @@ import math
 import re
 import statistics
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -41,7 +41,7 @@ OBJECTIVE_S = 0.25
 PEAK_PER_S = 200.0
 SEED = 1
 
-STARTUPS_S: tuple[float, ...] = (0.9, 1.0, 1.1, 1.3)
+STARTUPS_S: tuple[float, ...] = (0.36, 0.61, 0.75, 0.91)
 """Seconds from a decision until its replica serves: quartiles and worst of what `measure_live` found on two cores."""
 
 POLICY = ScalingPolicy("web", *REPLICAS, THREADS, 0.7, OBJECTIVE_S, 60.0)
@@ -288,7 +288,7 @@ def measure_live(repetitions: int) -> dict[str, Any]:
     """One run. The bounds and the application are those of the simulation."""
     del repetitions
     declaration = re.sub(r'down_after = "\w+"', LIVE_DOWN_AFTER, DECLARATION)
-    declaration = re.sub(r"max = \d+", f"max = {REPLICAS[1]}", declaration)
+    declaration = re.sub(r"\bmax = \d+", f"max = {REPLICAS[1]}", declaration)
     with Scratch({"app.py": APP}, declaration) as scratch:
         scratch.up()
         wall_of = time.time() - time.monotonic()
@@ -311,10 +311,8 @@ def measure_live(repetitions: int) -> dict[str, Any]:
     return {
         "objective_met_percent_of_seconds": round(100 * statistics.fmean(seconds), 2),
         "requests": len(operations),
-        "within_objective_percent": round(
-            100 * statistics.fmean(each.latency_s <= OBJECTIVE_S for each in operations), 3
-        ),
-        "failed": sum(operation.outcome is not Outcome.OK for operation in operations),
+        "within_objective_percent": round(100 * statistics.fmean(_is_good(each) for each in operations), 3),
+        "failed": dict(Counter(str(each.error) for each in operations if each.outcome is not Outcome.OK)),
         "p99_ms": round(percentile(sorted(each.latency_s for each in operations), 0.99) * 1e3, 1),
         "replica_s": round(ours),
         "times_clairvoyant": round(ours / best, 2),
@@ -349,8 +347,13 @@ async def _load_day(scratch: Scratch) -> tuple[float, list[Operation]]:
 
 
 def _is_within(operations: Sequence[Operation], begin: float, end: float) -> bool | None:
-    found = sorted(each.latency_s for each in operations if begin <= each.intended_at < end)
-    return percentile(found, 0.99) <= OBJECTIVE_S if found else None
+    """99 of 100 were answered within the objective; None when nobody asked."""
+    found = [_is_good(each) for each in operations if begin <= each.intended_at < end]
+    return statistics.fmean(found) >= 0.99 if found else None
+
+
+def _is_good(operation: Operation) -> bool:
+    return operation.outcome is Outcome.OK and operation.latency_s <= OBJECTIVE_S
 
 
 def startups_in(events: Sequence[dict[str, Any]]) -> list[float]:
