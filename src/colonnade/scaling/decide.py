@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from colonnade.core.decision import Decision
 from colonnade.scaling.demand import DRAIN_S, PROCESSOR_BAND, Demand, Load, read_demand, replicas_for_cores
 from colonnade.scaling.limits import Bound, Bounds, Machine, bounds_for
-from colonnade.scaling.state import Look, Memory, Need, ScalingPolicy, SetReplicas
+from colonnade.scaling.state import LATENCY_OVER_S, Look, Memory, Need, ScalingPolicy, SetReplicas
 from colonnade.scaling.window import highest_need, note_need, remember
 
 
@@ -76,7 +76,7 @@ def _shrink_or_keep(
         if load is not None:
             why += f"; now {_rate_words(load)}"
         return _set(policy, look, target, "at_rest" if is_idle else "load_fell", why)
-    if load is not None and (slow := _slow_for_nothing(policy, look, load)) is not None:
+    if load is not None and (slow := _slow_for_nothing(memory, policy, look, load)) is not None:
         return slow
     latest = memory.needs[-1].replicas if memory.needs else look.desired
     if latest < look.desired and look.desired > floor.replicas:
@@ -93,10 +93,11 @@ def _shrink_or_keep(
     return Decision((), "enough", f"{policy.service} stays at {look.desired}: {words}")
 
 
-def _slow_for_nothing(policy: ScalingPolicy, look: Look, load: Load) -> Decision[SetReplicas] | None:
-    """The objective is missed while places are free and nobody waits: what is slow is slow by itself, or waits for
-    something that all replicas share."""
-    if policy.objective_p99_s is None or look.queued > 0 or look.missing > 0:
+def _slow_for_nothing(memory: Memory, policy: ScalingPolicy, look: Look, load: Load) -> Decision[SetReplicas] | None:
+    """The objective is missed while places are free and nobody waits, nor has waited among those whose latency it is:
+    what is slow is slow by itself, or waits for something that all replicas share."""
+    judged = [each for each in memory.looks if each.at_s >= look.at_s - LATENCY_OVER_S - 1.0]
+    if policy.objective_p99_s is None or any(each.queued or each.missing for each in judged):
         return None
     latency_s = look.latency_p99_s if look.latency_p99_s is not None else look.service_time_s
     places = look.ready * policy.threads

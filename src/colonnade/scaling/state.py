@@ -11,6 +11,9 @@ from dataclasses import dataclass
 LOOKS_KEPT_S = 30.0
 """The longest window over which a rate is taken: ten requests a second are then known to 12 %."""
 
+LATENCY_OVER_S = 10.0
+"""Over which the 99th percentile is taken: at ten requests a second it is one of a hundred."""
+
 LOOKS_MAX = 200
 """In LOOKS_KEPT_S, whatever the pace: at the usual two a second there are sixty."""
 
@@ -32,7 +35,7 @@ class Look:
     """Replicas asked for, whether they serve yet or not."""
     ready: int
     latency_p99_s: float | None = None
-    """99 of 100 answers of the last seconds came within this, waiting included; None when not known."""
+    """99 of 100 answers of the last LATENCY_OVER_S came within this, waiting included; None when not known."""
     cores_used: float | None = None
     """Cores that the ready replicas use together; None when not measured yet."""
     startup_s: float = 1.0

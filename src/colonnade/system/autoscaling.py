@@ -26,7 +26,7 @@ from colonnade.scaling.demand import replicas_for
 from colonnade.scaling.forecast import forecast, with_minute
 from colonnade.scaling.limits import Bound, Machine
 from colonnade.scaling.schedule import scheduled_floor
-from colonnade.scaling.state import Look, Memory, ScalingPolicy, SetReplicas
+from colonnade.scaling.state import LATENCY_OVER_S, Look, Memory, ScalingPolicy, SetReplicas
 from colonnade.spec.model import ServiceSpec
 from colonnade.system import scaling_record
 
@@ -41,9 +41,6 @@ USAGE_EVERY_S = 2.0
 
 HISTORY_EVERY_MINUTES = 10
 """Between two writings of the demand history: what a crash may cost it."""
-
-LATENCY_OVER_S = 10.0
-"""Over which the 99th percentile is taken: at ten requests a second it is one of a hundred."""
 
 STARTUP_S_UNKNOWN = 1.5
 """As long as no start was seen: what a small Flask application takes on a core of its own."""

@@ -122,6 +122,18 @@ def test_slowness_without_a_queue_is_not_answered_with_replicas() -> None:
     )
 
 
+def test_a_queue_that_is_just_gone_is_not_taken_for_slowness_without_one() -> None:
+    world = World(policy(threads=8), replicas=6)
+    world.queued = 300
+    world.run(40, 2)
+    assert world.queued == 0
+    world.latency_p99_s = 0.61
+    world.run(40, 8)
+    assert world.decision.reason != "slow_without_queue"
+    world.run(40, 6)
+    assert world.decision.reason == "slow_without_queue"
+
+
 def test_a_floor_is_kept_to_and_left_as_slowly_as_a_load() -> None:
     world = World(policy())
     world.run(10, 30)
