@@ -124,7 +124,7 @@ def test_slowness_without_a_queue_is_not_answered_with_replicas() -> None:
 
 def test_a_queue_that_is_just_gone_is_not_taken_for_slowness_without_one() -> None:
     world = World(policy(threads=8), replicas=6)
-    world.queued = 300
+    world.queued = 1_000
     world.run(40, 2)
     assert world.queued == 0
     world.latency_p99_s = 0.61
