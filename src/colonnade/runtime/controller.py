@@ -127,6 +127,10 @@ class RuntimeController:
         self._plans = {key: plan for key, plan in self._plans.items() if key[0] != service}
         self._save()
 
+    @property
+    def starts_at_once_max(self) -> int:
+        return self._starts_at_once_max
+
     def scale(self, service: str, count: int, *, reason: str = "asked", message: str = "") -> None:
         old = self._desired[service]
         self._desired[service] = count

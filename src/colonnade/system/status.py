@@ -61,6 +61,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "desired": runtime.desired.get(name, 0),
         "version": runtime.versions.get(name),
         "rollout": _rollout(runtime.rollouts.get(name)),
+        "scaling": system.autoscaler.describe(name),
         "internal_url": system.internal_url(name),
         "queued": pool.traffic.queued if pool else 0,
         "requests": pool.traffic.requests_total if pool else 0,

@@ -86,3 +86,4 @@ def begin_loops(system: System) -> None:
     system.spawn(keep_membership(system), "membership")
     system.spawn(observe_traffic(system), "traffic")
     system.spawn(rotate_logs(system), "logs")
+    system.spawn(system.autoscaler.run(), "scaling")
