@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from colonnade.core.errors import Bug
+from colonnade.core.histogram import BOUNDS_MS
 from colonnade.gateway import pages
 from colonnade.gateway.state import Membership, Pool, streams_backend
 from colonnade.gateway.text import (
@@ -43,7 +44,7 @@ _BALANCE = {
     "round-robin": "roundrobin",
     "weighted": "roundrobin",
     "least-connections": "leastconn",
-    "adaptive": "leastconn",
+    "adaptive": "random",
 }
 
 _REQUEST_ID = "^[A-Za-z0-9._:/+=-]{8,128}$"
@@ -84,7 +85,7 @@ def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mappi
         service = settings.services.get(pool.name)
         if service is None:
             raise Bug("is a pool of the gateway and no service", subject=pool.name)
-        lines += ["", *_backend(pool, service), "", *_streams_backend(pool, service)]
+        lines += ["", *_backend(pool, service), "", *_latency_table(pool), "", *_streams_backend(pool, service)]
     return "\n".join(lines) + "\n"
 
 
@@ -199,6 +200,7 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
+    yield from _latency(pool)
     yield from _retries(pool.name, service)
     yield "    option httpchk"
     yield (
@@ -216,6 +218,27 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     )
     yield f"    default-server maxconn {service.threads}{_slow_start(service)}"
     yield from server_lines(pool, pool.where()[0])
+
+
+def latency_table(service: str) -> str:
+    """Where the answers of each slot are counted by how long they took; no service's name has a dot."""
+    return f"{service}.latency"
+
+
+def _latency_table(pool: Pool) -> Iterator[str]:
+    yield f"backend {latency_table(pool.name)}"
+    yield f"    stick-table type integer size {pool.slots_max} store gpc({len(BOUNDS_MS) + 1})"
+
+
+def _latency(pool: Pool) -> Iterator[str]:
+    yield "    http-request set-var(txn.began_ms) date(0,ms)"
+    yield f"    http-response track-sc2 srv_id table {latency_table(pool.name)}"
+    yield "    http-response set-var(txn.took_ms) date(0,ms),sub(txn.began_ms)"
+    for index, (low, high) in enumerate(zip((-1, *BOUNDS_MS), (*BOUNDS_MS, 10**9), strict=True)):
+        yield (
+            f"    http-response sc-inc-gpc({index},2)"
+            f" if {{ var(txn.took_ms) -m int gt {low} }} {{ var(txn.took_ms) -m int le {high} }}"
+        )
 
 
 def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:

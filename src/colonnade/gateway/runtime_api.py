@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, DriverUnavailable
+from colonnade.core.histogram import BOUNDS_MS, Histogram
 from colonnade.gateway.state import DEAD_ADDRESS, ObservedBackend, ObservedGateway, ObservedServer, ServerState
 
 REPLY_TIMEOUT_S = 2.0
@@ -31,6 +33,9 @@ _CHECK_CONFIGURED = 0x02
 _CHECK_ENABLED = 0x04
 """Bits of `srv_admin_state` and `srv_check_state` (HAProxy's management guide, "show servers state")."""
 
+_TABLE_KEY = re.compile(r" key=(\d+) ")
+_TABLE_COUNT = re.compile(r"gpc\d+=(\d+)")
+
 _LOOK = "show info; show servers state; show stat -1 6 -1"
 _STATE_COLUMNS_MIN = 19
 _STAT_COLUMNS_READ = 64
@@ -45,7 +50,12 @@ class RuntimeApi:
 
     async def observe(self) -> ObservedGateway:
         """One look at everything."""
-        return parse_look(await self._ask(_LOOK))
+        look = parse_look(await self._ask(_LOOK))
+        tables = [name for name in look.backends if name.endswith(".latency")]
+        if not tables:
+            return look
+        replies = split_replies(await self._ask("; ".join(f"show table {table}" for table in tables)))
+        return with_latencies(look, dict(zip(tables, replies, strict=False)))
 
     async def sessions_of(self, backend: str, server: str) -> int:
         """Requests that this server has in flight or in its own queue."""
@@ -138,6 +148,20 @@ def parse_look(text: str) -> ObservedGateway:
         ) from error
 
 
+def with_latencies(look: ObservedGateway, tables: Mapping[str, str]) -> ObservedGateway:
+    """Adds what `show table` says of each slot; its key is the slot's number."""
+    servers = dict(look.servers)
+    for table, reply in tables.items():
+        for line in reply.splitlines():
+            if (key := _TABLE_KEY.search(line)) is None:
+                continue
+            name = f"{table.removesuffix('.latency')}/r{key[1]}"
+            counts = tuple(int(count) for count in _TABLE_COUNT.findall(line))
+            if name in servers and len(counts) == len(BOUNDS_MS) + 1:
+                servers[name] = replace(servers[name], latency=Histogram(counts))
+    return replace(look, servers=servers)
+
+
 @dataclass(frozen=True, slots=True)
 class _Admin:
     """One line of `show servers state`."""
@@ -215,6 +239,8 @@ def _server(row: _Row, admin: _Admin) -> ObservedServer:
         queued=row.number("qcur"),
         requests_total=row.number("stot"),
         errors_total=row.number("econ") + row.number("eresp"),
+        server_errors_total=row.number("hrsp_5xx"),
+        response_ms_mean=float(row.number("rtime")),
     )
 
 

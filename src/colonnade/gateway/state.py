@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from colonnade.core.errors import Bug
+from colonnade.core.histogram import Histogram
 
 DEAD_ADDRESS = "127.0.0.1:1"
 """Where an empty slot points: a privileged port nobody uses, so that even a mistake is refused at once."""
@@ -130,6 +131,10 @@ class ObservedServer:
     requests_total: int = 0
     errors_total: int = 0
     """Failed connections and broken replies."""
+    server_errors_total: int = 0
+    """Replies with a status from 500."""
+    response_ms_mean: float = 0.0
+    latency: Histogram = field(default_factory=Histogram)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +176,12 @@ class ServerView:
     queued: int
     requests_total: int
     errors_total: int
+    server_errors_total: int = 0
+    """Replies with a status from 500."""
+    response_ms_mean: float = 0.0
+    """The server's own time: HAProxy's mean of its last 1,024 answers."""
+    latency: Histogram = field(default_factory=Histogram)
+    """Of its answers to plain requests, since HAProxy started."""
     failing_since_s: float | None = None
     """Monotonic time since when no check has passed, also while failed open, when `status` says UP all the same."""
 

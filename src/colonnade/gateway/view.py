@@ -81,6 +81,9 @@ def _pool_view(pool: Pool, observed: ObservedGateway, failing_since: FailingSinc
             queued=server.queued + sum(other.queued for other in others),
             requests_total=server.requests_total + sum(other.requests_total for other in others),
             errors_total=server.errors_total + sum(other.errors_total for other in others),
+            server_errors_total=server.server_errors_total,
+            response_ms_mean=server.response_ms_mean,
+            latency=server.latency,
             failing_since_s=failing_since.get((pool.name, slot)),
         )
     return PoolView(

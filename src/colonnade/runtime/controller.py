@@ -102,6 +102,8 @@ class RuntimeController:
         self._plans: dict[str, ServicePlan] = {}
         self._desired: dict[str, int] = {}
         self._replicas: dict[ReplicaId, _Replica] = {}
+        self._replaced: set[ReplicaId] = set()
+        """Drained and stopped although they are wanted; they start anew once they are gone."""
         self._wake = asyncio.Event()
         self._recheck_after_s = TICK_S
         self._is_unsaved = False
@@ -128,6 +130,27 @@ class RuntimeController:
             "service_scaled", service, reason="asked", message=f"{service} goes from {old} to {count} replicas"
         )
         self._wake.set()
+
+    def replace(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
+        """Drain it, stop it and start it anew under its number. False when it does not serve, or when another one of
+        its service is being replaced."""
+        record = self._replicas.get(replica)
+        if record is None or record.observed.state is not ReplicaState.READY or record.observed.is_being_killed:
+            return False
+        if any(other.service == replica.service for other in self._replaced):
+            return False
+        self._replaced.add(replica)
+        self._events.emit("replica_replaced", str(replica), reason=reason, message=f"{message}: it is replaced")
+        self._wake.set()
+        return True
+
+    def end(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
+        """Kill it, so that what it holds is sent elsewhere, and start it anew. False when it does not serve."""
+        record = self._replicas.get(replica)
+        if record is None or record.observed.state is not ReplicaState.READY or record.observed.is_being_killed:
+            return False
+        self._apply(Decision((KillReplica(replica),), reason, message))
+        return True
 
     def observe_traffic(
         self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool, is_widespread: bool = False
@@ -194,7 +217,7 @@ class RuntimeController:
                     self._exited(replica)
                 decision = decide(
                     record.observed,
-                    is_wanted=replica in wanted,
+                    is_wanted=replica in wanted and replica not in self._replaced,
                     policy=plan.policy,
                     now=now,
                     jitter=self._random.random(),
@@ -314,6 +337,7 @@ class RuntimeController:
 
     def _forget(self, replica: ReplicaId) -> None:
         record = self._replicas.pop(replica)
+        self._replaced.discard(replica)
         check_transition(str(replica), record.observed.state, None)
         self._cancel(record)
         if record.process is not None:
