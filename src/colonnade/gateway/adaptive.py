@@ -88,7 +88,7 @@ def _next_weight(server: Measured, normal_s: float | None) -> int:
             return server.weight
         return min(full, _raised(server.weight))
     ratio = max(1.0, server.time_s / normal_s / ALIKE_RATIO)
-    target = max(WEIGHT_FLOOR, round(full / pow(ratio, EXPONENT)))
+    target = max(WEIGHT_FLOOR, int(full / pow(ratio, EXPONENT)))
     if target not in (full, WEIGHT_FLOOR) and abs(target - server.weight) < DEAD_BAND * server.weight:
         return server.weight
     if target < server.weight:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import resource
 import signal
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
@@ -285,8 +284,6 @@ class RuntimeController:
             # A full disk or a missing program may be mended while we wait: same back-off as for a crash.
             self._note_failed_start(replica, error, now)
             return
-        if plan.spec.memory_bytes_max is not None:
-            limit_memory(process.pid, plan.spec.memory_bytes_max)
         observed = ObservedReplica(replica, ReplicaState.STARTING, now, process.pid, port, now, history=history)
         self._replicas[replica] = _Replica(observed, process)
         self._save()
@@ -454,11 +451,3 @@ class RuntimeController:
 
     def crash_looping(self) -> list[ObservedReplica]:
         return [record.observed for record in self._replicas.values() if is_crash_loop(record.observed.history)]
-
-
-def limit_memory(pid: int, bytes_max: int) -> None:
-    """Bound the address space of a process and its children to come; a lower limit that it has already stays."""
-    with contextlib.suppress(ProcessLookupError):  # it died meanwhile, which its pidfd tells
-        _, hard = resource.prlimit(pid, resource.RLIMIT_AS)
-        bound = bytes_max if hard == resource.RLIM_INFINITY else min(bytes_max, hard)
-        resource.prlimit(pid, resource.RLIMIT_AS, (bound, bound))

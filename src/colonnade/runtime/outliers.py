@@ -96,11 +96,17 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A replica with its looks of the last minute, oldest first; `peers` names those that it can be compared with."""
+    """A replica with its looks of the last minute, oldest first; `peers` names those that it can be compared with.
+    Those before `warm_from_s` show whether it answers at all, and are not compared."""
 
     id: ReplicaId
     looks: Sequence[Look]
     peers: str = ""
+    warm_from_s: float = 0.0
+
+    def window(self, span_s: float) -> Window | None:
+        """The last `span_s` seconds, of its warm time."""
+        return window([look for look in self.looks if look.at_s >= self.warm_from_s], span_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +236,7 @@ def usual_latency_s(seen: Sequence[Seen]) -> float | None:
     medians = [
         value
         for replica in seen
-        if (part := window(replica.looks, SPANS_S[0])) is not None and part.answers >= ANSWERS_MIN
+        if (part := replica.window(SPANS_S[0])) is not None and part.answers >= ANSWERS_MIN
         if (value := part.latency.quantile_s(0.5)) is not None
     ]
     return statistics.median(medians) if medians and 2 * len(medians) >= len(seen) else None
@@ -247,7 +253,7 @@ def beside_peers(replica: Seen, pool: Sequence[Seen]) -> float | None:
 
 
 def _median_of(replica: Seen, span_s: float) -> float | None:
-    part = window(replica.looks, span_s)
+    part = replica.window(span_s)
     return part.latency.quantile_s(0.5) if part is not None and part.answers >= ANSWERS_MIN else None
 
 
@@ -286,10 +292,10 @@ def window(looks: Sequence[Look], span_s: float) -> Window | None:
     return Window(latency, answers, failed, answers + broken)
 
 
-def recent(looks: Sequence[Look], answers_min: int) -> Window | None:
+def recent(replica: Seen, answers_min: int) -> Window | None:
     """The shortest span with so many answers; None when even the longest has fewer."""
     for span_s in SPANS_S:
-        part = window(looks, span_s)
+        part = replica.window(span_s)
         if part is not None and part.answers >= answers_min:
             return part
     return None
@@ -303,10 +309,10 @@ def _since(count: int, earlier: int) -> int:
 def _slow(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     for q, answers_min in SLOW_QUANTILES:
         for span_s in SPANS_S:
-            own = window(replica.looks, span_s)
+            own = replica.window(span_s)
             if own is None or own.answers < answers_min:
                 continue
-            others = [part for peer in peers if (part := window(peer.looks, span_s)) is not None]
+            others = [part for peer in peers if (part := peer.window(span_s)) is not None]
             times = [
                 t for part in others if part.answers >= answers_min if (t := part.latency.quantile_s(q)) is not None
             ]
@@ -328,8 +334,8 @@ def _is_slow(time_s: float, normal_s: float) -> bool:
 
 def _erring(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     for span_s in SPANS_S:
-        own = window(replica.looks, span_s)
-        others = [part for peer in peers if (part := window(peer.looks, span_s)) is not None and part.requests]
+        own = replica.window(span_s)
+        others = [part for peer in peers if (part := peer.window(span_s)) is not None and part.requests]
         if own is None or not others or own.failed < ERRORS_MIN:
             continue
         normal = statistics.median(part.failed / part.requests for part in others)
@@ -346,7 +352,7 @@ def _erring(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
 
 
 def _certain_share(replica: Seen) -> float:
-    part = window(replica.looks, SPANS_S[0])
+    part = replica.window(SPANS_S[0])
     return share_bounds(part.failed, part.requests)[0] if part is not None and part.requests else 0.0
 
 

@@ -100,7 +100,7 @@ class SicknessWatch:
             replicas = [replica for replica in runtime.replicas if replica.id.service == name]
             if pool is None:
                 continue
-            ready = self._note(pool, replicas, view.observed_at_s, now)
+            ready = self._note(pool, replicas, view.observed_at_s)
             for replica in ready:
                 self._note_memory(replica, memory, now)
             is_whole = len(ready) >= runtime.desired.get(name, 0) and not pool.is_failed_open
@@ -134,18 +134,15 @@ class SicknessWatch:
         if self._system.weights.pop(replica, None) is not None:
             self._system.changed.set()
 
-    def _note(
-        self, pool: PoolView, replicas: Sequence[ObservedReplica], at_s: float, now: float
-    ) -> list[ObservedReplica]:
-        """Keep this look at each replica that serves and is warm; returns all that serve."""
+    def _note(self, pool: PoolView, replicas: Sequence[ObservedReplica], at_s: float) -> list[ObservedReplica]:
+        """Keep this look at each replica that serves; returns those."""
         serving = []
         for replica in replicas:
             server = pool.servers.get(replica.id.number)
             if replica.state is not ReplicaState.READY or server is None or not _passes(server):
                 continue
             serving.append(replica)
-            if now - replica.state_since_s >= WARM_UP_S:
-                self._known[replica.id].looks.append(_look_of(server, at_s))
+            self._known[replica.id].looks.append(_look_of(server, at_s))
         return serving
 
     def _note_memory(self, replica: ObservedReplica, memory: Mapping[int, GroupMemory], now: float) -> None:
@@ -160,11 +157,7 @@ class SicknessWatch:
     def _judge(
         self, name: str, spec: ServiceSpec, ready: Sequence[ObservedReplica], now: float, *, is_whole: bool
     ) -> None:
-        seen = [
-            Seen(replica.id, self._known[replica.id].looks, peers=str(_group_of(spec, replica.id.number)))
-            for replica in ready
-            if not self._known[replica.id].is_being_replaced
-        ]
+        seen = [self._seen(replica, spec) for replica in ready if not self._known[replica.id].is_being_replaced]
         findings = {one.id: finding for one in seen if (finding := outliers.find(one, seen)) is not None}
         since: dict[ReplicaId, float] = {}
         for one in seen:
@@ -178,6 +171,10 @@ class SicknessWatch:
         self._compare(seen, now)
         pool = Pool(name, seen, findings, since, self._usual_s(name, seen, now))
         self._act(outliers.decide(pool, self._past, now, is_whole=is_whole), name, findings, now)
+
+    def _seen(self, replica: ObservedReplica, spec: ServiceSpec) -> Seen:
+        group = str(_group_of(spec, replica.id.number))
+        return Seen(replica.id, self._known[replica.id].looks, group, replica.state_since_s + WARM_UP_S)
 
     def _usual_s(self, name: str, seen: Sequence[Seen], now: float) -> float | None:
         service = self._services[name]
@@ -292,7 +289,7 @@ class SicknessWatch:
             if known.is_being_replaced:
                 continue
             full = declared_weight(spec, replica.id.number)
-            recent = outliers.recent(known.looks, adaptive.ANSWERS_MIN)
+            recent = outliers.recent(self._seen(replica, spec), adaptive.ANSWERS_MIN)
             time_s = adaptive.mean_s(recent.latency) if recent is not None else None
             if time_s is not None:
                 known.heard_at_s = now

@@ -33,7 +33,7 @@ def step(odd: Measured, normal_s: float | None = 0.05) -> int:
         (50, 0.1, 25),
         (25, 0.1, 25),  # 24 is near enough
         (100, 0.25, 50),
-        (2, 0.25, 2),
+        (2, 0.25, 1),
         (2, 5.0, 1),  # never out
         (1, 0.05, 2),  # and never stuck
         (50, 0.05, 75),

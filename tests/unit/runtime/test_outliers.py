@@ -142,10 +142,10 @@ def test_a_gateway_that_counts_anew_confuses_nobody() -> None:
 
 
 def test_recent_takes_the_shortest_span_that_has_enough() -> None:
-    enough = recent(seen(1, rate=1.0).looks, 10)
+    enough = recent(seen(1, rate=1.0), 10)
     assert enough is not None
     assert enough.answers == 20
-    assert recent(seen(1, rate=0.1).looks, 10) is None
+    assert recent(seen(1, rate=0.1), 10) is None
 
 
 def test_the_pace_beside_the_peers_is_a_multiple() -> None:
@@ -161,6 +161,13 @@ def test_the_pace_beside_the_peers_is_a_multiple() -> None:
 )
 def test_the_bounds_of_a_share_are_those_of_the_score_interval(hits: int, count: int, low: float, high: float) -> None:
     assert share_bounds(hits, count) == pytest.approx((low, high), abs=0.001)
+
+
+def test_a_replica_is_not_compared_before_it_is_warm_but_silence_is_seen() -> None:
+    assert finding_of(replace(seen(1, time_s=0.25, failing=5.0), warm_from_s=NOW - 4)) is None
+    silent = finding_of(replace(seen(1, rate=0.0, in_flight=3), warm_from_s=NOW - 4))
+    assert silent is not None
+    assert silent.sickness is Sickness.SILENT
 
 
 # How many are replaced
