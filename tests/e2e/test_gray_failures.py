@@ -131,7 +131,7 @@ def test_a_replica_that_answers_its_checks_only_is_ended_and_what_it_held_is_ans
 
 
 def test_a_leaking_replica_is_replaced_before_it_reaches_its_bound(runner: Runner) -> None:
-    before = start(runner, 'memory_max = "4GB"\n')
+    before = start(runner, 'memory_max = "1GB"\n')
     with load(runner) as trickle:
         make(runner, "leaking", "web-4")
         assert wait_replaced(runner, before, timeout_s=150) == {"web/4"}
