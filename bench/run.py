@@ -22,6 +22,7 @@ import cost
 import faults
 import gray
 import idle
+import overload
 import peers
 import sessions
 import spread
@@ -39,6 +40,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
     "throughput": throughput.measure,
+    "overload": overload.measure,
     "calm": calm.measure,
     **gray.MEASURES,
 }

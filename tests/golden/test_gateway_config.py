@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.processes import Credentials
-from colonnade.gateway.config import GatewaySettings, render_gateway
+from colonnade.gateway.config import GatewaySettings, render_gateway, service_pool, weight_of
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
 from colonnade.gateway.process import find_binary
 from colonnade.gateway.state import Membership, Pool, Server, ServerState
@@ -60,6 +60,33 @@ def many_services(fds: Fds) -> str:
     return render_gateway(GatewaySettings(GatewaySpec(), services, process), Membership(pools), fds)
 
 
+def visitors(fds: Fds) -> str:
+    """What is there for those who ask for it: affinity, a limit per client, an objective, weights that move."""
+    services = {
+        "shop": ServiceSpec.model_validate(
+            {
+                "app": "a:b",
+                "route": "/",
+                "affinity": "cookie",
+                "rate_limit": {"requests": 100, "per": "10s"},
+                "slo": {"p99": "250ms"},
+            }
+        ),
+        "search": ServiceSpec.model_validate({"app": "a:b", "route": "/search", "balance": "adaptive"}),
+    }
+    addresses = {"shop": {1: "127.0.0.1:15001", 3: "127.0.0.1:15003"}, "search": {1: "127.0.0.1:15011"}}
+    pools = tuple(
+        service_pool(
+            name,
+            service,
+            tuple(Server(slot, at, READY, weight_of(service, slot)) for slot, at in addresses[name].items()),
+            check_expect="200-499",
+        )
+        for name, service in services.items()
+    )
+    return render_gateway(GatewaySettings(GatewaySpec(), services, ProcessText(SOCKET, 8000)), Membership(pools), fds)
+
+
 def database(fds: Fds) -> str:
     nodes = {1: "127.0.0.1:16001", 2: "127.0.0.1:16002", 3: "127.0.0.1:16003"}
     settings = DatabaseGatewaySettings(ProcessText(SOCKET, 2000), 90)
@@ -69,6 +96,7 @@ def database(fds: Fds) -> str:
 CASES = [
     (one_service, ("public",)),
     (many_services, ("public", "service:backend")),
+    (visitors, ("public", "service:search")),
     (database, ("db:primary", "db:standbys")),
 ]
 

@@ -1,7 +1,7 @@
 """Sick replicas and shares: what must never happen, whatever is measured, and what must happen in the end.
 
 The closed loop at the end is the gateway's own way of choosing (two draws by weight, the one with less to do) before
-servers that share their processor, with weights set from what they measure.
+servers that share their processor, with weights that follow what is measured.
 """
 
 from __future__ import annotations
@@ -152,10 +152,10 @@ class Machine:
     service_s: list[float]
     places: int = 8
     together: float = 4.0
-    weights: list[int] = field(default_factory=list)
+    factors: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.weights = [adaptive.WEIGHT_FULL] * len(self.service_s)
+        self.factors = [1.0] * len(self.service_s)
         self.served = [0] * len(self.service_s)
         self.sent = [0] * len(self.service_s)
         self.counts = [[0] * (len(BOUNDS_MS) + 1) for _ in self.service_s]
@@ -166,9 +166,10 @@ class Machine:
         free = [index for index, served in enumerate(self.served) if served < self.places]
         if not free:
             return None
-        one, two = random.choices(free, weights=[self.weights[index] for index in free], k=2)
+        weights = [round(100 * factor) for factor in self.factors]
+        one, two = random.choices(free, weights=[weights[index] for index in free], k=2)
         # As HAProxy compares them.
-        return one if self.served[two] * self.weights[one] > self.served[one] * self.weights[two] else two
+        return one if self.served[two] * weights[one] > self.served[one] * weights[two] else two
 
     def step(self) -> None:
         """What `sickness.py` does at the pace of the steps: the shortest span with enough answers, a minute at most."""
@@ -178,16 +179,17 @@ class Machine:
             spans = [looks[-1].since(looks[-1 - back]) for back in (3, 10, 30) if len(looks) > back]
             time_s = next((mean for span in spans if (mean := adaptive.mean_s(span)) is not None), None)
             self.unheard_s[index] = 0.0 if time_s is not None else self.unheard_s[index] + adaptive.STEP_EVERY_S
-            measured.append(adaptive.Measured(index, self.weights[index], time_s, self.unheard_s[index]))
-        for index, weight in adaptive.next_weights(measured).items():
-            assert adaptive.WEIGHT_FLOOR <= weight <= adaptive.WEIGHT_FULL
-            assert weight >= int(self.weights[index] * adaptive.STEP_DOWN)
-            assert weight <= max(self.weights[index] + 1, self.weights[index] * adaptive.STEP_UP)
-            self.weights[index] = weight
+            measured.append(adaptive.Measured(index, self.factors[index], time_s, self.unheard_s[index]))
+        for index, factor in adaptive.next_factors(measured).items():
+            assert adaptive.FACTOR_FLOOR <= factor <= 1
+            assert self.factors[index] * adaptive.STEP_DOWN <= factor <= self.factors[index] * adaptive.STEP_UP
+            self.factors[index] = factor
 
 
-def run(machine: Machine, rate_per_s: float, duration_s: float, random: Random, from_s: float = 0.0) -> list[list[int]]:
-    """Poisson arrivals for a while; returns the weights after each step."""
+def run(
+    machine: Machine, rate_per_s: float, duration_s: float, random: Random, from_s: float = 0.0
+) -> list[list[float]]:
+    """Poisson arrivals for a while; returns the factors after each step."""
     events: list[tuple[float, int, int, float]] = [(from_s, 0, -1, 0.0)]
     waiting: list[float] = []
     number = 1
@@ -207,7 +209,7 @@ def run(machine: Machine, rate_per_s: float, duration_s: float, random: Random, 
         now, _, index, began_s = heapq.heappop(events)
         while now >= step_at_s:
             machine.step()
-            history.append(list(machine.weights))
+            history.append(list(machine.factors))
             step_at_s += adaptive.STEP_EVERY_S
         if index < 0:
             if now < from_s + duration_s:
@@ -236,8 +238,8 @@ LOADS = st.floats(40, 300)
 def test_equal_servers_keep_nearly_equal_shares(seed: int, rate: float) -> None:
     machine = Machine([0.03] * 4)
     history = run(machine, rate, 60.0, Random(seed))
-    assert all(min(weights) >= 40 for weights in history), "noise never costs more than one step"
-    assert sum(weights == [100] * 4 for weights in history) >= 0.8 * len(history)
+    assert all(min(factors) >= 0.4 for factors in history), "noise never costs more than one step"
+    assert sum(factors == [1.0] * 4 for factors in history) >= 0.8 * len(history)
 
 
 @given(seed=st.integers(0, 10**6), rate=LOADS)
@@ -245,22 +247,22 @@ def test_equal_servers_keep_nearly_equal_shares(seed: int, rate: float) -> None:
 def test_a_slow_server_is_sent_little_stays_in_and_comes_back(seed: int, rate: float) -> None:
     machine = Machine([0.15, 0.03, 0.03, 0.03])
     history = run(machine, rate, 80.0, Random(seed))
-    settled = [weights[0] for weights in history[15:]]
-    assert max(settled) <= 20
-    assert min(settled) >= adaptive.WEIGHT_FLOOR
+    settled = [factors[0] for factors in history[15:]]
+    assert max(settled) <= 0.2
+    assert min(settled) >= adaptive.FACTOR_FLOOR
     sent = machine.sent[0] / sum(machine.sent)
     assert sent < 0.12, "the first ten seconds included"
     machine.service_s[0] = 0.03
     again = run(machine, rate, 160.0, Random(seed + 1), from_s=100.0)
-    assert min(again[-1]) >= 60, again[-5:]
+    assert min(again[-1]) >= 0.6, again[-5:]
 
 
 @given(seed=st.integers(0, 10**6), ratio=st.floats(1.0, 4.0))
 @settings(max_examples=10)
-def test_weights_settle_and_do_not_swing(seed: int, ratio: float) -> None:
+def test_shares_settle_and_do_not_swing(seed: int, ratio: float) -> None:
     machine = Machine([0.03 * ratio, 0.03, 0.03, 0.03])
     history = run(machine, 150.0, 120.0, Random(seed))
-    late = [weights[0] for weights in history[20:]]
+    late = [factors[0] for factors in history[20:]]
     turns = sum((two - one) * (three - two) < 0 for one, two, three in zip(late, late[1:], late[2:], strict=False))
     assert turns <= len(late) // 4, late
 

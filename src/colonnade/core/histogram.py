@@ -60,3 +60,7 @@ class Histogram:
             lower_ms = BOUNDS_MS[bucket - 1] if bucket else 0
             within += self.counts[bucket] * (duration_ms - lower_ms) / (BOUNDS_MS[bucket] - lower_ms)
         return within / total
+
+
+EMPTY = Histogram()
+"""Nothing counted."""

@@ -1,9 +1,9 @@
-"""Weights for `balance = "adaptive"`: each server's share follows how fast it answers beside the others. Pure.
+"""Shares for `balance = "adaptive"`: each server's weight follows how fast it answers beside the others. Pure.
 
 The gateway draws two servers by weight and takes the one that has less to do (HAProxy's `random`; the power of two
 choices, Mitzenmacher 1996). Weights decide who is drawn; who is full is passed over. So a low weight costs a slow
 server its requests while others have room, and none of its capacity when it is needed.
-Never takes a server out: its weight stays above 0, because only answers can show that it is fast again.
+Never takes a server out: a part of its weight stays, because only answers can show that it is fast again.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from math import pow
 
 from colonnade.core.histogram import BOUNDS_MS, Histogram
 
-WEIGHT_FULL = 100
-WEIGHT_FLOOR = 1
-"""The slowest still gets a hundredth of what a fast one gets: so little that p99 is that of the others, and enough
-to see it recover (one answer in three seconds at 100 requests/s and four servers)."""
+FACTOR_FLOOR = 0.01
+"""The slowest still gets a hundredth of its weight: so little that p99 is that of the others, and enough to see it
+recover (one answer in three seconds at 100 requests/s and four servers)."""
 
 EXPONENT = 3.0
 """Weight goes by speed to this power: 1 is the share that is best for throughput, but who is only half as fast needs
@@ -26,14 +25,14 @@ not work while others idle. In a simulation of four servers, one of them five ti
 capacity, it got 4.6 % of the requests with 1, 1.8 % with 2, and 0.3 % with 3."""
 
 ALIKE_RATIO = 1.25
-"""Who takes at most so many times as long as the others has a full weight: that is noise. Speed counts from there."""
+"""Who takes at most so many times as long as the others keeps its whole weight: that is noise."""
 
 STEP_DOWN = 0.5
 STEP_UP = 1.5
 """At most so much in one step: two steps of a wrong measurement leave a quarter."""
 
 DEAD_BAND = 0.25
-"""A weight that would change by less than this part of itself stays: each change is a command and a line in the log."""
+"""A factor that would change by less than this part of itself stays: each change is a command and a line in the log."""
 
 STEP_EVERY_S = 2.0
 """Between two steps. Longer than most answers take, so that each step sees the effect of the one before."""
@@ -47,28 +46,22 @@ UNKNOWN_AFTER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One server. `full` is its weight when it is as fast as the others."""
+    """One server. `factor` is the part of its declared weight that it has now."""
 
     slot: int
-    weight: int
+    factor: float
     time_s: float | None
     """Mean time of its recent answers; None when they were fewer than ANSWERS_MIN."""
     unheard_s: float = 0.0
     """For how long they have been."""
-    full: int = WEIGHT_FULL
 
 
-def full_weight(declared: int, declared_max: int) -> int:
-    """WEIGHT_FULL, or less for a server that was declared to be smaller than the largest."""
-    return max(WEIGHT_FLOOR, round(WEIGHT_FULL * declared / declared_max))
-
-
-def next_weights(servers: Sequence[Measured]) -> Mapping[int, int]:
-    """The weights after the next step, by slot. Without enough to compare, they stay as they are."""
+def next_factors(servers: Sequence[Measured]) -> Mapping[int, float]:
+    """The factors after the next step, by slot. Without enough to compare, they stay as they are."""
     times = sorted(server.time_s for server in servers if server.time_s is not None)
     # The faster middle one. Not the fastest: who fails at once is the fastest of all, and would get everything.
     normal_s = times[(len(times) - 1) // 2] if len(times) > 1 else None
-    return {server.slot: _next_weight(server, normal_s) for server in servers}
+    return {server.slot: _next_factor(server, normal_s) for server in servers}
 
 
 def mean_s(latency: Histogram) -> float | None:
@@ -81,21 +74,12 @@ def mean_s(latency: Histogram) -> float | None:
     return sum(count * middle for count, middle in zip(latency.counts, middles_ms, strict=True)) / total / 1000
 
 
-def _next_weight(server: Measured, normal_s: float | None) -> int:
-    full = server.full
+def _next_factor(server: Measured, normal_s: float | None) -> float:
+    raised = min(1.0, server.factor * STEP_UP)
     if server.time_s is None or normal_s is None or normal_s <= 0:
-        if server.unheard_s < UNKNOWN_AFTER_S:
-            return server.weight
-        return min(full, _raised(server.weight))
+        return server.factor if server.unheard_s < UNKNOWN_AFTER_S else raised
     ratio = max(1.0, server.time_s / normal_s / ALIKE_RATIO)
-    target = max(WEIGHT_FLOOR, int(full / pow(ratio, EXPONENT)))
-    if target not in (full, WEIGHT_FLOOR) and abs(target - server.weight) < DEAD_BAND * server.weight:
-        return server.weight
-    if target < server.weight:
-        return max(target, int(server.weight * STEP_DOWN))
-    return min(target, _raised(server.weight))
-
-
-def _raised(weight: int) -> int:
-    """One step up: of a weight of 1, at least to 2."""
-    return max(weight + 1, int(weight * STEP_UP))
+    target = max(FACTOR_FLOOR, 1 / pow(ratio, EXPONENT))
+    if FACTOR_FLOOR < target < 1.0 and abs(target - server.factor) < DEAD_BAND * server.factor:
+        return server.factor
+    return max(target, server.factor * STEP_DOWN) if target < server.factor else min(target, raised)

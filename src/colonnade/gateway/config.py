@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from colonnade.core.errors import Bug
-from colonnade.core.histogram import BOUNDS_MS
 from colonnade.gateway import pages
-from colonnade.gateway.state import Membership, Pool, streams_backend
+from colonnade.gateway.latency import latency_lines
+from colonnade.gateway.state import WEIGHT_MAX, Membership, Pool, Server, ServerState, streams_backend
 from colonnade.gateway.text import (
     BUFFER_BYTES_MIN,
     HEADER_RESERVE_BYTES,
@@ -23,6 +23,8 @@ from colonnade.gateway.text import (
     quoted,
     server_lines,
 )
+from colonnade.gateway.visitors import affinity_lines, clients_table, rate_limit_lines
+from colonnade.spec.derive import queue_timeout_s, replica_group_of, replica_groups
 from colonnade.spec.model import GatewaySpec, ServiceSpec
 
 SLOTS_MIN = 16
@@ -32,6 +34,9 @@ BACKLOG = 4096
 """As in the keeper's own listen(): HAProxy calls it again with its own figure."""
 
 PUBLIC_FRONTEND = "gateway.public"
+
+ADAPTIVE_WEIGHT = 100
+"""Of the largest replicas of an adaptive service: steps of one in a hundred, and room to WEIGHT_MAX for more."""
 
 CONNECT_TIMEOUT_S = 0.25
 """On loopback a connection stands at once or the replica's accept queue is full: then another one is better."""
@@ -66,6 +71,37 @@ def slots_for(service: ServiceSpec) -> int:
     return max(SLOTS_MIN, 2 * replicas)
 
 
+def service_pool(name: str, service: ServiceSpec, servers: tuple[Server, ...], *, check_expect: str) -> Pool:
+    """The pool of a service with these servers in it."""
+    return Pool(
+        name,
+        slots_for(service),
+        servers,
+        check_expect=check_expect,
+        check_path=service.health.path,
+        has_cookies=service.affinity == "cookie",
+    )
+
+
+def leaving_state(service: ServiceSpec) -> ServerState:
+    """Of a slot that finishes what it has. HAProxy sends whoever has its cookie to a draining server all the same; in
+    MAINT it finishes what it has, too, and nobody new comes."""
+    return ServerState.MAINT if service.affinity == "cookie" else ServerState.DRAIN
+
+
+def weight_of(service: ServiceSpec, number: int, factor: float = 1.0) -> int:
+    """The weight of a replica. Weights of an adaptive service are finer, so that `factor`, the part of it that the
+    replica gets for now, makes a difference; that needs no reload. With a factor of 0 a replica of any service gets
+    nothing new."""
+    weight = replica_group_of(service, number).weight
+    if factor <= 0:
+        return 0
+    if service.balance != "adaptive":
+        return weight
+    largest = max(group.weight for group in replica_groups(service))
+    return max(1, min(WEIGHT_MAX, round(ADAPTIVE_WEIGHT * weight / largest * factor)))
+
+
 def buffer_bytes_for(gateway: GatewaySpec) -> int:
     """A buffer that holds the largest head there may be and leaves as much again for a body to be replayed."""
     return max(BUFFER_BYTES_MIN, 2 * gateway.request_headers_bytes_max + HEADER_RESERVE_BYTES)
@@ -85,7 +121,13 @@ def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mappi
         service = settings.services.get(pool.name)
         if service is None:
             raise Bug("is a pool of the gateway and no service", subject=pool.name)
-        lines += ["", *_backend(pool, service), "", *_latency_table(pool), "", *_streams_backend(pool, service)]
+        lines += [
+            "",
+            *_backend(pool, service),
+            "",
+            *_streams_backend(pool, service),
+            *clients_table(pool.name, service),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -197,11 +239,13 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     health = service.health
     yield f"backend {pool.name}"
     yield from _balance(service)
-    yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
+    yield from affinity_lines(pool)
+    yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
+    yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
-    yield from _latency(pool)
     yield from _retries(pool.name, service)
+    yield from latency_lines(pool)
     yield "    option httpchk"
     yield (
         f"    http-check send meth GET uri {quoted(health.path)} ver HTTP/1.1"
@@ -220,37 +264,18 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield from server_lines(pool, pool.where()[0])
 
 
-def latency_table(service: str) -> str:
-    """Where the answers of each slot are counted by how long they took; no service's name has a dot."""
-    return f"{service}.latency"
-
-
-def _latency_table(pool: Pool) -> Iterator[str]:
-    yield f"backend {latency_table(pool.name)}"
-    yield f"    stick-table type integer size {pool.slots_max} store gpc({len(BOUNDS_MS) + 1})"
-
-
-def _latency(pool: Pool) -> Iterator[str]:
-    yield "    http-request set-var(txn.began_ms) date(0,ms)"
-    yield f"    http-response track-sc2 srv_id table {latency_table(pool.name)}"
-    yield "    http-response set-var(txn.took_ms) date(0,ms),sub(txn.began_ms)"
-    for index, (low, high) in enumerate(zip((-1, *BOUNDS_MS), (*BOUNDS_MS, 10**9), strict=True)):
-        yield (
-            f"    http-response sc-inc-gpc({index},2)"
-            f" if {{ var(txn.took_ms) -m int gt {low} }} {{ var(txn.took_ms) -m int le {high} }}"
-        )
-
-
 def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     name = streams_backend(pool.name)
     idle = milliseconds(service.stream_timeout_s)
     yield f"backend {name}"
     # Streams last: the number open counts, not the number begun. Where a hash decides, it decides here as well.
     yield from _balance(service) if service.balance == "consistent-hash" else iter(("    balance leastconn",))
-    yield f"    timeout queue {milliseconds(service.queue_timeout_s)}"
+    yield from affinity_lines(pool)
+    yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
     yield f"    timeout server {idle}"
     yield f"    timeout tunnel {idle}"
     yield f"    retries {service.retries}"
+    yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({name}) ge {service.queue_max} }}"
     yield f"    default-server maxconn {service.streams_max}"
     yield from server_lines(pool, pool.where()[1])

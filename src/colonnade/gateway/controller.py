@@ -138,7 +138,7 @@ class GatewayController:
     async def look(self) -> GatewayView:
         """A look of this moment. Raises DriverUnavailable while HAProxy does not answer."""
         async with self._lock:
-            self._see(await self._api.observe())
+            self._see(await self._look())
         return self._view
 
     async def wait_drained(self, pool: str, slot: int, timeout_s: float) -> bool:
@@ -208,7 +208,7 @@ class GatewayController:
             await self._bring_up_to_date()
             return
         self._forget_ended_predecessors()
-        observed = await self._api.observe()
+        observed = await self._look()
         self._see(observed)
         if self._decide(observed).actions:
             await self._bring_up_to_date()
@@ -239,7 +239,7 @@ class GatewayController:
             return None
         for _ in range(ATTEMPTS_MAX):
             with contextlib.suppress(DriverUnavailable):
-                observed = await self._api.observe()
+                observed = await self._look()
                 if observed.pid == self._running.process.pid:
                     return observed
             if self._is_dead():
@@ -248,6 +248,9 @@ class GatewayController:
         self._emit("killed", "does_not_answer", f"pid {self._running.process.pid} did not answer {ATTEMPTS_MAX} times")
         await processes.kill(self._running.process)
         return None
+
+    async def _look(self) -> ObservedGateway:
+        return await self._api.observe([pool.name for pool in self._desired.pools if pool.counts_latency])
 
     def _decide(self, observed: ObservedGateway | None) -> Decision[Action]:
         loaded = self._running.structure if self._running is not None else ""

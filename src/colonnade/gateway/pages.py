@@ -15,11 +15,15 @@ _PAGES = {
     408: ("Request timeout", "The request took too long to arrive."),
     411: ("Length required", "An upload of this size needs a Content-Length header."),
     413: ("Content too large", "The request is larger than this site accepts."),
+    429: ("Too many requests", "You have asked for more than this site gives to one visitor. Please wait a moment."),
     500: ("Internal error", "Something went wrong on our side. Please try again."),
     502: ("Bad gateway", "The application broke off its answer. Please try again."),
     503: ("Service unavailable", "The site is busy or restarting. Please try again in a moment."),
     504: ("Gateway timeout", "The application did not answer in time. Please try again."),
 }
+
+_BY_RULE = (411, 429)
+_WAITING_HELPS = (429, 503)
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:16vh auto;padding:0 1rem;color:#222}"
@@ -36,14 +40,14 @@ def page(status: int) -> str:
     )
 
 
-def content(status: int) -> str:
+def content(status: int, *, retry_after_s: int = RETRY_AFTER_S) -> str:
     """`content-type … string …` for HAProxy, with Retry-After where waiting helps."""
-    retry = f" hdr Retry-After {RETRY_AFTER_S}" if status == 503 else ""
+    retry = f" hdr Retry-After {retry_after_s}" if status in _WAITING_HELPS else ""
     return f"content-type 'text/html; charset=utf-8' string {quoted(page(status))} hdr Cache-Control no-store{retry}"
 
 
 def error_lines() -> Iterator[str]:
-    """For a `defaults` section: every answer of HAProxy's own. 411 is no status it knows pages for."""
+    """For a `defaults` section: every answer of HAProxy's own. Those that only rules of ours give carry their page."""
     for status in _PAGES:
-        if status != 411:
+        if status not in _BY_RULE:
             yield f"    http-error status {status} {content(status)}"

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import re
+import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from colonnade.core.errors import DriverError, DriverUnavailable
-from colonnade.core.histogram import BOUNDS_MS, Histogram
+from colonnade.core.histogram import BUCKETS_COUNT, Histogram
 from colonnade.gateway.state import DEAD_ADDRESS, ObservedBackend, ObservedGateway, ObservedServer, ServerState
 
 REPLY_TIMEOUT_S = 2.0
@@ -33,10 +33,8 @@ _CHECK_CONFIGURED = 0x02
 _CHECK_ENABLED = 0x04
 """Bits of `srv_admin_state` and `srv_check_state` (HAProxy's management guide, "show servers state")."""
 
-_TABLE_KEY = re.compile(r" key=(\d+) ")
-_TABLE_COUNT = re.compile(r"gpc\d+=(\d+)")
-
 _LOOK = "show info; show servers state; show stat -1 6 -1"
+_TABLE_HEAD = "# table: "
 _STATE_COLUMNS_MIN = 19
 _STAT_COLUMNS_READ = 64
 """Beyond the last column that is read (`rtime`, the 61st), so the other seventy are not even split."""
@@ -48,14 +46,10 @@ class RuntimeApi:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    async def observe(self) -> ObservedGateway:
-        """One look at everything."""
-        look = parse_look(await self._ask(_LOOK))
-        tables = [name for name in look.backends if name.endswith(".latency")]
-        if not tables:
-            return look
-        replies = split_replies(await self._ask("; ".join(f"show table {table}" for table in tables)))
-        return with_latencies(look, dict(zip(tables, replies, strict=False)))
+    async def observe(self, tables: Sequence[str] = ()) -> ObservedGateway:
+        """One look at everything; `tables` are those in which latencies are counted. One that is not there yet is
+        taken for empty."""
+        return parse_look(await self._ask("; ".join([_LOOK, *(f"show table {table}" for table in tables)])))
 
     async def sessions_of(self, backend: str, server: str) -> int:
         """Requests that this server has in flight or in its own queue."""
@@ -126,40 +120,28 @@ def is_success(reply: str) -> bool:
 
 
 def parse_look(text: str) -> ObservedGateway:
-    """Replies to `show info; show servers state; show stat`. Raises DriverError when they are not these."""
+    """Replies to `show info; show servers state; show stat` and, for each table, `show table`. Raises DriverError
+    when they are not these."""
     try:
         info, states, stats = (text.index(start) for start in ("Pid: ", "# be_id", "# pxname"))
+        tables = text.index("\n\n", stats)
         pid = int(text[info + 5 : text.index("\n", info)])
         uptime_at = text.index("Uptime_sec: ", info) + 12
         uptime_s = int(text[uptime_at : text.index("\n", uptime_at)])
         admin = dict(_admin_states(text[states:stats].split("\n")[1:]))
         servers: dict[str, ObservedServer] = {}
         backends: dict[str, ObservedBackend] = {}
-        for row in _stat_rows(text[stats:].split("\n")):
+        for row in _stat_rows(text[stats:tables].split("\n")):
             if row.name == "BACKEND":
                 backends[row.proxy] = _backend(row)
             elif (server := f"{row.proxy}/{row.name}") in admin:
                 servers[server] = _server(row, admin[server])
-        return ObservedGateway(pid, uptime_s, servers, backends)
+        return ObservedGateway(pid, uptime_s, servers, backends, _latencies(text[tables:].split("\n")))
     except (KeyError, ValueError, IndexError) as error:
         raise DriverError(
             f"HAProxy's state cannot be read ({error!r})",
             hint="a newer HAProxy may have changed its format: unset COLONNADE_HAPROXY",
         ) from error
-
-
-def with_latencies(look: ObservedGateway, tables: Mapping[str, str]) -> ObservedGateway:
-    """Adds what `show table` says of each slot; its key is the slot's number."""
-    servers = dict(look.servers)
-    for table, reply in tables.items():
-        for line in reply.splitlines():
-            if (key := _TABLE_KEY.search(line)) is None:
-                continue
-            name = f"{table.removesuffix('.latency')}/r{key[1]}"
-            counts = tuple(int(count) for count in _TABLE_COUNT.findall(line))
-            if name in servers and len(counts) == len(BOUNDS_MS) + 1:
-                servers[name] = replace(servers[name], latency=Histogram(counts))
-    return replace(look, servers=servers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,15 +178,14 @@ def _admin_states(lines: Sequence[str]) -> Iterator[tuple[str, _Admin]]:
 class _Row:
     """One line of `show stat`: the columns that are read, by their names in the header.
 
-    Split by commas only, at a third of csv.reader's cost: the one field that may hold a comma (`last_chk`) comes after
-    all that is read of a server, and a backend has none.
+    Split by commas only, at a third of csv.reader's cost, unless a field is quoted (what a check last said may be).
     """
 
     __slots__ = ("_column", "_values", "name", "proxy")
 
     def __init__(self, column: Mapping[str, int], line: str) -> None:
         self._column = column
-        self._values = line.split(",", _STAT_COLUMNS_READ)
+        self._values = next(csv.reader([line])) if '"' in line else line.split(",", _STAT_COLUMNS_READ)
         self.proxy, self.name = self._values[0], self._values[1]
 
     def text(self, column: str) -> str:
@@ -268,8 +249,31 @@ def _backend(row: _Row) -> ObservedBackend:
         sessions=row.number("scur"),
         requests_total=row.number("stot"),
         server_errors_total=row.number("hrsp_5xx"),
+        rejected_total=row.number("dreq") + row.number("econ"),
         retries_total=row.number("wretr"),
         redispatches_total=row.number("wredis"),
         response_ms_mean=float(row.number("rtime")),
         queue_ms_mean=float(row.number("qtime")),
     )
+
+
+def _latencies(lines: Sequence[str]) -> dict[str, dict[int, Histogram]]:
+    """From tables whose key is a server's number, which is its slot: servers stand in the text in slot order."""
+    tables: dict[str, dict[int, Histogram]] = {}
+    rows: dict[int, Histogram] = {}
+    for line in lines:
+        if line.startswith(_TABLE_HEAD):
+            rows = tables.setdefault(line[len(_TABLE_HEAD) : line.index(",")], {})
+        elif line.startswith("0x"):
+            _, key, _, _, _, counts = line.split(" ", 5)
+            rows[int(key.removeprefix("key="))] = _histogram(counts)
+    return tables
+
+
+@lru_cache(maxsize=1024)
+def _histogram(counters: str) -> Histogram:
+    """`gpc0=1 gpc1=0 …`. Remembered, because between two looks most replicas of a large system answer nothing."""
+    counts = tuple(int(counter.partition("=")[2]) for counter in counters.split())
+    if len(counts) != BUCKETS_COUNT:
+        raise ValueError(f"{len(counts)} counters where {BUCKETS_COUNT} were expected")
+    return Histogram(counts)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from colonnade.core.errors import Bug
-from colonnade.core.histogram import Histogram
+from colonnade.core.histogram import EMPTY, Histogram
 
 DEAD_ADDRESS = "127.0.0.1:1"
 """Where an empty slot points: a privileged port nobody uses, so that even a mistake is refused at once."""
@@ -72,6 +72,8 @@ class Pool:
     """What the controller asks while HAProxy's own checks are switched off."""
     exclusive: bool = False
     """True for a role of the database: who leaves is cut off, with its sessions, before who comes is let in."""
+    has_cookies: bool = False
+    """Visitors stay with a slot by a cookie that holds the slot's name."""
     places: tuple[Place, ...] = ()
     """Empty: a service, with its backend and its streams backend."""
 
@@ -85,6 +87,11 @@ class Pool:
     def where(self) -> tuple[Place, ...]:
         """The places of this pool, the leading one first."""
         return self.places or (Place(self.name), Place(streams_backend(self.name), follows=True))
+
+    @property
+    def counts_latency(self) -> bool:
+        """A service: its answers are counted by latency, in a table of the leading backend's name."""
+        return not self.places
 
     def slots(self) -> Iterator[Server]:
         """Every slot from 1 to `slots_max`, empty ones included."""
@@ -134,7 +141,7 @@ class ObservedServer:
     server_errors_total: int = 0
     """Replies with a status from 500."""
     response_ms_mean: float = 0.0
-    latency: Histogram = field(default_factory=Histogram)
+    """From the request's sending to the reply's beginning: HAProxy's mean of its last 1,024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +153,8 @@ class ObservedBackend:
     requests_total: int = 0
     server_errors_total: int = 0
     """Replies with a status from 500."""
+    rejected_total: int = 0
+    """Answered 503 by the gateway itself: the queue was full, the wait in it too long, or nobody there to be asked."""
     retries_total: int = 0
     redispatches_total: int = 0
     response_ms_mean: float = 0.0
@@ -160,6 +169,8 @@ class ObservedGateway:
     uptime_s: int
     servers: Mapping[str, ObservedServer] = field(default_factory=dict)
     backends: Mapping[str, ObservedBackend] = field(default_factory=dict)
+    latencies: Mapping[str, Mapping[int, Histogram]] = field(default_factory=dict)
+    """By backend and slot, since this process began; slots that never answered are missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +187,15 @@ class ServerView:
     queued: int
     requests_total: int
     errors_total: int
+    failing_since_s: float | None = None
+    """Monotonic time since when no check has passed, also while failed open, when `status` says UP all the same."""
     server_errors_total: int = 0
     """Replies with a status from 500."""
     response_ms_mean: float = 0.0
-    """The server's own time: HAProxy's mean of its last 1,024 answers."""
-    latency: Histogram = field(default_factory=Histogram)
-    """Of its answers to plain requests, since HAProxy started."""
-    failing_since_s: float | None = None
-    """Monotonic time since when no check has passed, also while failed open, when `status` says UP all the same."""
+    """The replica's own time to answer, waiting in the gateway apart: HAProxy's mean of the last 1,024 answers."""
+    latency: Histogram = EMPTY
+    """Its answers by latency, waiting in the gateway included, since HAProxy began; streams are not counted. Also what
+    earlier replicas in this slot answered."""
 
     @property
     def is_down(self) -> bool:
@@ -203,6 +215,13 @@ class PoolView:
     traffic: ObservedBackend
     streams: int = 0
     is_failed_open: bool = False
+    latency: Histogram = EMPTY
+    """Answers of all replicas, those that have left included, by latency, since HAProxy began. What was answered by the
+    gateway itself is not in it."""
+
+    @property
+    def rejected_total(self) -> int:
+        return self.traffic.rejected_total
 
     @property
     def in_flight(self) -> int:

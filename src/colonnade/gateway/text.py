@@ -66,11 +66,22 @@ def server_lines(pool: Pool, place: Place, options: str = "") -> Iterator[str]:
     if place.follows:
         leader = pool.where()[0]
         for server in pool.slots():
-            yield server_line(server, place, f"track {leader.server(server.slot)}{options}", is_disabled=False)
+            own = f"track {leader.server(server.slot)}{_cookie(pool, place, server)}{options}"
+            yield server_line(server, place, own, is_disabled=False)
+        return
+    if pool.has_cookies:
+        # Each slot has a value of its own, which a template cannot give.
+        for server in pool.slots():
+            own = f"{options}{_cookie(pool, place, server)}".strip()
+            yield server_line(server, place, own, is_disabled=server.state is not ServerState.READY)
         return
     for is_empty, run in groupby(pool.slots(), key=lambda server: server.address is None):
         servers = list(run)
         yield from _empty_slots(servers, place, options) if is_empty else _named_slots(servers, place, options)
+
+
+def _cookie(pool: Pool, place: Place, server: Server) -> str:
+    return f" cookie {place.prefix}{server.slot}" if pool.has_cookies else ""
 
 
 def server_line(server: Server, place: Place, options: str, *, is_disabled: bool) -> str:

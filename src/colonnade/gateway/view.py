@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 
+from colonnade.core.histogram import EMPTY, Histogram
 from colonnade.gateway.state import (
     GatewayView,
     Membership,
@@ -68,6 +70,7 @@ def _was_down(before: GatewayView, pool: str, server: ServerView) -> bool:
 def _pool_view(pool: Pool, observed: ObservedGateway, failing_since: FailingSince) -> PoolView:
     lead, *followers = pool.where()
     leading = leading_servers(pool, observed)
+    latencies = observed.latencies.get(lead.backend, {})
     views: dict[int, ServerView] = {}
     for slot, server in leading.items():
         others = [observed.servers[place.server(slot)] for place in followers]
@@ -81,14 +84,15 @@ def _pool_view(pool: Pool, observed: ObservedGateway, failing_since: FailingSinc
             queued=server.queued + sum(other.queued for other in others),
             requests_total=server.requests_total + sum(other.requests_total for other in others),
             errors_total=server.errors_total + sum(other.errors_total for other in others),
+            failing_since_s=failing_since.get((pool.name, slot)),
             server_errors_total=server.server_errors_total,
             response_ms_mean=server.response_ms_mean,
-            latency=server.latency,
-            failing_since_s=failing_since.get((pool.name, slot)),
+            latency=latencies.get(slot, EMPTY),
         )
     return PoolView(
         servers=views,
         traffic=observed.backends.get(lead.backend, ObservedBackend()),
         streams=sum(view.streams for view in views.values()),
         is_failed_open=any(server.ignores_health for server in leading.values()),
+        latency=reduce(Histogram.plus, latencies.values(), EMPTY),
     )

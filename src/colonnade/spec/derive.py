@@ -44,6 +44,20 @@ def replica_group_of(service: ServiceSpec, number: int) -> ReplicaGroup:
     return groups[-1]
 
 
+QUEUE_SHARE_OF_P99 = 0.5
+"""Under overload whoever is served has waited for nearly the whole time-out, as the queue is first come, first served;
+the other half of the objective is for the answer itself. A service whose answers take longer than that half cannot meet
+its objective by shedding load."""
+
+
+def queue_timeout_s(service: ServiceSpec) -> float:
+    """How long a request may wait in the gateway. With an objective, no longer than leaves time to meet it, unless
+    `queue_timeout` is given."""
+    if service.slo is None or service.slo.p99_s is None or "queue_timeout_s" in service.model_fields_set:
+        return service.queue_timeout_s
+    return min(service.queue_timeout_s, QUEUE_SHARE_OF_P99 * service.slo.p99_s)
+
+
 def used_services(service: ServiceSpec) -> list[str]:
     return [name for name in service.uses if name != DATABASE]
 

@@ -61,15 +61,15 @@ class System:
     crashed: asyncio.Future[None]
     """Gets the exception of the first loop that ended: then this life of the controller is over."""
     loops: list[asyncio.Task[None]] = field(default_factory=list)
-    weights: dict[ReplicaId, int] = field(default_factory=dict)
-    """Of replicas whose share of the requests is not as declared: `sickness.py` sets them."""
+    factors: dict[ReplicaId, float] = field(default_factory=dict)
+    """Of replicas that get a part of their weight only, or nothing new: `sickness.py` sets them."""
 
     @property
     def services(self) -> Mapping[str, ServiceSpec]:
         return self.loaded.spec.services
 
     def membership(self) -> Membership:
-        return service_membership(self.services, self.runtime.view(), self.weights)
+        return service_membership(self.services, self.runtime.view(), self.factors)
 
     async def apply_membership(self) -> None:
         await self.gateway.apply(self.membership())

@@ -8,51 +8,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from colonnade.gateway.adaptive import full_weight
-from colonnade.gateway.config import slots_for
-from colonnade.gateway.state import GatewayView, Membership, Pool, Server, ServerState
+from colonnade.gateway.config import leaving_state, service_pool, weight_of
+from colonnade.gateway.state import GatewayView, Membership, Server, ServerState
 from colonnade.runtime.controller import RuntimeView
 from colonnade.runtime.state import ReplicaId, ReplicaState
-from colonnade.spec.derive import replica_group_of, replica_groups
 from colonnade.spec.model import ServiceSpec
 
-IN_ROTATION: Mapping[ReplicaState, ServerState] = {
-    ReplicaState.READY: ServerState.READY,
-    ReplicaState.DRAINING: ServerState.DRAIN,
-}
+IN_GATEWAY = (ReplicaState.READY, ReplicaState.DRAINING)
 """Replicas in any other state have no place in the gateway."""
-
 
 CHECK_EXPECT = "200-499"
 """As at a replica's start: an application without a readiness page answers 404, one that is not ready 503."""
 
 
+NO_FACTORS: Mapping[ReplicaId, float] = {}
+
+
 def service_membership(
-    services: Mapping[str, ServiceSpec], runtime: RuntimeView, weights: Mapping[ReplicaId, int]
+    services: Mapping[str, ServiceSpec], runtime: RuntimeView, factors: Mapping[ReplicaId, float] = NO_FACTORS
 ) -> Membership:
-    """Who is in rotation, from where the replicas are in their lives. `weights` has those that are not as declared."""
+    """Who is in rotation, from where the replicas are in their lives. `factors` are the parts of their weight that
+    replicas get for now; those that are not named have all of it."""
     pools = []
     for name, service in services.items():
         servers = tuple(
             Server(
                 slot=replica.id.number,
                 address=f"127.0.0.1:{replica.port}",
-                state=IN_ROTATION[replica.state],
-                weight=weights.get(replica.id, declared_weight(service, replica.id.number)),
+                state=leaving_state(service) if replica.state is ReplicaState.DRAINING else ServerState.READY,
+                weight=weight_of(service, replica.id.number, factors.get(replica.id, 1.0)),
             )
             for replica in runtime.replicas
-            if replica.id.service == name and replica.state in IN_ROTATION and replica.port is not None
+            if replica.id.service == name and replica.state in IN_GATEWAY and replica.port is not None
         )
-        pools.append(Pool(name, slots_for(service), servers, check_expect=CHECK_EXPECT, check_path=service.health.path))
+        pools.append(service_pool(name, service, servers, check_expect=CHECK_EXPECT))
     return Membership(tuple(pools))
-
-
-def declared_weight(service: ServiceSpec, number: int) -> int:
-    """By `weights`; with "adaptive" as large as leaves room for smaller ones."""
-    declared = replica_group_of(service, number).weight
-    if service.balance != "adaptive":
-        return declared
-    return full_weight(declared, max(group.weight for group in replica_groups(service)))
 
 
 @dataclass(frozen=True, slots=True)

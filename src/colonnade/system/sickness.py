@@ -24,7 +24,6 @@ from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.spec.derive import replica_groups
 from colonnade.spec.model import ServiceSpec
 from colonnade.system.assemble import System
-from colonnade.system.mapping import declared_weight
 
 LOOK_EVERY_S = 1.0
 """Twice the gateway's own pace, so that each look is a new one."""
@@ -131,7 +130,7 @@ class SicknessWatch:
 
     def _forget(self, replica: ReplicaId) -> None:
         self._known.pop(replica, None)
-        if self._system.weights.pop(replica, None) is not None:
+        if self._system.factors.pop(replica, None) is not None:
             self._system.changed.set()
 
     def _note(self, pool: PoolView, replicas: Sequence[ObservedReplica], at_s: float) -> list[ObservedReplica]:
@@ -224,7 +223,7 @@ class SicknessWatch:
         self._system.say("replica_sick", str(replica), reason, message)
         self._begin(replica, now)
         # At once, even if a new one is started before this one is drained.
-        self._system.weights[replica] = 0
+        self._system.factors[replica] = 0.0
         self._system.changed.set()
 
     def _end(self, replica: ReplicaId, reason: str, message: str, now: float) -> None:
@@ -262,7 +261,7 @@ class SicknessWatch:
         if not self._system.runtime.replace(first.id, reason=first.reason, message=first.message):
             return
         self._system.say("replica_expected_to_fail", str(first.id), first.reason, first.message)
-        # Its requests need not leave it before a new one is there, so its weight stays.
+        # Its requests need not leave it before a new one is there, so it keeps its weight.
         self._known[first.id].is_being_replaced = True
         if first.reason == "dies_at_this_age":
             # What it rests on is used up a little by each use, so that a cause that has gone is noticed.
@@ -282,23 +281,23 @@ class SicknessWatch:
     # Shares
 
     def _weigh(self, spec: ServiceSpec, ready: Sequence[ObservedReplica], now: float) -> None:
-        weights = self._system.weights
-        measured = []
+        factors = self._system.factors
+        measured: dict[ReplicaId, adaptive.Measured] = {}
         for replica in ready:
             known = self._known[replica.id]
             if known.is_being_replaced:
                 continue
-            full = declared_weight(spec, replica.id.number)
             recent = outliers.recent(self._seen(replica, spec), adaptive.ANSWERS_MIN)
             time_s = adaptive.mean_s(recent.latency) if recent is not None else None
             if time_s is not None:
                 known.heard_at_s = now
-            weight = weights.get(replica.id, full)
-            measured.append(adaptive.Measured(replica.id.number, weight, time_s, now - known.heard_at_s, full))
-        for slot, weight in adaptive.next_weights(measured).items():
-            replica_id = ReplicaId(ready[0].id.service, slot)
-            if weights.get(replica_id, declared_weight(spec, slot)) != weight:
-                weights[replica_id] = weight
+            factor = factors.get(replica.id, 1.0)
+            unheard_s = now - known.heard_at_s
+            measured[replica.id] = adaptive.Measured(replica.id.number, factor, time_s, unheard_s)
+        wanted = adaptive.next_factors(tuple(measured.values()))
+        for replica_id, one in measured.items():
+            if wanted[one.slot] != one.factor:
+                factors[replica_id] = wanted[one.slot]
                 self._system.changed.set()
 
 

@@ -19,7 +19,7 @@ from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.events import Event, EventLog
 from colonnade.core.processes import SYSTEM_MARK, Command, Credentials, Process
-from colonnade.gateway.config import GatewaySettings, render_gateway, slots_for
+from colonnade.gateway.config import GatewaySettings, render_gateway, service_pool
 from colonnade.gateway.controller import GatewayController, Render, Surroundings
 from colonnade.gateway.process import GatewayPaths, process_text
 from colonnade.gateway.state import Membership, Pool, Server, ServerState
@@ -70,8 +70,7 @@ class Harness:
         return port_of(self.listeners["public"])
 
     def pool(self, servers: Sequence[Server], name: str = "web", check_expect: str = "200-399") -> Pool:
-        slots = slots_for(self.services[name])
-        return Pool(name, slots, tuple(servers), check_expect, check_path=self.services[name].health.path)
+        return service_pool(name, self.services[name], tuple(servers), check_expect=check_expect)
 
     async def apply(self, servers: Sequence[Server], name: str = "web") -> None:
         await self.controller.apply(Membership((self.pool(servers, name),)))

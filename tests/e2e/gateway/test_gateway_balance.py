@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.gateway.client import Connection, Load, Request, get, shares
 from tests.e2e.gateway.kit import local_replicas, ready, running_gateway, service
 
+from colonnade.gateway.config import weight_of
 from colonnade.gateway.state import Membership, Server, ServerState
 
 pytestmark = pytest.mark.slow
@@ -43,6 +44,34 @@ def test_weights_of_three_to_one_hold_within_two_percent_also_when_set_live(work
             await gateway.apply(weighted)
             live = shares(await Load(gateway.port, lambda _: Request(), count=REQUESTS).run())
             assert live["r1"] == pytest.approx(0.75, abs=0.02)
+
+    asyncio.run(story())
+
+
+def test_an_adaptive_service_follows_weights_that_are_set_live_without_a_reload(work_dir: Path) -> None:
+    async def story() -> None:
+        services = {"web": service(balance="adaptive", threads=64)}
+        async with (
+            local_replicas(3) as (replicas, addresses),
+            running_gateway(
+                work_dir, lambda at: Membership((at.pool(ready(addresses)),)), services=services
+            ) as gateway,
+        ):
+            for replica in replicas:
+                replica.delay_s = 0.01
+
+            async def share_of_the_third(factor: float) -> float:
+                weights = {slot: weight_of(services["web"], slot, factor if slot == 3 else 1.0) for slot in addresses}
+                await gateway.apply(
+                    [Server(slot, at, ServerState.READY, weights[slot]) for slot, at in addresses.items()]
+                )
+                load = Load(gateway.port, lambda _: Request(), workers=48, count=2000)
+                return shares(await load.run())["r3"]
+
+            assert await share_of_the_third(1.0) == pytest.approx(1 / 3, abs=0.05)
+            assert await share_of_the_third(0.25) == pytest.approx(1 / 9, abs=0.05)
+            assert await share_of_the_third(2.0) == pytest.approx(1 / 2, abs=0.05)
+            assert gateway.controller.view().reloads_count == 0
 
     asyncio.run(story())
 

@@ -1,4 +1,4 @@
-"""Weights that follow measured times: the table of single steps."""
+"""Shares that follow measured times: the table of single steps."""
 
 from __future__ import annotations
 
@@ -8,62 +8,54 @@ from colonnade.core.histogram import BOUNDS_MS, Histogram
 from colonnade.gateway.adaptive import (
     ANSWERS_MIN,
     UNKNOWN_AFTER_S,
-    WEIGHT_FULL,
     Measured,
-    full_weight,
     mean_s,
-    next_weights,
+    next_factors,
 )
 
 
-def step(odd: Measured, normal_s: float | None = 0.05) -> int:
-    others = [Measured(slot, WEIGHT_FULL, normal_s) for slot in (2, 3, 4)]
-    weights = next_weights([odd, *others])
-    assert {weights[other.slot] for other in others} == {WEIGHT_FULL}
-    return weights[1]
+def step(odd: Measured, normal_s: float | None = 0.05) -> float:
+    others = [Measured(slot, 1.0, normal_s) for slot in (2, 3, 4)]
+    factors = next_factors([odd, *others])
+    assert {factors[other.slot] for other in others} == {1.0}
+    return factors[1]
 
 
 @pytest.mark.parametrize(
-    ("weight", "time_s", "expected"),
+    ("factor", "time_s", "expected"),
     [
-        (100, 0.05, 100),
-        (100, 0.06, 100),  # alike
-        (100, 0.065, 100),  # a change of less than a quarter
-        (100, 0.1, 50),  # halved on its way to 24
-        (50, 0.1, 25),
-        (25, 0.1, 25),  # 24 is near enough
-        (100, 0.25, 50),
-        (2, 0.25, 1),
-        (2, 5.0, 1),  # never out
-        (1, 0.05, 2),  # and never stuck
-        (50, 0.05, 75),
-        (90, 0.05, 100),
-        (100, 0.001, 100),  # who fails at once gets no more than the others
+        (1.0, 0.05, 1.0),
+        (1.0, 0.06, 1.0),  # alike
+        (1.0, 0.065, 1.0),  # a change of less than a quarter
+        (1.0, 0.1, 0.5),  # halved on its way to 0.24
+        (0.5, 0.1, 0.25),
+        (0.25, 0.1, 0.25),  # 0.24 is near enough
+        (1.0, 0.25, 0.5),
+        (0.03, 0.25, 0.0156),
+        (0.012, 5.0, 0.01),  # never out
+        (0.01, 0.05, 0.015),  # and never stuck
+        (0.5, 0.05, 0.75),
+        (0.9, 0.05, 1.0),
+        (1.0, 0.001, 1.0),  # who fails at once gets no more than the others
     ],
 )
-def test_one_step(weight: int, time_s: float, expected: int) -> None:
-    assert step(Measured(1, weight, time_s)) == expected
+def test_one_step(factor: float, time_s: float, expected: float) -> None:
+    assert step(Measured(1, factor, time_s)) == pytest.approx(expected, abs=0.0001)
 
 
 def test_one_of_two_is_compared_with_the_faster() -> None:
-    assert next_weights([Measured(1, 100, 0.05), Measured(2, 100, 0.25)]) == {1: 100, 2: 50}
+    assert next_factors([Measured(1, 1.0, 0.05), Measured(2, 1.0, 0.25)]) == {1: 1.0, 2: 0.5}
 
 
 def test_without_anybody_to_compare_with_nothing_changes() -> None:
-    assert next_weights([Measured(1, 30, 0.05)]) == {1: 30}
-    assert next_weights([Measured(1, 30, None), Measured(2, 100, 0.05)]) == {1: 30, 2: 100}
+    assert next_factors([Measured(1, 0.3, 0.05)]) == {1: 0.3}
+    assert next_factors([Measured(1, 0.3, None), Measured(2, 1.0, 0.05)]) == {1: 0.3, 2: 1.0}
 
 
 def test_who_is_not_heard_of_gains_weight_until_it_is() -> None:
-    assert step(Measured(1, 1, None, unheard_s=UNKNOWN_AFTER_S - 1)) == 1
-    assert step(Measured(1, 1, None, unheard_s=UNKNOWN_AFTER_S)) == 2
-    assert step(Measured(1, 90, None, unheard_s=UNKNOWN_AFTER_S)) == 100
-
-
-def test_who_is_declared_smaller_has_less_at_its_full_weight() -> None:
-    assert [full_weight(declared, 3) for declared in (3, 1)] == [100, 33]
-    assert step(Measured(1, 20, 0.05, full=33)) == 30
-    assert step(Measured(1, 33, 0.05, full=33)) == 33
+    assert step(Measured(1, 0.01, None, unheard_s=UNKNOWN_AFTER_S - 1)) == 0.01
+    assert step(Measured(1, 0.01, None, unheard_s=UNKNOWN_AFTER_S)) == 0.015
+    assert step(Measured(1, 0.9, None, unheard_s=UNKNOWN_AFTER_S)) == 1.0
 
 
 def test_a_mean_is_of_the_middles_of_the_buckets_and_of_enough_answers() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colonnade.core.errors import DriverError
+from colonnade.core.histogram import BUCKETS_COUNT, Histogram
 from colonnade.gateway.runtime_api import is_success, parse_look, split_replies
 from colonnade.gateway.state import ServerState
 
@@ -22,15 +23,16 @@ STATES = (
 )
 
 COLUMNS = (
-    "# pxname,svname,qcur,scur,stot,econ,eresp,wretr,wredis,status,check_status,hrsp_5xx,last_chk,qtime,rtime,addr,\n"
+    "# pxname,svname,qcur,scur,stot,dreq,econ,eresp,wretr,wredis,status,check_status,hrsp_5xx,last_chk,qtime,rtime"
+    ",addr,\n"
 )
 
 STATS = (
-    "web,r1,1,4,90,2,1,0,0,DOWN,* L7TOUT,0,timeout, after 200ms,5,6,127.0.0.1:15000,\n"
-    "web,r2,0,2,10,0,0,0,0,DRAIN,L7OK,0,,5,6,127.0.0.1:15001,\n"
-    "web,r3,0,0,0,0,0,0,0,MAINT,,0,,0,0,127.0.0.1:1,\n"
-    "web,BACKEND,3,6,100,2,1,4,5,UP,,7,,11,12,,\n"
-    "web.streams,r2,0,1,1,0,0,0,0,DRAIN,,0,,0,0,127.0.0.1:15001,\n\n"
+    'web,r1,1,4,90,,2,1,0,0,DOWN,* L7TOUT,8,"timeout, after 200ms",5,6,127.0.0.1:15000,\n'
+    "web,r2,0,2,10,,0,0,0,0,DRAIN,L7OK,0,,5,6,127.0.0.1:15001,\n"
+    "web,r3,0,0,0,,0,0,0,0,MAINT,,0,,0,0,127.0.0.1:1,\n"
+    "web,BACKEND,3,6,100,30,2,1,4,5,UP,,7,,11,12,,\n"
+    "web.streams,r2,0,1,1,,0,0,0,0,DRAIN,,0,,0,0,127.0.0.1:15001,\n\n"
 )
 
 
@@ -40,6 +42,7 @@ def test_a_look_is_parsed_into_servers_and_backends() -> None:
     first, second, third = (look.servers[f"web/r{slot}"] for slot in (1, 2, 3))
     assert (first.address, first.state, first.is_up) == ("127.0.0.1:15000", ServerState.READY, False)
     assert (first.sessions, first.queued, first.requests_total, first.errors_total) == (4, 1, 90, 3)
+    assert (first.server_errors_total, first.response_ms_mean) == (8, 6.0)
     assert (first.check_status, first.has_checks, first.ignores_health) == ("L7TOUT", True, False)
     assert (second.state, second.weight, second.ignores_health) == (ServerState.DRAIN, 3, True)
     assert (third.state, third.address, third.ignores_health) == (ServerState.MAINT, "127.0.0.1:1", False)
@@ -47,7 +50,35 @@ def test_a_look_is_parsed_into_servers_and_backends() -> None:
     backend = look.backends["web"]
     assert (backend.queued, backend.sessions, backend.server_errors_total) == (3, 6, 7)
     assert (backend.retries_total, backend.redispatches_total) == (4, 5)
+    assert backend.rejected_total == 32, "denied for a full queue, and those for whom nobody was found in time"
     assert (backend.queue_ms_mean, backend.response_ms_mean) == (11.0, 12.0)
+
+
+def row(slot: int, *counts: int) -> str:
+    counters = [*counts, *(0,) * (BUCKETS_COUNT - len(counts))]
+    return f"0x55d{slot}: key={slot} use=0 exp=0 shard=0 " + " ".join(f"gpc{n}={c}" for n, c in enumerate(counters))
+
+
+def histogram(*counts: int) -> Histogram:
+    return Histogram((*counts, *(0,) * (BUCKETS_COUNT - len(counts))))
+
+
+def test_latencies_are_read_by_service_and_slot() -> None:
+    web = f"# table: web, type: integer, size:16, used:2\n{row(1, 5, 0, 2)}\n{row(3, 0, 7)}\n\n"
+    api = "# table: api, type: integer, size:16, used:0\n\n"
+    look = parse_look(INFO + STATES + COLUMNS + STATS + web + api)
+    assert look.latencies == {"web": {1: histogram(5, 0, 2), 3: histogram(0, 7)}, "api": {}}
+    assert look.backends["web"].queued == 3
+
+
+def test_a_table_that_is_not_there_yet_is_empty() -> None:
+    assert parse_look(INFO + STATES + COLUMNS + STATS + "No such table\n\n").latencies == {}
+
+
+def test_a_table_with_other_buckets_cannot_be_read() -> None:
+    table = "# table: web, type: integer, size:16, used:1\n0x1: key=1 use=0 exp=0 shard=0 gpc0=1 gpc1=2\n\n"
+    with pytest.raises(DriverError):
+        parse_look(INFO + STATES + COLUMNS + STATS + table)
 
 
 @pytest.mark.parametrize("text", ["", "Unknown command\n\n", INFO, INFO + STATES])

@@ -7,9 +7,17 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.errors import Bug, HostError
-from colonnade.gateway.config import GatewaySettings, buffer_bytes_for, render_gateway, slots_for
+from colonnade.gateway.config import (
+    GatewaySettings,
+    buffer_bytes_for,
+    render_gateway,
+    service_pool,
+    slots_for,
+    weight_of,
+)
 from colonnade.gateway.controller import restart_delay_s
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership
+from colonnade.gateway.latency import latency_lines
 from colonnade.gateway.pages import error_lines, page
 from colonnade.gateway.probe import is_expected
 from colonnade.gateway.process import GatewayPaths
@@ -26,7 +34,9 @@ def service(**values: object) -> ServiceSpec:
 
 
 def rendered(services: dict[str, ServiceSpec], membership: Membership | None = None) -> str:
-    pools = membership or Membership(tuple(Pool(name, 16) for name in services))
+    pools = membership or Membership(
+        tuple(service_pool(name, service, (), check_expect="200-399") for name, service in services.items())
+    )
     return render_gateway(GatewaySettings(GatewaySpec(), services, PROCESS), pools, {"public": 3})
 
 
@@ -81,6 +91,20 @@ def test_a_service_without_a_route_is_not_public() -> None:
         ({"health": {"path": "/up", "interval": "1s"}}, "uri '/up' "),
         ({"request_timeout": "1.5s"}, "    timeout server 1500ms\n"),
         ({"stream_timeout": "2h"}, "    timeout tunnel 7200000ms\n"),
+        ({"balance": "adaptive"}, "    balance leastconn\n"),
+        ({"affinity": "cookie"}, "    cookie colonnade-web insert indirect nocache httponly attr SameSite=Lax\n"),
+        ({"affinity": "cookie"}, "    server r7 127.0.0.1:1 weight 1 cookie r7 disabled\n"),
+        ({"affinity": "cookie"}, "    server r7 127.0.0.1:1 weight 1 track web/r7 cookie r7\n"),
+        ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "if { sc_gpc_rate(0,1) ge 5 }\n"),
+        ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "hdr Retry-After 3 if"),
+        ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "expire 5000ms store gpc(1),gpc_rate(1,2500ms)\n"),
+        ({"slo": {"p99": "250ms"}}, "    timeout queue 125ms\n"),
+        ({"slo": {"p99": "250ms"}, "queue_timeout": "3s"}, "    timeout queue 3000ms\n"),
+        ({"slo": {"p99": "30s"}}, "    timeout queue 10000ms\n"),
+        ({"slo": {"availability": "99%"}}, "    timeout queue 10000ms\n"),
+        ({}, "    http-response sc-inc-gpc(0,0) if { var(txn.took_ms) -m int lt 1 }\n"),
+        ({}, "    http-response sc-inc-gpc(9,0) if { var(txn.took_ms) -m int 100:174 }\n"),
+        ({}, "    http-response sc-inc-gpc(18,0) if { var(txn.took_ms) -m int ge 30000 }\n"),
     ],
 )
 def test_what_is_declared_is_in_the_text(values: dict[str, object], expected: str) -> None:
@@ -90,6 +114,67 @@ def test_what_is_declared_is_in_the_text(values: dict[str, object], expected: st
 def test_only_a_service_that_says_so_has_its_keyed_writes_repeated() -> None:
     assert "Idempotency-Key" in rendered({"web": service(idempotency_key=True)})
     assert "Idempotency-Key" not in rendered({"web": service()})
+
+
+def test_what_nobody_asked_for_is_not_in_the_text() -> None:
+    text = rendered({"web": service()})
+    assert "cookie" not in text
+    assert "429" not in text
+    assert "web.clients" not in text
+
+
+def test_each_limited_service_has_a_table_of_its_own_that_its_streams_count_in_too() -> None:
+    limited = service(rate_limit={"requests": 5, "per": "1s"})
+    text = rendered({"web": limited, "api": limited, "free": service()})
+    tables = [line.split()[1] for line in text.splitlines() if line.startswith("backend ") and "clients" in line]
+    assert tables == ["web.clients", "api.clients"]
+    for name in ("web", "api"):
+        assert text.count(f"track-sc1 src,ipmask(32,64) table {name}.clients if {{ fe_name gateway.public }}") == 2
+
+
+def test_answers_of_every_length_fall_into_exactly_one_bucket_and_leave_only_when_counted() -> None:
+    pool = service_pool("web", service(), (), check_expect="200-399")
+    rules = [line.split(" if ")[-1].strip("{} ").split()[-2:] for line in latency_lines(pool) if " if " in line]
+    exits = [line.split()[1] == "allow" for line in latency_lines(pool) if " if " in line]
+
+    def holds(words: list[str], took_ms: int) -> bool:
+        match words:
+            case ["lt", bound]:
+                return took_ms < int(bound)
+            case ["ge", bound]:
+                return took_ms >= int(bound)
+            case _:
+                first, last = words[1].split(":")
+                return int(first) <= took_ms <= int(last)
+
+    for took_ms in (-5, 0, 1, 2, 3, 6, 7, 59, 60, 61, 499, 500, 29_999, 30_000, 10**7):
+        counted = 0
+        for words, leaves in zip(rules, exits, strict=True):
+            if holds(words, took_ms):
+                if leaves:
+                    break
+                counted += 1
+        assert counted == 1, took_ms
+
+
+@pytest.mark.parametrize(
+    ("values", "number", "factor", "expected"),
+    [
+        ({"balance": "adaptive"}, 1, 1.0, 100),
+        ({"balance": "adaptive"}, 1, 0.333, 33),
+        ({"balance": "adaptive"}, 1, 0.001, 1),
+        ({"balance": "adaptive"}, 1, 0.0, 0),
+        ({}, 1, 0.0, 0),
+        ({"balance": "adaptive"}, 1, 9.0, 256),
+        ({"balance": "adaptive", "weights": [{"weight": 4}, {"weight": 1}]}, 2, 1.0, 25),
+        ({"balance": "weighted", "weights": [{"weight": 4}, {"weight": 1}]}, 1, 0.5, 4),
+        ({}, 1, 0.5, 1),
+    ],
+)
+def test_only_weights_of_an_adaptive_service_move_but_any_may_get_nothing(
+    values: dict[str, object], number: int, factor: float, expected: int
+) -> None:
+    assert weight_of(service(**values), number, factor) == expected
 
 
 def test_without_retries_nothing_is_repeated() -> None:
@@ -123,7 +208,7 @@ def test_a_word_that_cannot_be_quoted_is_refused(text: str) -> None:
 
 
 def test_pages_need_nothing_from_elsewhere() -> None:
-    for status in (400, 404, 411, 413, 502, 503, 504):
+    for status in (400, 404, 411, 413, 429, 502, 503, 504):
         assert "http" not in page(status)
         assert "src=" not in page(status)
     waiting = [line for line in error_lines() if "Retry-After" in line]

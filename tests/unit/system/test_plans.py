@@ -83,7 +83,7 @@ def seen(number: int, state: ReplicaState, service: str = "web") -> ObservedRepl
     ],
 )
 def test_only_what_serves_has_a_place_in_the_gateway(state: ReplicaState, in_rotation: ServerState | None) -> None:
-    (pool,) = service_membership({"web": spec()}, RuntimeView({"web": 1}, (seen(2, state),)), {}).pools
+    (pool,) = service_membership({"web": spec()}, RuntimeView({"web": 1}, (seen(2, state),))).pools
     assert pool.servers == ((Server(2, "127.0.0.1:15002", in_rotation, 1),) if in_rotation else ())
 
 
@@ -95,7 +95,7 @@ def test_every_service_has_a_pool_with_its_own_replicas_and_weights() -> None:
     view = RuntimeView(
         {}, (seen(1, ReplicaState.READY), seen(2, ReplicaState.READY), seen(1, ReplicaState.READY, "api"))
     )
-    web, api = service_membership(services, view, {}).pools
+    web, api = service_membership(services, view).pools
     assert [(server.slot, server.weight) for server in web.servers] == [(1, 3), (2, 1)]
     assert [(server.slot, server.weight) for server in api.servers] == [(1, 1)]
     assert (web.check_path, web.check_expect, web.slots_max >= 2) == ("/up", "200-499", True)

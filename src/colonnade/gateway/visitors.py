@@ -1,0 +1,59 @@
+"""What the gateway remembers of a visitor: the replica that answered first (`affinity`), how much was asked for
+(`rate_limit`). Pure text; both are unset by default, and then there is nothing of them in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from colonnade.gateway import pages
+from colonnade.gateway.state import Pool
+from colonnade.gateway.text import milliseconds
+from colonnade.spec.model import ServiceSpec
+
+CLIENTS_MAX = 100_000
+"""Client addresses that are counted at once per service with a rate limit; beyond it the one seen longest ago is
+forgotten. About 15 MB when full."""
+
+
+def affinity_lines(pool: Pool) -> Iterator[str]:
+    """A visitor's first answer sets a cookie with the slot's name; it leads back there for as long as the slot is in
+    rotation, and is no business of the application."""
+    if pool.has_cookies:
+        yield f"    cookie {cookie_name(pool.name)} insert indirect nocache httponly attr SameSite=Lax"
+
+
+def cookie_name(service: str) -> str:
+    """One per service: several of them are behind one address."""
+    return f"colonnade-{service}"
+
+
+def _clients_table(service: str) -> str:
+    return f"{service}.clients"
+
+
+def rate_limit_lines(name: str, service: ServiceSpec, public_frontend: str) -> Iterator[str]:
+    """What is refused is not counted: who keeps asking too much still gets what is allowed. Calls of other services
+    are not limited. An IPv6 client has a network of 64 bits to choose addresses from, so that counts as one."""
+    if (limit := service.rate_limit) is None:
+        return
+    is_public = f"{{ fe_name {public_frontend} }}"
+    yield f"    http-request track-sc1 src,ipmask(32,64) table {_clients_table(name)} if {is_public}"
+    yield (
+        f"    http-request return status 429 {pages.content(429, retry_after_s=ceil(limit.per_s))}"
+        f" if {{ sc_gpc_rate(0,1) ge {limit.requests} }}"
+    )
+    yield "    http-request sc-inc-gpc(0,1)"
+
+
+def clients_table(name: str, service: ServiceSpec) -> Iterator[str]:
+    """The table behind `rate_limit_lines`: a section of its own, because two backends count in it."""
+    if (limit := service.rate_limit) is not None:
+        period = milliseconds(limit.per_s)
+        yield ""
+        yield f"backend {_clients_table(name)}"
+        # A rate is taken from this period and the one before.
+        yield (
+            f"    stick-table type ipv6 size {CLIENTS_MAX} expire {milliseconds(2 * limit.per_s)}"
+            f" store gpc(1),gpc_rate(1,{period})"
+        )

@@ -1,0 +1,86 @@
+"""More is asked than the replicas can do: they stay busy, who is served is served in time, the rest is told so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.e2e.gateway.client import Response, get
+from tests.e2e.gateway.kit import local_replicas, ready, running_gateway, service
+
+from colonnade.gateway.state import Membership
+
+pytestmark = pytest.mark.slow
+
+REPLICAS, THREADS, WORK_S = 2, 4, 0.05
+CAPACITY_PER_S = REPLICAS * THREADS / WORK_S
+OBJECTIVE_S = 0.4
+
+
+@dataclass(frozen=True)
+class Timed:
+    response: Response
+    sent_at: float
+    took_s: float
+
+
+async def open_loop(port: int, rate_per_s: float, duration_s: float) -> list[Timed]:
+    """Each request at its time, on a connection of its own, whatever has become of the others."""
+
+    async def one(at: float) -> Timed:
+        await asyncio.sleep(at - time.monotonic())
+        began = time.monotonic()
+        response = await get(port, f"/sleep/{WORK_S * 1000:.0f}")
+        return Timed(response, began, time.monotonic() - began)
+
+    start = time.monotonic()
+    return await asyncio.gather(*(one(start + number / rate_per_s) for number in range(int(rate_per_s * duration_s))))
+
+
+def test_at_three_times_the_capacity_what_is_accepted_is_in_time_and_the_servers_stay_busy(work_dir: Path) -> None:
+    async def story() -> None:
+        services = {"web": service(threads=THREADS, slo={"p99": f"{OBJECTIVE_S}s"}, balance="least-connections")}
+        async with (
+            local_replicas(REPLICAS) as (replicas, addresses),
+            running_gateway(
+                work_dir, lambda at: Membership((at.pool(ready(addresses)),)), services=services
+            ) as gateway,
+        ):
+            duration_s = 3.0
+            answers = await open_loop(gateway.port, 3 * CAPACITY_PER_S, duration_s)
+            accepted = [answer for answer in answers if answer.response.status == 200]
+            rejected = [answer for answer in answers if answer.response.status == 503]
+            assert len(accepted) + len(rejected) == len(answers)
+            # Generous: two cores carry gateway, replicas and load, and a sleep of 50 ms takes 51.
+            assert len(accepted) >= 0.7 * CAPACITY_PER_S * duration_s
+            assert len(rejected) >= len(answers) / 2
+            assert {answer.response.headers.get("retry-after") for answer in rejected} == {"1"}
+            late = [answer for answer in accepted if answer.took_s > OBJECTIVE_S]
+            assert len(late) <= 0.05 * len(accepted), "none but for a hiccup of the machine"
+            assert max(replica.in_flight_max for replica in replicas) == THREADS
+            pool = (await gateway.controller.look()).pools["web"]
+            assert pool.latency.total() == len(accepted)
+            assert pool.rejected_total == len(rejected)
+            # The load has gone, and it is as if it had never been.
+            after = await open_loop(gateway.port, 0.3 * CAPACITY_PER_S, 1.0)
+            assert {answer.response.status for answer in after} == {200}
+
+    asyncio.run(story())
+
+
+def test_an_explicit_time_in_the_queue_wins_over_the_objective(work_dir: Path) -> None:
+    async def story() -> None:
+        services = {"web": service(threads=1, slo={"p99": "100ms"}, queue_timeout="5s")}
+        async with (
+            local_replicas(1) as (_, addresses),
+            running_gateway(
+                work_dir, lambda at: Membership((at.pool(ready(addresses)),)), services=services
+            ) as gateway,
+        ):
+            answers = await asyncio.gather(*(get(gateway.port, "/sleep/200") for _ in range(4)))
+            assert {answer.status for answer in answers} == {200}
+
+    asyncio.run(story())
