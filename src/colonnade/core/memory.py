@@ -36,6 +36,8 @@ def memory_of_groups(groups: Collection[int]) -> dict[int, GroupMemory]:
             )
         except (OSError, ValueError):
             continue  # gone meanwhile
+        if not size:
+            continue  # a zombie
         known = found.get(group, GroupMemory(0, 0))
         found[group] = GroupMemory(
             known.own_bytes + max(0, resident - shared), max(known.address_space_bytes_max, size)

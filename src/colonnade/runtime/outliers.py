@@ -9,8 +9,8 @@ was seen (`Look`) and what becomes of the decision is for `system/sickness.py`; 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from math import sqrt
 
@@ -95,18 +95,34 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """What happened to one replica between two looks."""
+
+    latency: Histogram
+    answers: int
+    failed: int
+    """Answers from 500 and requests without an answer."""
+    requests: int
+    times_s: tuple[float | None, ...]
+    """Its latencies at SLOW_QUANTILES; None with too few answers for one."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
-    """A replica with its looks of the last minute, oldest first; `peers` names those that it can be compared with.
-    Those before `warm_from_s` show whether it answers at all, and are not compared."""
+    """A replica with its looks of the last minute, oldest first, and what they come to over each of SPANS_S that they
+    fill. `peers` names those that it can be compared with."""
 
     id: ReplicaId
     looks: Sequence[Look]
     peers: str = ""
-    warm_from_s: float = 0.0
+    windows: Mapping[float, Window] = field(default_factory=dict)
 
-    def window(self, span_s: float) -> Window | None:
-        """The last `span_s` seconds, of its warm time."""
-        return window([look for look in self.looks if look.at_s >= self.warm_from_s], span_s)
+
+def see(replica: ReplicaId, looks: Sequence[Look], peers: str = "", warm_from_s: float = 0.0) -> Seen:
+    """Looks from before `warm_from_s` show whether it answers at all, and are not compared."""
+    warm = [look for look in looks if look.at_s >= warm_from_s]
+    windows = {span_s: part for span_s in SPANS_S if (part := window(warm, span_s)) is not None}
+    return Seen(replica, looks, peers, windows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,28 +249,24 @@ def slow_together(pool: Pool) -> str | None:
 
 def usual_latency_s(seen: Sequence[Seen]) -> float | None:
     """The median replica's median latency of the last seconds; None where fewer than half have enough answers."""
-    medians = [
-        value
-        for replica in seen
-        if (part := replica.window(SPANS_S[0])) is not None and part.answers >= ANSWERS_MIN
-        if (value := part.latency.quantile_s(0.5)) is not None
-    ]
+    medians = [time_s for replica in seen if (time_s := _median_latency_s(replica, SPANS_S[0])) is not None]
     return statistics.median(medians) if medians and 2 * len(medians) >= len(seen) else None
 
 
 def beside_peers(replica: Seen, pool: Sequence[Seen]) -> float | None:
     """Its median latency as a multiple of its peers'; None where there is not enough to tell."""
-    span_s = SPANS_S[1]
-    own = _median_of(replica, span_s)
-    peers = [_median_of(other, span_s) for other in pool if other.id != replica.id and other.peers == replica.peers]
-    known = [value for value in peers if value is not None]
-    normal_s = statistics.median(known) if known else 0.0
-    return own / normal_s if own is not None and normal_s > 0 else None
+    own_s = _median_latency_s(replica, SPANS_S[1])
+    normal_s = _median(_median_latency_s(peer, SPANS_S[1]) for peer in peers_of(replica, pool))
+    return own_s / normal_s if own_s is not None and normal_s else None
 
 
-def _median_of(replica: Seen, span_s: float) -> float | None:
-    part = replica.window(span_s)
-    return part.latency.quantile_s(0.5) if part is not None and part.answers >= ANSWERS_MIN else None
+def _median_latency_s(replica: Seen, span_s: float) -> float | None:
+    part = replica.windows.get(span_s)
+    return part.times_s[0] if part is not None else None
+
+
+def peers_of(replica: Seen, pool: Sequence[Seen]) -> list[Seen]:
+    return [other for other in pool if other.id != replica.id and other.peers == replica.peers]
 
 
 # One replica
@@ -262,21 +274,10 @@ def _median_of(replica: Seen, span_s: float) -> float | None:
 
 def find(replica: Seen, pool: Sequence[Seen]) -> Finding | None:
     """What is wrong with a replica in comparison with its peers; None when nothing is, or when nobody can tell."""
-    peers = [other for other in pool if other.id != replica.id and other.peers == replica.peers]
+    peers = peers_of(replica, pool)
     if not peers:
         return None
     return _silent(replica, peers) or _erring(replica, peers) or _slow(replica, peers)
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What happened to one replica between two looks."""
-
-    latency: Histogram
-    answers: int
-    failed: int
-    """Answers from 500 and requests without an answer."""
-    requests: int
 
 
 def window(looks: Sequence[Look], span_s: float) -> Window | None:
@@ -289,16 +290,13 @@ def window(looks: Sequence[Look], span_s: float) -> Window | None:
     broken = _since(last.broken, first.broken)
     answers = latency.total()
     failed = min(answers, _since(last.server_errors, first.server_errors)) + broken
-    return Window(latency, answers, failed, answers + broken)
+    times_s = tuple(latency.quantile_s(q) if answers >= answers_min else None for q, answers_min in SLOW_QUANTILES)
+    return Window(latency, answers, failed, answers + broken, times_s)
 
 
 def recent(replica: Seen, answers_min: int) -> Window | None:
     """The shortest span with so many answers; None when even the longest has fewer."""
-    for span_s in SPANS_S:
-        part = replica.window(span_s)
-        if part is not None and part.answers >= answers_min:
-            return part
-    return None
+    return next((part for part in replica.windows.values() if part.answers >= answers_min), None)
 
 
 def _since(count: int, earlier: int) -> int:
@@ -307,25 +305,27 @@ def _since(count: int, earlier: int) -> int:
 
 
 def _slow(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
-    for q, answers_min in SLOW_QUANTILES:
-        for span_s in SPANS_S:
-            own = replica.window(span_s)
-            if own is None or own.answers < answers_min:
-                continue
-            others = [part for peer in peers if (part := peer.window(span_s)) is not None]
-            times = [
-                t for part in others if part.answers >= answers_min if (t := part.latency.quantile_s(q)) is not None
-            ]
-            time_s = own.latency.quantile_s(q)
-            if times and time_s is not None and _is_slow(time_s, statistics.median(times)):
-                what = "half" if q == 0.5 else f"{1 - q:.0%}"
-                return Finding(
-                    Sickness.SLOW,
-                    f"{replica.id} takes {_ms(time_s)} or more for {what} of its requests, its peers "
-                    f"{_ms(statistics.median(times))} ({own.answers} answers in {span_s:.0f} s)",
-                )
-            break  # the shortest span with enough answers decides
+    for index, (q, _) in enumerate(SLOW_QUANTILES):
+        # The shortest span with enough answers decides.
+        span_s = next((span_s for span_s, part in replica.windows.items() if part.times_s[index] is not None), None)
+        if span_s is None:
+            continue
+        own = replica.windows[span_s]
+        normal_s = _median(peer.windows[span_s].times_s[index] for peer in peers if span_s in peer.windows)
+        time_s = own.times_s[index]
+        if time_s is not None and normal_s is not None and _is_slow(time_s, normal_s):
+            what = "half" if q == 0.5 else f"{1 - q:.0%}"
+            return Finding(
+                Sickness.SLOW,
+                f"{replica.id} takes {_ms(time_s)} or more for {what} of its requests, its peers {_ms(normal_s)} "
+                f"({own.answers} answers in {span_s:.0f} s)",
+            )
     return None
+
+
+def _median(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.median(known) if known else None
 
 
 def _is_slow(time_s: float, normal_s: float) -> bool:
@@ -334,8 +334,8 @@ def _is_slow(time_s: float, normal_s: float) -> bool:
 
 def _erring(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     for span_s in SPANS_S:
-        own = replica.window(span_s)
-        others = [part for peer in peers if (part := peer.window(span_s)) is not None and part.requests]
+        own = replica.windows.get(span_s)
+        others = [part for peer in peers if (part := peer.windows.get(span_s)) is not None and part.requests]
         if own is None or not others or own.failed < ERRORS_MIN:
             continue
         normal = statistics.median(part.failed / part.requests for part in others)
@@ -352,7 +352,7 @@ def _erring(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
 
 
 def _certain_share(replica: Seen) -> float:
-    part = replica.window(SPANS_S[0])
+    part = replica.windows.get(SPANS_S[0])
     return share_bounds(part.failed, part.requests)[0] if part is not None and part.requests else 0.0
 
 

@@ -173,7 +173,7 @@ class SicknessWatch:
 
     def _seen(self, replica: ObservedReplica, spec: ServiceSpec) -> Seen:
         group = str(_group_of(spec, replica.id.number))
-        return Seen(replica.id, self._known[replica.id].looks, group, replica.state_since_s + WARM_UP_S)
+        return outliers.see(replica.id, self._known[replica.id].looks, group, replica.state_since_s + WARM_UP_S)
 
     def _usual_s(self, name: str, seen: Sequence[Seen], now: float) -> float | None:
         service = self._services[name]

@@ -25,6 +25,7 @@ from colonnade.runtime.outliers import (
     decide,
     find,
     recent,
+    see,
     share_bounds,
     window,
 )
@@ -48,6 +49,7 @@ def seen(
     in_flight: int = 1,
     for_s: int = 60,
     peers: str = "",
+    warm_from_s: float = 0.0,
 ) -> Seen:
     """A replica that has gone on like this for `for_s` seconds; `failing` and `broken` are per second."""
     looks = [
@@ -60,7 +62,7 @@ def seen(
         )
         for second in range(for_s + 1)
     ]
-    return Seen(ReplicaId("web", number), looks, peers)
+    return see(ReplicaId("web", number), looks, peers, warm_from_s)
 
 
 def finding_of(odd: Seen, *, peers: int = 3, **normal: float) -> Finding | None:
@@ -97,7 +99,7 @@ def test_a_slow_tenth_is_seen_although_the_median_is_good() -> None:
     looks = [
         replace(look, latency=look.latency.plus(answers(3 * index, 2.0))) for index, look in enumerate(seen(1).looks)
     ]
-    found = finding_of(Seen(ReplicaId("web", 1), looks))
+    found = finding_of(see(ReplicaId("web", 1), looks))
     assert found is not None
     assert found.sickness is Sickness.SLOW
     assert "10%" in found.message
@@ -134,7 +136,7 @@ def test_silence_is_no_reason_before_it_lasts() -> None:
 
 def test_a_gateway_that_counts_anew_confuses_nobody() -> None:
     odd = seen(1)
-    cut = Seen(odd.id, [*odd.looks[:-1], Look(NOW, answers(3, 0.05), 0, 0, 1)])
+    cut = see(odd.id, [*odd.looks[:-1], Look(NOW, answers(3, 0.05), 0, 0, 1)])
     part = window(cut.looks, 5.0)
     assert part is not None
     assert (part.answers, part.failed) == (3, 0)
@@ -164,8 +166,8 @@ def test_the_bounds_of_a_share_are_those_of_the_score_interval(hits: int, count:
 
 
 def test_a_replica_is_not_compared_before_it_is_warm_but_silence_is_seen() -> None:
-    assert finding_of(replace(seen(1, time_s=0.25, failing=5.0), warm_from_s=NOW - 4)) is None
-    silent = finding_of(replace(seen(1, rate=0.0, in_flight=3), warm_from_s=NOW - 4))
+    assert finding_of(seen(1, time_s=0.25, failing=5.0, warm_from_s=NOW - 4)) is None
+    silent = finding_of(seen(1, rate=0.0, in_flight=3, warm_from_s=NOW - 4))
     assert silent is not None
     assert silent.sickness is Sickness.SILENT
 
