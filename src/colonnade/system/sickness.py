@@ -76,7 +76,7 @@ class SicknessWatch:
         self._system = system
         self._clock: Clock = system.clock
         self._known: dict[ReplicaId, _Known] = {}
-        self._services: dict[str, _Service] = {name: _Service() for name in system.services}
+        self._services: dict[str, _Service] = {}
         self._lifetimes: dict[ReplicaId, deque[float]] = {}
         self._past: deque[Replacement] = deque(maxlen=PAST_MAX)
         self._machine_used = trends.History()
@@ -176,7 +176,7 @@ class SicknessWatch:
         return outliers.see(replica.id, self._known[replica.id].looks, group, replica.state_since_s + WARM_UP_S)
 
     def _usual_s(self, name: str, seen: Sequence[Seen], now: float) -> float | None:
-        service = self._services[name]
+        service = self._services.setdefault(name, _Service())
         present_s = outliers.usual_latency_s(seen)
         if present_s is not None and now - service.usual_at_s >= USUAL_EVERY_S:
             service.usual_at_s = now
@@ -198,7 +198,7 @@ class SicknessWatch:
         findings: Mapping[ReplicaId, outliers.Finding],
         now: float,
     ) -> None:
-        service = self._services[name]
+        service = self._services.setdefault(name, _Service())
         is_together = decision.reason == "pool_sick_together"
         if is_together != service.is_sick_together:
             service.is_sick_together = is_together
@@ -248,7 +248,7 @@ class SicknessWatch:
         is_whole: bool,
     ) -> None:
         """At most one replica that is expected to fail is replaced, the one with the least time left."""
-        if not is_whole or self._services[name].is_sick_together:
+        if not is_whole or self._services.setdefault(name, _Service()).is_sick_together:
             return
         known = [replica for replica in ready if not self._known[replica.id].is_being_replaced]
         found = [one for replica in known for one in self._expected_of(replica, spec, now)]
