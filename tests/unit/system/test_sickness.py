@@ -12,8 +12,7 @@ from colonnade.core.clock import SimulatedClock
 from colonnade.core.events import EventLog
 from colonnade.core.histogram import BUCKETS_COUNT, Histogram
 from colonnade.core.memory import GroupMemory, MachineMemory
-from colonnade.gateway.state import GatewayView, ObservedBackend, PoolView, ServerView
-from colonnade.runtime.controller import RuntimeView
+from colonnade.gateway.state import ObservedBackend, PoolView, ServerView
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
 from colonnade.spec.model import ServiceSpec
 from colonnade.system.assemble import System
@@ -99,7 +98,6 @@ class _Views:
     """What both views hold, in one."""
 
     def __init__(self, story: Story) -> None:
-        runtime = RuntimeView({"web": 4}, tuple(story.replicas.values()))
         servers = {
             number: ServerView(
                 slot=number,
@@ -116,11 +114,9 @@ class _Views:
             )
             for number, counts in story.counts.items()
         }
-        gateway = GatewayView(
-            1, 1, story.clock.monotonic(), pools={"web": PoolView(servers=servers, traffic=ObservedBackend())}
-        )
-        self.desired, self.replicas = runtime.desired, runtime.replicas
-        self.observed_at_s, self.pools = gateway.observed_at_s, gateway.pools
+        self.desired, self.replicas = {"web": 4}, tuple(story.replicas.values())
+        self.observed_at_s = story.clock.monotonic()
+        self.pools = {"web": PoolView(servers=servers, traffic=ObservedBackend())}
 
 
 def story(**keys: object) -> Story:
