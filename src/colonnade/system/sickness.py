@@ -38,6 +38,15 @@ USUAL_EVERY_S = 10.0
 USUAL_COUNT_MIN, USUAL_COUNT_MAX = 6, 60
 """What a pool usually takes is known after a minute, and goes by the last ten minutes."""
 
+FORESEE_EVERY_S = 5.0
+"""Trends are of minutes."""
+
+TELL_AGAIN_AFTER_S = 600.0
+"""What is not done is told once, and again if it is so ten minutes later."""
+
+WELL_AFTER_S = 10.0
+"""A pool that was sick together is well again when it has been for this long."""
+
 PAST_MAX = 200
 """Replacements that are remembered."""
 
@@ -55,7 +64,12 @@ class _Known:
     own_memory: trends.History = field(default_factory=trends.History)
     beside_peers: trends.History = field(default_factory=trends.History)
     heard_at_s: float = 0.0
-    is_being_replaced: bool = False
+    replaced_from_s: float | None = None
+    """Since when it is being replaced."""
+
+    @property
+    def is_being_replaced(self) -> bool:
+        return self.replaced_from_s is not None
 
 
 @dataclass(slots=True)
@@ -64,9 +78,10 @@ class _Service:
 
     usual_s: deque[float] = field(default_factory=lambda: deque(maxlen=USUAL_COUNT_MAX))
     usual_at_s: float = 0.0
-    is_sick_together: bool = False
-    told: str = ""
-    """The last thing that was told without doing anything, so that it is told once."""
+    together_at_s: float | None = None
+    """When most of it was last seen sick; None once it is well."""
+    told_at_s: dict[str, float] = field(default_factory=dict)
+    """By reason, when it was told that nothing is done."""
 
 
 class SicknessWatch:
@@ -82,6 +97,7 @@ class SicknessWatch:
         self._machine_used = trends.History()
         self._looked_at_s = 0.0
         self._weighed_at_s = 0.0
+        self._foresaw_at_s = 0.0
 
     def look(self, memory: Mapping[int, GroupMemory], machine: MachineMemory) -> None:
         """One look at everything; `memory` is by process group."""
@@ -93,7 +109,8 @@ class SicknessWatch:
         runtime = self._system.runtime.view()
         self._meet(runtime.replicas, now)
         self._machine_used = self._machine_used.with_sample(now, machine.total_bytes - machine.available_bytes)
-        steps = now - self._weighed_at_s >= adaptive.STEP_EVERY_S
+        weighs = now - self._weighed_at_s >= adaptive.STEP_EVERY_S
+        foresees = now - self._foresaw_at_s >= FORESEE_EVERY_S
         for name, spec in self._system.services.items():
             pool = view.pools.get(name)
             replicas = [replica for replica in runtime.replicas if replica.id.service == name]
@@ -102,14 +119,16 @@ class SicknessWatch:
             ready = self._note(pool, replicas, view.observed_at_s)
             for replica in ready:
                 self._note_memory(replica, memory, now)
+                self._take_back(replica, spec, now)
             is_whole = len(ready) >= runtime.desired.get(name, 0) and not pool.is_failed_open
             if spec.health.outliers:
                 self._judge(name, spec, ready, now, is_whole=is_whole)
-                self._foresee(name, spec, ready, machine, now, is_whole=is_whole)
-            if steps and spec.balance == "adaptive":
+            if spec.health.outliers and foresees and is_whole:
+                self._foresee(name, spec, ready, machine, now)
+            if weighs and spec.balance == "adaptive":
                 self._weigh(spec, ready, now)
-        if steps:
-            self._weighed_at_s = now
+        self._weighed_at_s = now if weighs else self._weighed_at_s
+        self._foresaw_at_s = now if foresees else self._foresaw_at_s
 
     # What is remembered
 
@@ -151,6 +170,18 @@ class SicknessWatch:
             known.address_space = known.address_space.with_sample(now, seen.address_space_bytes_max)
             known.own_memory = known.own_memory.with_sample(now, seen.own_bytes)
 
+    def _take_back(self, replica: ObservedReplica, spec: ServiceSpec, now: float) -> None:
+        """A replica that should have been replaced by now and was not (a new one does not start, say) serves on."""
+        since = self._known[replica.id].replaced_from_s
+        limit_s = spec.health.start_timeout_s + 2 * spec.stop_timeout_s + WARM_UP_S
+        if since is None or now - since < limit_s:
+            return
+        self._known[replica.id].replaced_from_s = None
+        if self._system.factors.pop(replica.id, None) is not None:
+            self._system.changed.set()
+        message = f"{replica.id} was to be replaced {now - since:.0f} s ago and was not: it serves on"
+        self._system.say("replica_sick", str(replica.id), "not_replaced", message)
+
     # Outliers
 
     def _judge(
@@ -169,7 +200,7 @@ class SicknessWatch:
             since[one.id] = known.outside_since_s
         self._compare(seen, now)
         pool = Pool(name, seen, findings, since, self._usual_s(name, seen, now))
-        self._act(outliers.decide(pool, self._past, now, is_whole=is_whole), name, findings, now)
+        self._act(name, outliers.decide(pool, self._past, now, is_whole=is_whole), now)
 
     def _seen(self, replica: ObservedReplica, spec: ServiceSpec) -> Seen:
         group = str(_group_of(spec, replica.id.number))
@@ -191,31 +222,31 @@ class SicknessWatch:
                 known = self._known[one.id]
                 known.beside_peers = known.beside_peers.with_sample(now, ratio)
 
-    def _act(
-        self,
-        decision: Decision[outliers.Action],
-        name: str,
-        findings: Mapping[ReplicaId, outliers.Finding],
-        now: float,
-    ) -> None:
-        service = self._services.setdefault(name, _Service())
-        is_together = decision.reason == "pool_sick_together"
-        if is_together != service.is_sick_together:
-            service.is_sick_together = is_together
-            kind = "pool_sick_together" if is_together else "pool_well_again"
-            message = decision.message if is_together else f"most replicas of {name} are as usual again"
-            self._system.say(kind, name, "most_are_sick" if is_together else "most_are_well", message)
+    def _act(self, name: str, decision: Decision[outliers.Action], now: float) -> None:
+        self._note_together(name, decision, now)
         for action in decision.actions:
             match action:
                 case ReplaceReplica(replica):
                     self._replace(replica, decision.reason, decision.message, now)
                 case EndReplica(replica):
                     self._end(replica, decision.reason, decision.message, now)
-        if decision.actions or not findings:
-            service.told = ""
-        elif decision.reason in outliers.HELD_BACK and decision.reason != service.told:
-            service.told = decision.reason
+        told_at_s = self._services.setdefault(name, _Service()).told_at_s
+        was_told = now - told_at_s.get(decision.reason, -TELL_AGAIN_AFTER_S) < TELL_AGAIN_AFTER_S
+        if decision.reason in outliers.HELD_BACK and not was_told:
+            told_at_s[decision.reason] = now
             self._system.say("replica_sick", name, decision.reason, decision.message)
+
+    def _note_together(self, name: str, decision: Decision[outliers.Action], now: float) -> None:
+        service = self._services.setdefault(name, _Service())
+        if decision.reason == "pool_sick_together":
+            if service.together_at_s is None:
+                self._system.say("pool_sick_together", name, "most_are_sick", decision.message)
+            service.together_at_s = now
+        elif service.together_at_s is not None and now - service.together_at_s >= WELL_AFTER_S:
+            service.together_at_s = None
+            self._system.say(
+                "pool_well_again", name, "most_are_well", f"most of {name} has been well for {WELL_AFTER_S:.0f} s"
+            )
 
     def _replace(self, replica: ReplicaId, reason: str, message: str, now: float) -> None:
         if not self._system.runtime.replace(replica, reason=reason, message=message):
@@ -233,22 +264,15 @@ class SicknessWatch:
 
     def _begin(self, replica: ReplicaId, now: float) -> None:
         self._past.append(Replacement(replica, now))
-        self._known[replica].is_being_replaced = True
+        self._known[replica].replaced_from_s = now
 
     # Trends
 
     def _foresee(
-        self,
-        name: str,
-        spec: ServiceSpec,
-        ready: Sequence[ObservedReplica],
-        machine: MachineMemory,
-        now: float,
-        *,
-        is_whole: bool,
+        self, name: str, spec: ServiceSpec, ready: Sequence[ObservedReplica], machine: MachineMemory, now: float
     ) -> None:
         """At most one replica that is expected to fail is replaced, the one with the least time left."""
-        if not is_whole or self._services.setdefault(name, _Service()).is_sick_together:
+        if self._services.setdefault(name, _Service()).together_at_s is not None:
             return
         known = [replica for replica in ready if not self._known[replica.id].is_being_replaced]
         found = [one for replica in known for one in self._expected_of(replica, spec, now)]
@@ -262,7 +286,7 @@ class SicknessWatch:
             return
         self._system.say("replica_expected_to_fail", str(first.id), first.reason, first.message)
         # Its requests need not leave it before a new one is there, so it keeps its weight.
-        self._known[first.id].is_being_replaced = True
+        self._known[first.id].replaced_from_s = now
         if first.reason == "dies_at_this_age":
             # What it rests on is used up a little by each use, so that a cause that has gone is noticed.
             self._lifetimes[first.id].popleft()

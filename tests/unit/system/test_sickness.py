@@ -151,6 +151,18 @@ def test_what_is_slow_again_after_its_replacement_is_told_and_left() -> None:
     assert ("replica_sick", "web", "replaced_lately") in told.told()
 
 
+def test_a_replacement_that_does_not_come_is_told_and_the_replica_serves_on() -> None:
+    told = story(health={"start_timeout": "20s"}, stop_timeout="5s")
+    told.pass_time(20)
+    told.bucket[2] = SLOW
+    told.pass_time(30)
+    assert told.factors == {ReplicaId("web", 2): 0.0}
+    told.bucket[2] = QUICK
+    told.pass_time(30)
+    assert told.factors == {}
+    assert told.told()[-1] == ("replica_sick", "web/2", "not_replaced")
+
+
 def test_a_pool_that_errs_together_is_told_once_and_when_it_is_over() -> None:
     told = story()
     told.pass_time(20)
