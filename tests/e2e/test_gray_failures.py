@@ -23,6 +23,7 @@ import os, time
 NAME = os.environ["COLONNADE_REPLICA"].replace("/", "-")
 HOARD = []
 LEAK_BYTES = 150_000
+IS_SLOWER = "SLOWER" in os.environ
 
 def ill(what):
     return os.path.exists(f"{what}-{NAME}") or os.path.exists(f"{what}-all")
@@ -40,7 +41,7 @@ def app(environ, start_response):
             HOARD.append(bytearray(LEAK_BYTES))
         if ill("erring"):
             status = "500 Internal Server Error"
-        time.sleep(0.1 if ill("slow") else 0.005)
+        time.sleep(0.1 if IS_SLOWER or ill("slow") else 0.005)
     body = f"{NAME} {os.getpid()}".encode()
     start_response(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
     return [body]
@@ -51,8 +52,9 @@ SERVICE = """
 app = "ill:app"
 kind = "wsgi"
 route = "/"
-replicas = 4
 """
+
+ALIKE = "replicas = 4\n"
 
 NOTICED_S = 60.0
 """Ten seconds of warm-up, five to ten until it is certain; the rest is for a busy machine."""
@@ -64,9 +66,9 @@ def load(runner: Runner) -> Iterator[Trickle]:
         yield trickle
 
 
-def start(runner: Runner, more: str = "") -> dict[str, int]:
+def start(runner: Runner, more: str = "", replicas: str = ALIKE) -> dict[str, int]:
     runner.write("ill.py", APP)
-    runner.declare(SERVICE + more)
+    runner.declare(SERVICE + replicas + more)
     # As root the replicas run as another user, who takes the files away.
     runner.directory.chmod(0o777)
     runner.up()
@@ -164,3 +166,22 @@ def test_switched_off_nobody_is_replaced(runner: Runner) -> None:
         runner.wait_until(lambda: len(trickle.failures) > known + 600, "it goes on", NOTICED_S)
     assert changed(runner, before) == set()
     assert runner.events("replica_sick", "replica_expected_to_fail", "pool_sick_together") == []
+
+
+def test_a_replica_that_stays_slower_is_sent_little_and_the_gateway_is_not_reloaded(runner: Runner) -> None:
+    groups = 'balance = "adaptive"\nweights = [{ env = { SLOWER = "yes" } }, { replicas = 3 }]\n'
+    before = start(runner, replicas=groups)
+    gateway = runner.running()["gateway"]
+    with load(runner) as trickle:
+
+        def share_of_first() -> float:
+            recent = [body for _, body in trickle.answers[-400:]]
+            return sum(body.startswith("web-1 ") for body in recent) / 400
+
+        trickle.wait_for_answers(400)
+        assert share_of_first() > 0.03
+        runner.wait_until(lambda: share_of_first() <= 0.015, "it is sent little", NOTICED_S)
+    assert trickle.failures == []
+    assert changed(runner, before) == set(), "its group is its own, so nobody is an outlier"
+    after = runner.running()["gateway"]
+    assert (after["pid"], after["reloads"]) == (gateway["pid"], gateway["reloads"])
