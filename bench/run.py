@@ -22,6 +22,7 @@ import cost
 import day
 import faults
 import gateways
+import gray
 import idle
 import overload
 import peers
@@ -49,6 +50,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "overload": overload.measure,
     "calm": calm.measure,
     "versions": versions.measure,
+    **gray.MEASURES,
 }
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {

@@ -82,12 +82,15 @@ class System:
     def __post_init__(self) -> None:
         self.autoscaler = Autoscaler(self)
 
+    factors: dict[ReplicaId, float] = field(default_factory=dict)
+    """Of replicas that get a part of their weight only, or nothing new: `sickness.py` sets them."""
+
     @property
     def services(self) -> Mapping[str, ServiceSpec]:
         return self.loaded.spec.services
 
     def membership(self) -> Membership:
-        return service_membership(self.services, self.runtime.view())
+        return service_membership(self.services, self.runtime.view(), self.factors)
 
     async def apply_membership(self) -> None:
         async with self.membership_lock:

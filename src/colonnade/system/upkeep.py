@@ -10,6 +10,7 @@ from colonnade.core.files import rotate_log
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.system.assemble import System
 from colonnade.system.mapping import answers_of, traffic_of
+from colonnade.system.sickness import watch_sickness
 
 TRAFFIC_INTERVAL_S = 0.5
 LOG_ROTATION_INTERVAL_S = 20.0
@@ -87,3 +88,4 @@ def begin_loops(system: System) -> None:
     system.spawn(observe_traffic(system), "traffic")
     system.spawn(rotate_logs(system), "logs")
     system.spawn(system.autoscaler.run(), "scaling")
+    system.spawn(watch_sickness(system), "sickness")
