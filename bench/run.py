@@ -19,11 +19,14 @@ from typing import Any
 
 import calm
 import cost
+import day
 import faults
 import gateways
+import gray
 import idle
 import overload
 import peers
+import scaling
 import sessions
 import spread
 import starting
@@ -38,6 +41,9 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "faults": faults.measure_each_fault,
     "primary": faults.measure_primary_kills,
     "scale": faults.measure_scaling,
+    "step": scaling.measure,
+    "day": day.measure,
+    "day-live": day.measure_live,
     "spread": spread.measure,
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
@@ -46,6 +52,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "calm": calm.measure,
     "static": static_files.measure,
     "versions": versions.measure,
+    **gray.MEASURES,
 }
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {

@@ -100,16 +100,17 @@ def status(file: FileOption = None, state_dir: StateOption = None, json: JsonOpt
 
 @app.command()
 def scale(
-    changes: Annotated[list[str], typer.Argument(metavar="SERVICE=N …", help="For example backend=5")],
+    changes: Annotated[list[str], typer.Argument(metavar="SERVICE=N …", help="For example backend=5, or backend=auto")],
     file: FileOption = None,
     state_dir: StateOption = None,
 ) -> None:
-    """Change how many replicas a service has, while it runs. Nothing is lost."""
+    """Change how many replicas a service has, while it runs. Nothing is lost. A service that scales by itself keeps the
+    number until `auto` is asked for."""
     wanted = [_parse_scale(change) for change in changes]
     with _client(file, state_dir) as client:
         for service, replicas in wanted:
             client.scale(service, replicas)
-            out.print(f"{service} → {replicas}")
+            out.print(f"{service} → {'by its load' if replicas is None else replicas}")
 
 
 @app.command()
@@ -223,8 +224,11 @@ def _target(file: Path | None, state_dir: Path | None) -> Target:
     return find_target(file, "", state_dir)
 
 
-def _parse_scale(change: str) -> tuple[str, int]:
+def _parse_scale(change: str) -> tuple[str, int | None]:
+    """(service, replicas); None for `auto`."""
     service, separator, number = change.partition("=")
+    if service and number == "auto":
+        return service, None
     if not separator or not service or not number.isdecimal():
         raise SpecError(f"expected SERVICE=N, got {change!r}", hint="for example `colonnade scale backend=5`")
     return service, int(number)

@@ -25,6 +25,7 @@ STATE_STYLES: Mapping[str, str] = {
 def system_screen(status: Mapping[str, Any]) -> list[RenderableType]:
     """The whole system: a headline, its services and its database."""
     parts: list[RenderableType] = [headline(status), "", services_table(status["services"])]
+    parts += scaling_lines(status["services"])
     if status.get("database"):
         parts += ["", database_headline(status["database"]), database_table(status["database"])]
     return parts
@@ -68,6 +69,15 @@ def services_table(services: list[Mapping[str, Any]]) -> Table:
         if not service["replicas"]:
             table.add_row(label, "—", "", "", "", "", "", "", "")
     return table
+
+
+def scaling_lines(services: list[Mapping[str, Any]]) -> list[str]:
+    """Of each service that is scaled by itself: its bounds and the last decision."""
+    return [
+        f"[bold]{service['name']}[/] [dim]{about['mode']}, {about['min']}–{about['max']}:[/] {escape(about['message'])}"
+        for service in services
+        if (about := service.get("scaling", {})).get("mode", "fixed") != "fixed"
+    ]
 
 
 def database_headline(database: Mapping[str, Any]) -> str:

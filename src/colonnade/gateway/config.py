@@ -49,7 +49,7 @@ _BALANCE = {
     "round-robin": "roundrobin",
     "weighted": "roundrobin",
     "least-connections": "leastconn",
-    "adaptive": "leastconn",
+    "adaptive": "random",
 }
 
 _REQUEST_ID = "^[A-Za-z0-9._:/+=-]{8,128}$"
@@ -91,8 +91,11 @@ def leaving_state(service: ServiceSpec) -> ServerState:
 
 def weight_of(service: ServiceSpec, number: int, factor: float = 1.0) -> int:
     """The weight of a replica. Weights of an adaptive service are finer, so that `factor`, the part of it that the
-    replica gets for now, makes a difference; that needs no reload."""
+    replica gets for now, makes a difference; that needs no reload. With a factor of 0 a replica of any service gets
+    nothing new."""
     weight = replica_group_of(service, number).weight
+    if factor <= 0:
+        return 0
     if service.balance != "adaptive":
         return weight
     largest = max(group.weight for group in replica_groups(service))

@@ -24,7 +24,7 @@ from colonnade.core.ports import PortAllocator
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.decide import decide, decide_absent
 from colonnade.runtime.held import HeldReplica
-from colonnade.runtime.launch import ServicePlan, limit_memory, log_path, replica_command
+from colonnade.runtime.launch import ServicePlan, log_path, replica_command
 from colonnade.runtime.probe import probe
 from colonnade.runtime.registry import Registry, adopted, write_registry
 from colonnade.runtime.restart import is_crash_loop, next_restart
@@ -127,6 +127,10 @@ class RuntimeController:
         self._plans = {key: plan for key, plan in self._plans.items() if key[0] != service}
         self._save()
 
+    @property
+    def starts_at_once_max(self) -> int:
+        return self._starts_at_once_max
+
     def scale(self, service: str, count: int, *, reason: str = "asked", message: str = "") -> None:
         old = self._desired[service]
         self._desired[service] = count
@@ -172,6 +176,14 @@ class RuntimeController:
         self._rollouts.count(service, self._seen(service), counters)
         if service in self._rollouts.open:
             self._wake.set()
+
+    def end(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
+        """Kill it, so that what it holds is sent elsewhere, and start it anew. False when it does not serve."""
+        record = self._replicas.get(replica)
+        if record is None or record.observed.state is not ReplicaState.READY or record.observed.is_being_killed:
+            return False
+        self._apply(Decision((KillReplica(replica),), reason, message), record.observed.version)
+        return True
 
     def observe_traffic(
         self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool, is_widespread: bool = False
@@ -331,8 +343,6 @@ class RuntimeController:
             # A full disk or a missing program may be mended while we wait: same back-off as for a crash.
             self._note_failed_start(replica, version, error, now)
             return
-        if plan.spec.memory_bytes_max is not None:
-            limit_memory(process.pid, plan.spec.memory_bytes_max)
         observed = ObservedReplica(
             replica, ReplicaState.STARTING, now, process.pid, port, now, history=history, version=version
         )

@@ -63,7 +63,7 @@ class Controlled(Protocol):
 
     def status(self) -> dict[str, Any]: ...
 
-    def scale(self, service: str, replicas: int) -> None: ...
+    def scale(self, service: str, replicas: int | None) -> None: ...
 
     def request_down(self) -> None: ...
 
@@ -187,9 +187,12 @@ def _kind(value: object) -> Literal["full", "incremental"] | None:
             raise SpecError(f"expected full or incremental, got {value!r}", subject="kind", hint="or leave it out")
 
 
-def _replicas(value: object) -> int:
+def _replicas(value: object) -> int | None:
+    """None for "auto"."""
+    if value == "auto":
+        return None
     if isinstance(value, bool) or not isinstance(value, int):
-        raise SpecError(f"expected a number, got {value!r}", subject="replicas", hint="for example 5")
+        raise SpecError(f"expected a number, got {value!r}", subject="replicas", hint="for example 5, or auto")
     return value
 
 

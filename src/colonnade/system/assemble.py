@@ -33,6 +33,7 @@ from colonnade.spec.model import DatabaseSpec, ServiceSpec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, as_accepted, write_accepted
+from colonnade.system.autoscaling import Autoscaler
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
 from colonnade.system.deployment import meanwhile, read_deployment
@@ -77,13 +78,20 @@ class System:
     loops: list[asyncio.Task[None]] = field(default_factory=list)
     membership_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever tells the gateway: its pools and the declaration it goes by change together."""
+    autoscaler: Autoscaler = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.autoscaler = Autoscaler(self)
+
+    factors: dict[ReplicaId, float] = field(default_factory=dict)
+    """Of replicas that get a part of their weight only, or nothing new: `sickness.py` sets them."""
 
     @property
     def services(self) -> Mapping[str, ServiceSpec]:
         return self.loaded.spec.services
 
     def membership(self) -> Membership:
-        return service_membership(self.services, self.runtime.view())
+        return service_membership(self.services, self.runtime.view(), self.factors)
 
     async def apply_membership(self) -> None:
         async with self.membership_lock:
@@ -102,6 +110,7 @@ class System:
         and the caller goes back."""
         async with self.membership_lock:
             self.loaded = loaded
+            self.autoscaler.follow()
             self.reach(used)
             names = {*used_by_others(loaded), *used} & loaded.spec.services.keys()
             render = gateway_render(loaded, self.paths, self.credentials)
@@ -153,13 +162,17 @@ class System:
         address = self.surroundings.addresses.services.get(service)
         return f"http://{address[0]}:{address[1]}" if address else ""
 
-    def scale(self, service: str, replicas: int) -> None:
-        """Raises SpecError for a service that is not there or a number that is out of its bounds."""
+    def scale(self, service: str, replicas: int | None) -> None:
+        """Pin a service to a number of replicas; None: let its load decide again. Raises SpecError for a service that
+        is not there or a number that is out of its bounds."""
         spec = self.services.get(service)
         if spec is None:
             raise SpecError(
                 f"there is no service {service!r}", subject="scale", hint=f"services: {', '.join(self.services)}"
             )
+        if replicas is None:
+            self.autoscaler.release(service)
+            return
         lowest, highest = (1, slots_for(spec)) if spec.replicas.fixed else (spec.replicas.min, spec.replicas.max)
         if not lowest <= replicas <= highest:
             raise SpecError(
@@ -167,6 +180,7 @@ class System:
                 subject=f"services.{service}",
                 hint=f"change services.{service}.replicas in colonnade.toml for more",
             )
+        self.autoscaler.pin(service, replicas)
         self.runtime.scale(service, replicas)
 
     def say(self, kind: str, subject: str, reason: str, message: str) -> None:

@@ -46,8 +46,10 @@ class ControlClient:
         events: list[dict[str, Any]] = answer["events"]
         return events
 
-    def scale(self, service: str, replicas: int) -> None:
-        self._ask("POST", "/scale", body={"service": service, "replicas": replicas})
+    def scale(self, service: str, replicas: int | None) -> None:
+        """None: by its load."""
+        wanted = "auto" if replicas is None else replicas
+        self._ask("POST", "/scale", body={"service": service, "replicas": wanted})
 
     def deploy(self, services: list[str]) -> dict[str, Any]:
         """Returns once the new version is taken: the number to ask for its end by, None when nothing is to be done."""

@@ -86,7 +86,7 @@ class SystemController:
     def status(self) -> dict[str, Any]:
         return describe(self)
 
-    def scale(self, service: str, replicas: int) -> None:
+    def scale(self, service: str, replicas: int | None) -> None:
         if self.system is None or self.phase is not Phase.RUNNING:
             raise HostError(f"the system is {self.phase.value}", subject=service, hint="try again when it runs")
         self.system.scale(service, replicas)

@@ -28,8 +28,8 @@ NO_FACTORS: Mapping[ReplicaId, float] = {}
 def service_membership(
     services: Mapping[str, ServiceSpec], runtime: RuntimeView, factors: Mapping[ReplicaId, float] = NO_FACTORS
 ) -> Membership:
-    """Who is in rotation, from where the replicas are in their lives. `factors` are shares of their usual weight that
-    replicas of an adaptive service get for now; those that are not named have all of it."""
+    """Who is in rotation, from where the replicas are in their lives. `factors` are the parts of their weight that
+    replicas get for now; those that are not named have all of it."""
     pools = []
     for name, service in services.items():
         servers = tuple(

@@ -59,6 +59,10 @@ class StatePaths:
         return self.root / "failure.json"
 
     @property
+    def scaling(self) -> Path:
+        return self.root / "scaling"
+
+    @property
     def version(self) -> Path:
         return self.root / "version.json"
 

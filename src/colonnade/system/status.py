@@ -62,6 +62,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "desired": runtime.desired.get(name, 0),
         "version": runtime.versions.get(name),
         "rollout": _rollout(runtime.rollouts.get(name)),
+        "scaling": system.autoscaler.describe(name),
         "internal_url": system.internal_url(name),
         "threads": spec.threads,
         "queue_max": spec.queue_max,

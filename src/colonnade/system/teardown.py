@@ -15,6 +15,7 @@ from colonnade.core.events import EventLog
 from colonnade.system.accepted import read_accepted, write_accepted
 from colonnade.system.assemble import System
 from colonnade.system.paths import StatePaths
+from colonnade.system.scaling_record import forget_pins
 
 
 async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, events: EventLog) -> None:
@@ -34,6 +35,7 @@ async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, e
             write_accepted(paths, replace(accepted, was_running=False, applications={}))
     for name in ("listeners.json", "replicas.json", "deployment.json"):
         (paths.root / name).unlink(missing_ok=True)
+    forget_pins(paths)
 
 
 async def _quietly(work: Awaitable[None], subject: str, events: EventLog) -> None:

@@ -11,6 +11,7 @@ from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.system.assemble import System
 from colonnade.system.mapping import answers_of, traffic_of
 from colonnade.system.reloading import reload_changed
+from colonnade.system.sickness import watch_sickness
 
 TRAFFIC_INTERVAL_S = 0.5
 LOG_ROTATION_INTERVAL_S = 20.0
@@ -87,5 +88,9 @@ def begin_loops(system: System) -> None:
     system.spawn(keep_membership(system), "membership")
     system.spawn(observe_traffic(system), "traffic")
     system.spawn(rotate_logs(system), "logs")
+    system.spawn(system.autoscaler.run(), "scaling")
     if system.accepted.is_reloading:
+        # One replica each, whose slowness is the developer's own: nobody to be compared with.
         system.spawn(reload_changed(system), "reload")
+    else:
+        system.spawn(watch_sickness(system), "sickness")

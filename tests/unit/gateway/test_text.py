@@ -162,14 +162,16 @@ def test_answers_of_every_length_fall_into_exactly_one_bucket_and_leave_only_whe
     [
         ({"balance": "adaptive"}, 1, 1.0, 100),
         ({"balance": "adaptive"}, 1, 0.333, 33),
-        ({"balance": "adaptive"}, 1, 0.0, 1),
+        ({"balance": "adaptive"}, 1, 0.001, 1),
+        ({"balance": "adaptive"}, 1, 0.0, 0),
+        ({}, 1, 0.0, 0),
         ({"balance": "adaptive"}, 1, 9.0, 256),
         ({"balance": "adaptive", "weights": [{"weight": 4}, {"weight": 1}]}, 2, 1.0, 25),
         ({"balance": "weighted", "weights": [{"weight": 4}, {"weight": 1}]}, 1, 0.5, 4),
         ({}, 1, 0.5, 1),
     ],
 )
-def test_only_weights_of_an_adaptive_service_move(
+def test_only_weights_of_an_adaptive_service_move_but_any_may_get_nothing(
     values: dict[str, object], number: int, factor: float, expected: int
 ) -> None:
     assert weight_of(service(**values), number, factor) == expected
