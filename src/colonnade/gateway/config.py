@@ -7,7 +7,7 @@ use up a replica's four places. Names with a dot cannot collide with a service's
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from colonnade.core.errors import Bug
@@ -15,6 +15,7 @@ from colonnade.gateway import pages
 from colonnade.gateway.latency import latency_lines
 from colonnade.gateway.state import WEIGHT_MAX, Membership, Pool, Server, ServerState, streams_backend
 from colonnade.gateway.text import (
+    BUFFER_BYTES_FOR_BODIES,
     BUFFER_BYTES_MIN,
     HEADER_RESERVE_BYTES,
     ProcessText,
@@ -41,9 +42,9 @@ ADAPTIVE_WEIGHT = 100
 CONNECT_TIMEOUT_S = 0.25
 """On loopback a connection stands at once or the replica's accept queue is full: then another one is better."""
 
-UNSIZED_BODY_BYTES_MAX = 48 * 1024
-"""A body without Content-Length is read up to this much first, because only then is its size known. Three quarters
-of a buffer: the rest is for the headers."""
+UNSIZED_BODY_SHARE = 0.75
+"""Of a buffer: a body without Content-Length is read up to this much first, because only then is its size known. The
+rest is for the headers."""
 
 _BALANCE = {
     "round-robin": "roundrobin",
@@ -102,14 +103,17 @@ def weight_of(service: ServiceSpec, number: int, factor: float = 1.0) -> int:
     return max(1, min(WEIGHT_MAX, round(ADAPTIVE_WEIGHT * weight / largest * factor)))
 
 
-def buffer_bytes_for(gateway: GatewaySpec) -> int:
-    """A buffer that holds the largest head there may be and leaves as much again for a body to be replayed."""
-    return max(BUFFER_BYTES_MIN, 2 * gateway.request_headers_bytes_max + HEADER_RESERVE_BYTES)
+def buffer_bytes_for(gateway: GatewaySpec, services: Iterable[ServiceSpec]) -> int:
+    """A buffer that holds the largest head there may be, and as much again where a service has its writes replayed."""
+    head_bytes = gateway.request_headers_bytes_max + HEADER_RESERVE_BYTES
+    if any(service.idempotency_key for service in services):
+        return max(BUFFER_BYTES_FOR_BODIES, gateway.request_headers_bytes_max + head_bytes)
+    return max(BUFFER_BYTES_MIN, head_bytes)
 
 
 def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mapping[str, int]) -> str:
     """The whole text. `fds` has the inherited listeners: `public`, and `service:<name>` per internal one."""
-    process = replace(settings.process, buffer_bytes=buffer_bytes_for(settings.gateway))
+    process = replace(settings.process, buffer_bytes=buffer_bytes_for(settings.gateway, settings.services.values()))
     lines: list[str] = [*global_section(process), "", *_defaults(settings.gateway)]
     if "public" in fds:
         lines += ["", *_public_frontend(settings, membership, fds["public"])]
@@ -169,7 +173,7 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int)
         f" if {{ req.hdrs,length,add(txn.url_bytes) gt {gateway.request_headers_bytes_max} }}"
     )
     yield f"    http-request deny deny_status 413 if {{ req.body_size gt {gateway.request_body_bytes_max} }}"
-    yield from _unsized_body(gateway)
+    yield from _unsized_body(gateway, buffer_bytes_for(gateway, settings.services.values()))
     yield from _streams_acl()
     routed = {
         pool.name: settings.services[pool.name].route for pool in membership.pools if pool.name in settings.services
@@ -193,9 +197,10 @@ def _every_frontend() -> Iterator[str]:
     yield "    http-after-response set-header X-Request-ID %[var(txn.request_id)] if { var(txn.request_id) -m found }"
 
 
-def _unsized_body(gateway: GatewaySpec) -> Iterator[str]:
+def _unsized_body(gateway: GatewaySpec, buffer_bytes: int) -> Iterator[str]:
     """HAProxy cannot cut off a body on its way, so one of unknown size must fit into a buffer or is refused."""
-    bytes_max = min(UNSIZED_BODY_BYTES_MAX, gateway.request_body_bytes_max)
+    readable_bytes = int(buffer_bytes * UNSIZED_BODY_SHARE)
+    bytes_max = min(readable_bytes, gateway.request_body_bytes_max)
     yield "    acl has_length req.hdr(Content-Length) -m found"
     yield "    acl has_body_method method POST PUT PATCH DELETE"
     yield "    acl has_body_method req.hdr(Transfer-Encoding) -m found"
@@ -203,7 +208,7 @@ def _unsized_body(gateway: GatewaySpec) -> Iterator[str]:
         f"    http-request wait-for-body time {milliseconds(gateway.header_timeout_s)} at-least {bytes_max + 1}"
         f" if has_body_method !has_length"
     )
-    status = 411 if bytes_max == UNSIZED_BODY_BYTES_MAX else 413
+    status = 411 if bytes_max == readable_bytes else 413
     yield (
         f"    http-request return status {status} {pages.content(status)}"
         f" if has_body_method !has_length {{ req.body_size gt {bytes_max} }}"

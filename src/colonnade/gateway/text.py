@@ -14,8 +14,15 @@ from colonnade.gateway.state import DEAD_ADDRESS, Place, Pool, Server, ServerSta
 HEADER_RESERVE_BYTES = 1024
 """HAProxy keeps this much of a buffer free for headers it adds (tune.maxrewrite's default)."""
 
-BUFFER_BYTES_MIN = 65_536
-"""Only what fits into one buffer can be replayed, and HAProxy's default of 16 kB is less than a form with text."""
+BUFFER_BYTES_MIN = 16_384
+"""HAProxy's own default. Of each request that may be replayed the whole buffer is copied, so a small one is cheap: 43
+instead of 55 µs a request with 32 in flight, where bare HAProxy takes 35."""
+
+BUFFER_BYTES_FOR_BODIES = 65_536
+"""Only what fits into one buffer can be replayed, and a form with text is more than 16 kB."""
+
+HOT_MEMORY_BYTES = 16 * 1024 * 1024
+"""Buffers that a thread keeps for its next requests; by default (512 kB) most went through malloc, 3 to 6 µs each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +33,7 @@ class ProcessText:
     connections_max: int
     credentials: Credentials | None = None
     threads: int = 2
-    buffer_bytes: int = BUFFER_BYTES_MIN
+    buffer_bytes: int = BUFFER_BYTES_FOR_BODIES
     old_process_s: int = 60
     """After a reload the old process may finish what it has for this long."""
 
@@ -53,6 +60,7 @@ def global_section(process: ProcessText) -> Iterator[str]:
     yield f"    maxconn {process.connections_max}"
     yield f"    nbthread {process.threads}"
     yield f"    tune.bufsize {process.buffer_bytes}"
+    yield f"    tune.memory.hot-size {HOT_MEMORY_BYTES}"
     # Connections that idle at a reload are closed in the course of this time, not all of them at once.
     yield "    close-spread-time 2s"
     yield f"    hard-stop-after {process.old_process_s}s"

@@ -73,7 +73,7 @@ class GatewaySpec(Model):
     """Address and port of the public side, or `[::1]:8080`. Loopback by default: nobody else reaches it."""
     request_body_bytes_max: Bytes = 10_000_000
     """Larger requests are answered 413."""
-    request_headers_bytes_max: Bytes = 32 * 1024
+    request_headers_bytes_max: Bytes = 16 * 1024
     """Request line and headers together; larger ones are answered 400."""
     client_timeout_s: Seconds = Field(default=30.0, alias="client_timeout", gt=0)
     """A client that sends nothing for this long in the middle of a request or a reply is cut off."""

@@ -191,9 +191,12 @@ def test_slots_are_generous() -> None:
     assert slots_for(service(replicas={"min": 2, "max": 40})) == 80
 
 
-def test_a_buffer_holds_the_largest_head_and_as_much_again() -> None:
-    assert buffer_bytes_for(GatewaySpec()) == 2 * 32 * 1024 + 1024
-    assert buffer_bytes_for(GatewaySpec(request_headers_bytes_max=64 * 1024)) == 2 * 64 * 1024 + 1024
+def test_a_buffer_holds_the_largest_head_and_as_much_again_where_bodies_are_replayed() -> None:
+    assert buffer_bytes_for(GatewaySpec(), [service()]) == 16 * 1024 + 1024
+    assert buffer_bytes_for(GatewaySpec(request_headers_bytes_max=8 * 1024), [service()]) == 16 * 1024
+    keyed = [service(), service(idempotency_key=True)]
+    assert buffer_bytes_for(GatewaySpec(), keyed) == 64 * 1024
+    assert buffer_bytes_for(GatewaySpec(request_headers_bytes_max=64 * 1024), keyed) == 2 * 64 * 1024 + 1024
 
 
 @pytest.mark.parametrize(("seconds", "expected"), [(0.2, "200ms"), (30.0, "30000ms"), (0.0, "1ms")])
