@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 
 from colonnade.cli.main import _parse_scale
@@ -10,7 +13,7 @@ from colonnade.core.errors import SpecError
 
 
 def test_only_services_that_scale_have_a_line() -> None:
-    services = [
+    services: list[Mapping[str, Any]] = [
         {"name": "web", "scaling": {"mode": "fixed", "reason": "fixed", "message": "its number is fixed"}},
         {"name": "api", "scaling": {"mode": "auto", "min": 2, "max": 8, "message": "api stays at 2: [quiet]"}},
         {"name": "of-an-older-controller"},
