@@ -258,7 +258,8 @@ def measure(repetitions: int) -> dict[str, Any]:
 
 
 def _step_figures(scaler: Scaler) -> dict[str, float]:
-    """40/s for five minutes, then 160/s for ten: what the day does not have."""
+    """40/s for five minutes, within a second 160/s, for ten: what the day does not have. Times are from when it has
+    risen."""
     rates = [CALM_PER_S] * 300 + [STEP_PER_S] * 601
     setup = _setup(Trace(rates, 1.0), STARTUPS_S)
     outcome = simulate(setup, scaler, Random(SEED))  # noqa: S311 — replays, guards nothing
