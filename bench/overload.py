@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import httpx
 from blog import Scratch
 
 from colonnade.drill.apart import START_S, run_load_apart
@@ -24,15 +23,17 @@ from colonnade.drill.workload import reads_of
 
 OBJECTIVE_S = 0.25
 
-CLOSED_LOOP_S = 5.0
-STEPS = (0.8, 0.9, 1.0, 1.1)
-"""Of what a closed loop reached: the peak is the most that is answered in time at any of these open loops."""
-STEP_S = 8.0
+RATE_PER_S = 30.0
+"""The first rate; it is doubled until less than SATURATED of it is answered in time."""
+SATURATED = 0.9
+BETWEEN = (1.25, 1.5, 1.75)
+"""Times the last rate that was below: the peak is the most that is answered in time at any rate."""
+STEP_S = 6.0
 
 OVERLOAD = 3.0
 OVERLOAD_S = 60.0
 AFTER, AFTER_S = 0.5, 15.0
-SETTLING_S = 2.0
+SETTLING_S = 1.0
 """Left out at the beginning of a step."""
 
 APP = """
@@ -62,42 +63,50 @@ kind = "wsgi"
 route = "/"
 balance = "least-connections"
 replicas = 2
+threads = 2
 slo = { p99 = "250ms" }
 """
 
 
 def measure(repetitions: int) -> dict[str, Any]:
     del repetitions
-    return {"bounded_by_places": _measure("wait", threads=8), "bounded_by_processor": _measure("compute", threads=2)}
+    return {"bounded_by_places": _measure("wait"), "bounded_by_processor": _measure("compute")}
 
 
-def _measure(work: str, *, threads: int) -> dict[str, Any]:
-    with Scratch({"app.py": APP.replace("{work}", work)}, DECLARATION + f"threads = {threads}\n") as scratch:
+def _measure(work: str) -> dict[str, Any]:
+    with Scratch({"app.py": APP.replace("{work}", work)}, DECLARATION) as scratch:
         scratch.up()
-        return asyncio.run(_story(scratch.url, places=2 * threads))
+        return asyncio.run(_story(scratch.url))
 
 
-async def _story(url: str, *, places: int) -> dict[str, Any]:
+async def _story(url: str) -> dict[str, Any]:
     target = await resolve_target(url)
-    closed_per_s = await _closed_loop_per_s(url, workers=2 * places)
     plan = Plan(
         url=url,
-        rate_per_s=closed_per_s,
+        rate_per_s=RATE_PER_S,
         duration_s=STEP_S,
         run_id=f"r{time.monotonic_ns()}",
         write_share=0.0,
         workload=reads_of(["/"]),
     )
-    steps: dict[str, float] = {}
-    for step in STEPS:
-        history = await run_load_apart(replace(plan, rate_per_s=step * closed_per_s), target)
-        begin = history.started_at + SETTLING_S
-        steps[f"{step:g}"] = round(_in_time_per_s(history.operations, begin, history.started_at + STEP_S), 1)
-    peak_per_s = max(steps.values())
+    in_time_per_s: dict[float, float] = {}
+
+    async def send(rate_per_s: float) -> bool:
+        """Whether this rate was below the capacity."""
+        history = await run_load_apart(replace(plan, rate_per_s=rate_per_s), target)
+        begin, end = history.started_at + SETTLING_S, history.started_at + STEP_S
+        in_time_per_s[rate_per_s] = _in_time_per_s(history.operations, begin, end)
+        return in_time_per_s[rate_per_s] >= SATURATED * rate_per_s
+
+    rate_per_s = RATE_PER_S
+    while await send(rate_per_s):
+        rate_per_s *= 2
+    for times in BETWEEN:
+        await send(rate_per_s / 2 * times)
+    peak_per_s = max(in_time_per_s.values())
     return {
-        "closed_loop_per_s": round(closed_per_s, 1),
-        "in_time_per_s_by_share_of_it": steps,
-        "peak_per_s": peak_per_s,
+        "in_time_per_s_by_rate": {f"{rate:g}": round(found, 1) for rate, found in sorted(in_time_per_s.items())},
+        "peak_per_s": round(peak_per_s, 1),
         **await _overloaded(plan, target, peak_per_s),
     }
 
@@ -132,23 +141,6 @@ async def _overloaded(plan: Plan, target: Target, peak_per_s: float) -> dict[str
         "after_errors": _errors(after.operations),
         "doubts": [*summarize(during).doubts, *summarize(after).doubts],
     }
-
-
-async def _closed_loop_per_s(url: str, *, workers: int) -> float:
-    """Answers per second when everybody asks again as soon as the answer is there: a first guess at the capacity."""
-    limits = httpx.Limits(max_connections=workers, max_keepalive_connections=workers)
-    answered = 0
-    async with httpx.AsyncClient(base_url=url, limits=limits, trust_env=False, timeout=20) as client:
-        end = time.monotonic() + CLOSED_LOOP_S
-
-        async def worker() -> None:
-            nonlocal answered
-            while time.monotonic() < end:
-                response = await client.get("/")
-                answered += response.status_code == httpx.codes.OK
-
-        await asyncio.gather(*(worker() for _ in range(workers)))
-    return answered / CLOSED_LOOP_S
 
 
 def _is_in_time(operation: Operation) -> bool:
