@@ -13,6 +13,7 @@ from typing import Any
 from colonnade.cli.messages import event_line, out
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, DriverUnavailable, HostError
+from colonnade.core.events import read_events
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.launch import Target
@@ -65,8 +66,8 @@ def upgrade(target: Target) -> None:
 
 
 def _ask_and_follow(target: Target, ask: Callable[[ControlClient], dict[str, Any]]) -> None:
+    seen = max((event.seq for event in read_events(target.paths.events, count_max=1)), default=0)
     with ControlClient(target.paths) as client:
-        seen = max((event["seq"] for event in client.events()), default=0)
         asked = _ask(client, target, ask)
         if asked["deployment"] is None:
             out.print(asked["message"])
