@@ -189,7 +189,7 @@ class RolloutSpec(Model):
     canary_time_s: Seconds = Field(default=10.0, alias="canary_time", ge=0, le=86_400)
     """How long the first ones are compared with the old version before the others follow; 0: not at all."""
     canary_requests: Whole = Field(default=50, ge=1, le=1_000_000)
-    """Answers of the new version below which the comparison says nothing, and only time decides."""
+    """Answers of the new version below which its latency says nothing. Errors that cannot be chance count at once."""
 
     @model_validator(mode="after")
     def _can_move(self) -> Self:
