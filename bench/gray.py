@@ -40,12 +40,13 @@ BURN = os.environ.get("BURN") == "1"
 if "CPU" in os.environ:
     os.sched_setaffinity(0, {int(os.environ["CPU"])})
 # What makes a process sick ends with it.
-if os.path.exists(f"sick-{NAME}"):
-    os.remove(f"sick-{NAME}")
+SICK = os.path.join(os.environ["SICK_IN"], f"sick-{NAME}")
+if os.path.exists(SICK):
+    os.remove(SICK)
 
 def app(environ, start_response):
     if environ["PATH_INFO"] != "/readyz":
-        factor = FACTOR * (5.0 if os.path.exists(f"sick-{NAME}") else 1.0)
+        factor = FACTOR * (5.0 if os.path.exists(SICK) else 1.0)
         if BURN:
             end_s = time.thread_time() + SERVICE_S
             while time.thread_time() < end_s:
@@ -82,6 +83,7 @@ def system(*services: str) -> Scratch:
     scratch = Scratch({"app.py": APP}, HEAD + "".join(services))
     # As root the replicas run as another user, who takes files away.
     scratch.directory.chmod(0o777)
+    os.environ["SICK_IN"] = str(scratch.directory)
     return scratch
 
 

@@ -1,6 +1,6 @@
 """Replicas that live, pass their checks and are sick all the same: noticed, replaced, told; or only look so.
 
-The application does to a replica what a file of that name in its directory says, so that a test can make one replica
+The application does to a replica what a file of that name says, so that a test can make one replica
 sick while it runs; a new process of the same replica is well again, because it takes the file away at its start.
 """
 
@@ -21,16 +21,17 @@ APP = """
 import os, time
 
 NAME = os.environ["COLONNADE_REPLICA"].replace("/", "-")
+PLACE = os.environ["ILL_IN"]
 HOARD = []
-LEAK_BYTES = 150_000
+LEAK_BYTES = 250_000
 IS_SLOWER = "SLOWER" in os.environ
 
 def ill(what):
-    return os.path.exists(f"{what}-{NAME}") or os.path.exists(f"{what}-all")
+    return os.path.exists(f"{PLACE}/{what}-{NAME}") or os.path.exists(f"{PLACE}/{what}-all")
 
 for what in ("slow", "erring", "silent", "leaking"):
-    if os.path.exists(f"{what}-{NAME}"):
-        os.remove(f"{what}-{NAME}")
+    if os.path.exists(f"{PLACE}/{what}-{NAME}"):
+        os.remove(f"{PLACE}/{what}-{NAME}")
 
 def app(environ, start_response):
     status = "200 OK"
@@ -68,6 +69,7 @@ def load(runner: Runner) -> Iterator[Trickle]:
 
 def start(runner: Runner, more: str = "", replicas: str = ALIKE) -> dict[str, int]:
     runner.write("ill.py", APP)
+    runner.env["ILL_IN"] = str(runner.directory)
     runner.declare(SERVICE + replicas + more)
     # As root the replicas run as another user, who takes the files away.
     runner.directory.chmod(0o777)
@@ -133,10 +135,10 @@ def test_a_replica_that_answers_its_checks_only_is_ended_and_what_it_held_is_ans
 
 
 def test_a_leaking_replica_is_replaced_before_it_reaches_its_bound(runner: Runner) -> None:
-    before = start(runner, 'memory_max = "1GB"\n')
+    before = start(runner, 'memory_max = "1200MB"\n')
     with load(runner) as trickle:
         make(runner, "leaking", "web-4")
-        assert wait_replaced(runner, before, timeout_s=150) == {"web/4"}
+        assert wait_replaced(runner, before, timeout_s=95) == {"web/4"}
         trickle.wait_for_answers(50)
     assert trickle.failures == []
     (event,) = runner.events("replica_expected_to_fail")
