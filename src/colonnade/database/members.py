@@ -102,6 +102,8 @@ def start_members(cluster: Cluster, now: float) -> Iterator[Action]:
 def restart_frozen(cluster: Cluster, now: float) -> Iterator[Action]:
     """Kill standbys that run and are of no use; `start_members` starts them again."""
     for node in cluster.others:
+        if not node.is_running or node.operation:
+            continue
         for symptom in (Symptom.STOPPED, Symptom.SILENT):
             lasts_s = cluster.symptoms.lasts_s(symptom, node.name, now)
             is_new = not cluster.symptoms.acted_within(RESTARTS_APART_S, symptom, node.name, now)
@@ -109,7 +111,7 @@ def restart_frozen(cluster: Cluster, now: float) -> Iterator[Action]:
                 yield NoteCause(symptom, node.name)
                 yield Fence(node.name)
                 break
-        if node.is_running and node.is_data_gone:
+        if node.is_data_gone:
             yield Fence(node.name)
 
 

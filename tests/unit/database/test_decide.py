@@ -180,6 +180,12 @@ def test_standbys_that_are_of_no_use_are_mended_before_clients_come() -> None:
     assert act.Fence("c") in decide(replace(before, symptoms=symptoms), NOW_S).actions
 
 
+def test_standby_that_is_being_copied_is_not_killed_for_what_was_seen_before() -> None:
+    before = cluster(primary(followers="b"), dead("c", operation="clone"))
+    seen = Symptoms(since_s={(Symptom.STOPPED, "c"): NOW_S - FROZEN_S_MAX})
+    assert act.Fence("c") not in decide(replace(before, symptoms=seen), NOW_S).actions
+
+
 def test_old_primary_is_rewound_once_its_successor_serves() -> None:
     served = replace(
         INTENDED,
