@@ -27,11 +27,12 @@ def step(odd: Measured, normal_s: float | None = 0.05) -> float:
         (1.0, 0.05, 1.0),
         (1.0, 0.06, 1.0),  # alike
         (1.0, 0.065, 1.0),  # a change of less than a quarter
-        (1.0, 0.1, 0.5),  # halved on its way to 0.24
+        (1.0, 0.1, 0.5),  # halved on its way to 0.15
         (0.5, 0.1, 0.25),
-        (0.25, 0.1, 0.25),  # 0.24 is near enough
+        (0.25, 0.1, 0.1526),
+        (0.18, 0.1, 0.18),  # near enough
         (1.0, 0.25, 0.5),
-        (0.03, 0.25, 0.0156),
+        (0.03, 0.25, 0.015),
         (0.012, 5.0, 0.01),  # never out
         (0.01, 0.05, 0.015),  # and never stuck
         (0.5, 0.05, 0.75),
