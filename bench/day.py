@@ -44,7 +44,7 @@ SEED = 1
 STARTUPS_S: tuple[float, ...] = (0.36, 0.61, 0.75, 0.91)
 """Seconds from a decision until its replica serves: quartiles and worst of what `measure_live` found on two cores."""
 
-POLICY = ScalingPolicy("web", *REPLICAS, THREADS, 0.7, OBJECTIVE_S, 60.0)
+POLICY = ScalingPolicy("web", *REPLICAS, THREADS, 0.75, OBJECTIVE_S, 60.0)
 
 HOURS: tuple[float, ...] = (
     *(0.10, 0.07, 0.05, 0.05, 0.06, 0.10, 0.22, 0.45, 0.70, 0.85, 0.92, 0.97),

@@ -77,7 +77,7 @@ class ScalingPolicy:
     replicas_max: int
     threads: int
     """Places of one replica: requests that it serves at once."""
-    target_utilization: float = 0.7
+    target_utilization: float = 0.75
     objective_p99_s: float | None = None
     down_after_s: float = 60.0
 

@@ -169,7 +169,7 @@ class ScheduleEntry(Model):
 class ScalingSpec(Model):
     """How a service with `replicas = { min, max }` is scaled."""
 
-    target_utilization: float = Field(default=0.7, gt=0.1, lt=1.0)
+    target_utilization: float = Field(default=0.75, gt=0.1, lt=1.0)
     """Share of a replica's `threads` that may be busy on average; the rest is for bursts and a replica that dies."""
     down_after_s: Seconds = Field(default=60.0, alias="down_after", ge=5, le=86_400)
     """Fewer replicas only when fewer would have done for all of this time."""

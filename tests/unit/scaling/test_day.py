@@ -14,7 +14,7 @@ from colonnade.scaling.state import ScalingPolicy
 from .builders import Scaling
 
 SERVICE_S, THREADS, OBJECTIVE_S, PEAK_PER_S = 0.2, 2, 1.0, 50.0
-POLICY = ScalingPolicy("web", 2, 20, THREADS, 0.7, OBJECTIVE_S, 60.0)
+POLICY = ScalingPolicy("web", 2, 20, THREADS, 0.75, OBJECTIVE_S, 60.0)
 MINUTE_S = 15.0
 """The day passes four times as fast as life, which is harder to follow."""
 
