@@ -295,9 +295,9 @@ class DatabaseController:
             self._record = replace(record, joined={**record.joined, node: record.generation})
             return
         admitted = record.with_standing(node, Standing.VOTER)
-        if record.standing[node] is Standing.VOTER:
-            # Only that it was found on the primary's history is new: forgetting that costs a second look, and a
-            # failover does not wait for the disk. The next save takes it along.
+        if record.standing[node] is Standing.VOTER and not record.opened_for:
+            # Only that it was found on the primary's history is new. No client is there yet, so forgetting that costs a
+            # second look, and a failover does not wait for the disk. Opening the endpoint writes it down.
             self._record = admitted
         else:
             self._save(admitted)

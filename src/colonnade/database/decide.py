@@ -143,18 +143,23 @@ def _open(cluster: Cluster, actions: list[Action], now: float) -> Decision[Actio
     """Let clients in once enough standbys have this primary's history up to where it came out of recovery."""
     primary = cluster.primary
     opening_lsn = primary.opening_lsn or 0
-    voters = cluster.record.voters
-    flushed = [(follower.name, follower.flush_lsn) for follower in primary.followers if follower.name in voters]
+    record = cluster.record
+    flushed = [(follower.name, follower.flush_lsn) for follower in primary.followers if follower.name in record.voters]
+    # Whoever can acknowledge must be known as one of this generation: elections go by that. A controller that died had
+    # perhaps admitted it and not written it down; then it is looked at and admitted once more.
+    unknown = [name for name, _ in flushed if record.joined.get(name) != record.generation]
     actions += start_members(cluster, now)
-    if not primary.is_history_kept or not have_flushed(flushed, opening_lsn, cluster.record.acknowledgements):
+    if unknown or not primary.is_history_kept or not have_flushed(flushed, opening_lsn, record.acknowledgements):
         actions += admit_restored(cluster, now)
         actions += restart_frozen(cluster, now)
         actions += make_enough(cluster, now)
         # The endpoints may still lead to the old primary, which must not come back while they do.
         actions += lead_to(cluster, without_primary(cluster))
-        ready, needed = sum(lsn >= opening_lsn for _, lsn in flushed), cluster.record.acknowledgements
+        ready, needed = sum(lsn >= opening_lsn for _, lsn in flushed), record.acknowledgements
         message = f"{ready} of the {needed} standbys needed have {primary.name}'s WAL up to {format_lsn(opening_lsn)}"
-        reason = "primary_promoted" if cluster.record.is_promotion_open else "primary_waits_for_standbys"
+        if unknown:
+            message += f"; {', '.join(unknown)} must be admitted again"
+        reason = "primary_promoted" if record.is_promotion_open else "primary_waits_for_standbys"
         return Decision(tuple(actions), reason, message, STEP_S)
     opened = replace(cluster, record=replace(cluster.record, opened_for=primary.process_key))
     actions += [OpenFor(primary.name, primary.process_key), *lead_to(opened, serving(opened))]

@@ -168,6 +168,16 @@ def test_endpoint_opens_when_enough_have_flushed_what_the_primary_opened_with() 
     assert decision.actions == (act.OpenFor("b", "b.1"), act.Publish(Routing("b", ("c",))))
 
 
+def test_endpoint_stays_closed_while_a_follower_is_not_known_as_one_of_this_generation() -> None:
+    """An election would take its acknowledgements for nothing. Seed 2041469 of the simulation."""
+    reached = replace(PROMOTED, followers=primary(followers="c", lsn=101).followers)
+    follower = standby("c", lsn=101, upstream="b")
+    decision = decide(cluster(dead("a"), reached, follower, record=INTENDED), NOW_S)
+    assert decision.reason == "primary_promoted"
+    assert "c must be admitted again" in decision.message
+    assert act.Quiesce(("c",)) in decision.actions
+
+
 def test_standbys_that_are_of_no_use_are_mended_before_clients_come() -> None:
     joined = replace(INTENDED, joined={"a": 1, "b": 2, "c": 2})
     never_starts = dead("c", failures=START_FAILURES_MAX)
