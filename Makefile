@@ -21,8 +21,8 @@ up:  ## install, then run the blog on the whole system: http://127.0.0.1:8080
 down:  ## stop the blog; its data stays
 	@cd apps/blog && if [ -x ../../.venv/bin/colonnade ]; then ../../.venv/bin/colonnade down; else echo "Nothing is installed here."; fi
 
-test:  ## install, check, then run every test, real servers and failures included
-	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest
+test:  ## install, check, then run every test, two files at a time, real servers and failures included
+	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -n 2 --dist loadfile
 
 check:  ## format, lint, types and the fast tests: under a minute
 	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -q -m "not slow" \
