@@ -100,6 +100,23 @@ def test_session_that_is_closed_while_it_connects_leaves_no_connection(work_dir:
     play(case, work_dir)
 
 
+def test_session_that_is_closed_in_the_moment_of_an_answer_leaves_no_connection(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        password = load_or_make_secrets(server.paths.root, credentials()).superuser
+        for rounds in range(60):  # of the loop: at whichever step of asking
+            session = Session(server.paths.sockets, server.port, password)
+            await session.ask("SELECT 1", time_limit_s=5.0)
+            asked = session.begin("SELECT 1")
+            while not asked.done() and rounds > 0:
+                await asyncio.sleep(0)
+                rounds -= 1
+            await session.close()
+        del session, asked
+        gc.collect()
+
+    play(case, work_dir)
+
+
 def test_looks_go_on_while_a_long_statement_is_under_way(work_dir: Path) -> None:
     async def case(server: OneServer) -> None:
         monitor = server.monitor()

@@ -91,7 +91,10 @@ class Session:
             else:
                 await connection.close()
         if tasks:
-            await asyncio.wait(tasks, timeout=CLOSE_S_MAX)
+            _, pending = await asyncio.wait(tasks, timeout=CLOSE_S_MAX)
+            if connection is not None and not pending:
+                # Whoever had its answer already saw nothing of the end, and left the connection as it was.
+                connection.pgconn.finish()
 
     async def _ask(self, statement: LiteralString, parameters: Sequence[object]) -> Rows:
         async with self._turn:
