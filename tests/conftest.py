@@ -29,6 +29,12 @@ settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
 
 
+# Where a run decides about a change it draws the same examples each time; everywhere else they are drawn anew.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
+
+
 def pytest_configure() -> None:
     """As root in a clone that is closed to others: open the way for the user that servers run as, as `up` does."""
     if os.geteuid() == 0:
