@@ -342,5 +342,8 @@ def children_of(pid: int) -> list[int]:
 
 
 def kill(*pids: int, number: signal.Signals = signal.SIGKILL) -> None:
+    """Several die as at one moment: all stand still before the first is gone, or one would replace another."""
+    if number is signal.SIGKILL and len(pids) > 1:
+        kill(*pids, number=signal.SIGSTOP)
     for pid in pids:
         os.kill(pid, number)

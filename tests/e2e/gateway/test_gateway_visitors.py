@@ -132,8 +132,9 @@ def test_a_visitor_does_not_wait_long_for_the_one_replica_while_another_is_free(
             cookie = cookie_of(first)
             answers = await asyncio.gather(*(visit(gateway, cookie, "/sleep/300") for _ in range(4)))
             replicas = [answer.replica for answer in answers]
-            assert replicas.count(first.replica) == 2, "one that is served, one that waits"
-            assert len(set(replicas)) == 2
+            # One is served and one waits; a third can follow only on a machine so busy that the first is long done.
+            assert replicas.count(first.replica) in {2, 3}, replicas
+            assert len(set(replicas)) == 2, "the other one was free"
 
     asyncio.run(story())
 
