@@ -7,6 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from colonnade.core.transitions import edge
 from colonnade.database import actions as act
 from colonnade.database.actions import EVENT_KINDS, NOT_TOLD, goals_of
 from colonnade.database.cluster import Cluster
@@ -33,7 +34,7 @@ from colonnade.database.state import (
     state_of,
 )
 from colonnade.database.symptoms import Symptom, Symptoms
-from colonnade.database.transitions import transition
+from colonnade.database.transitions import TRANSITIONS
 
 MEMBERS = ("a", "b", "c", "d")
 NOW_S = 100.0
@@ -138,7 +139,7 @@ def test_every_goal_has_an_edge(cluster: Cluster) -> None:
     states = {name: state_of(node, cluster.record) for name, node in cluster.nodes.items()}
     for action in decide(cluster, NOW_S).actions:
         for name, goal in goals_of(action):
-            transition(states[name], goal)
+            edge(TRANSITIONS, states[name], goal, subject=name)
             states[name] = goal
 
 

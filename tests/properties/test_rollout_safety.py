@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from colonnade.core.histogram import Histogram
 from colonnade.core.processes import ProcessId
+from colonnade.core.transitions import edge
 from colonnade.runtime.canary import Comparison, Tally
 from colonnade.runtime.decide import decide as decide_replica
 from colonnade.runtime.decide import decide_absent
@@ -36,7 +37,7 @@ from colonnade.runtime.state import (
     StartReplica,
     StopReplica,
 )
-from colonnade.runtime.transitions import check_transition
+from colonnade.runtime.transitions import TRANSITIONS
 from colonnade.runtime.wanted import ENDED, Rollout, Stage, Wanted, wanted_replicas
 
 REPLICA_POLICY = ReplicaPolicy(start_timeout_s=5.0, drain_timeout_s=3.0)
@@ -184,7 +185,7 @@ class World:
             replica = self.replicas.get(number)
             match action:
                 case StartReplica():
-                    check_transition("web", replica.state if replica else None, ReplicaState.STARTING)
+                    edge(TRANSITIONS, replica.state if replica else None, ReplicaState.STARTING, subject="web")
                     started = self._started(number, version, ReplicaState.STARTING)
                     self.replicas[number] = replace(started, history=replica.history) if replica else started
                 case MarkReady():
@@ -208,7 +209,7 @@ class World:
 
     def _enter(self, number: int, state: ReplicaState) -> None:
         replica = self.replicas[number]
-        check_transition("web", replica.state, state)
+        edge(TRANSITIONS, replica.state, state, subject="web")
         self.replicas[number] = replace(
             replica, state=state, state_since_s=self.now, in_flight=None, unhealthy_since_s=None
         )

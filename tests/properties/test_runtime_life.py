@@ -12,6 +12,7 @@ from typing import assert_never
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from colonnade.core.transitions import edge
 from colonnade.runtime.decide import decide, decide_absent
 from colonnade.runtime.restart import DELAY_MAX_S, STABLE_AFTER_S
 from colonnade.runtime.state import (
@@ -28,7 +29,7 @@ from colonnade.runtime.state import (
     StartReplica,
     StopReplica,
 )
-from colonnade.runtime.transitions import check_transition
+from colonnade.runtime.transitions import TRANSITIONS
 
 ID = ReplicaId("web", 1)
 POLICY = ReplicaPolicy(start_timeout_s=5.0, drain_timeout_s=3.0)
@@ -104,7 +105,7 @@ class World:
         match action:
             case StartReplica():
                 self._check_start()
-                check_transition("web/1", seen.state if seen else None, ReplicaState.STARTING)
+                edge(TRANSITIONS, seen.state if seen else None, ReplicaState.STARTING, subject="web/1")
                 self.live_processes += 1
                 self.starts.append(self.now)
                 started = ObservedReplica(ID, ReplicaState.STARTING, self.now, 4711, 15_000, self.now)
@@ -128,7 +129,7 @@ class World:
                 self.seen = replace(self.seen, history=history, pid=None)
             case ForgetReplica():
                 assert seen is not None
-                check_transition("web/1", seen.state, None)
+                edge(TRANSITIONS, seen.state, None, subject="web/1")
                 assert self.live_processes == 0, "a living process must not be forgotten"
                 self.seen, self.failed_at = None, None
             case _:
@@ -143,7 +144,7 @@ class World:
 
     def _enter(self, state: ReplicaState) -> None:
         assert self.seen is not None
-        check_transition("web/1", self.seen.state, state)
+        edge(TRANSITIONS, self.seen.state, state, subject="web/1")
         self.seen = replace(self.seen, state=state, state_since_s=self.now, in_flight=None, unhealthy_since_s=None)
 
     def go_well(self) -> None:

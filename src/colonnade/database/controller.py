@@ -15,6 +15,7 @@ from colonnade.core.clock import Clock
 from colonnade.core.decision import Decision
 from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable, HostError
 from colonnade.core.events import EventLog
+from colonnade.core.transitions import edge
 from colonnade.database import actions as act
 from colonnade.database import recording
 from colonnade.database.actions import Action, goals_of
@@ -40,7 +41,7 @@ from colonnade.database.state import (
 )
 from colonnade.database.symptoms import Symptoms, note
 from colonnade.database.telling import Teller
-from colonnade.database.transitions import transition
+from colonnade.database.transitions import TRANSITIONS
 from colonnade.database.view import view_of
 from colonnade.spec.model import DatabaseSpec
 
@@ -377,5 +378,5 @@ def error_reason(error: ColonnadeError) -> str:
 def _check(action: Action, states: dict[NodeName, NodeState]) -> None:
     """Raises IllegalTransition before anything is done that the table does not know."""
     for name, goal in goals_of(action):
-        transition(states[name], goal)
+        edge(TRANSITIONS, states[name], goal, subject=name)
         states[name] = goal

@@ -1,8 +1,8 @@
 """What a node may become, and what that means for the people on call.
 
-The table is the law: the controller looks every action up here before doing it, and an edge that is not here raises
-`IllegalTransition`. A test proves that every goal `decide` can set has its edge. States are explained in `state.py`.
-Edges that nobody decides (a process dies, a clone is complete) are observations and do not appear.
+The table is the law: the controller looks every action up here before doing it. A test proves that every goal `decide`
+can set has its edge. States are explained in `state.py`. Edges that nobody decides (a process dies, a clone is
+complete) are observations and do not appear.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from colonnade.core.errors import Bug
 from colonnade.database.state import NodeState as S
 
 
@@ -28,10 +27,6 @@ class Phase(Enum):
 class Transition:
     sentence: str
     phase: Phase
-
-
-class IllegalTransition(Bug):
-    """Something wanted to take a node where no edge leads."""
 
 
 def _edge(phase: Phase, sentence: str) -> Transition:
@@ -69,11 +64,3 @@ TRANSITIONS: Mapping[tuple[S, S], Transition] = {
     (S.ABSENT, S.CLONING): _edge(Phase.REPAIR, "no data: copy the primary"),
     (S.FENCED, S.CLONING): _edge(Phase.REPAIR, "cannot be rewound: copy the primary"),
 }
-
-
-def transition(current: S, goal: S) -> Transition:
-    """The edge from `current` to `goal`. Raises IllegalTransition when there is none."""
-    try:
-        return TRANSITIONS[current, goal]
-    except KeyError:
-        raise IllegalTransition(f"a node that is {current.value} cannot be made {goal.value}") from None

@@ -21,6 +21,7 @@ from colonnade.core.errors import Bug, ColonnadeError, HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import tail_lines
 from colonnade.core.ports import PortAllocator
+from colonnade.core.transitions import edge
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.decide import decide, decide_absent
 from colonnade.runtime.held import HeldReplica
@@ -42,7 +43,7 @@ from colonnade.runtime.state import (
     StartReplica,
     StopReplica,
 )
-from colonnade.runtime.transitions import check_transition
+from colonnade.runtime.transitions import TRANSITIONS
 from colonnade.runtime.view import RuntimeView
 from colonnade.runtime.wanted import Rollout, Wanted
 
@@ -335,7 +336,7 @@ class RuntimeController:
         now = self._clock.monotonic()
         record = self._replicas.get(replica)
         history = record.observed.history if record else ObservedReplica(replica, ReplicaState.STARTING, now).history
-        check_transition(str(replica), record.observed.state if record else None, ReplicaState.STARTING)
+        edge(TRANSITIONS, record.observed.state if record else None, ReplicaState.STARTING, subject=str(replica))
         try:
             port = self._ports.take()
             process = processes.start(replica_command(plan, replica, port))
@@ -368,7 +369,7 @@ class RuntimeController:
 
     def _enter(self, replica: ReplicaId, state: ReplicaState) -> None:
         record = self._replicas[replica]
-        check_transition(str(replica), record.observed.state, state)
+        edge(TRANSITIONS, record.observed.state, state, subject=str(replica))
         record.observed = replace(
             record.observed,
             state=state,
@@ -392,7 +393,7 @@ class RuntimeController:
 
     def _forget(self, replica: ReplicaId) -> None:
         record = self._replicas.pop(replica)
-        check_transition(str(replica), record.observed.state, None)
+        edge(TRANSITIONS, record.observed.state, None, subject=str(replica))
         record.cancel()
         record.end_group()
         self._save()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from colonnade.core.decision import Decision
-from colonnade.core.errors import Bug
+from colonnade.core.transitions import edge
 from colonnade.runtime.canary import Comparison, judge
 from colonnade.runtime.restart import is_crash_loop
 from colonnade.runtime.state import ObservedReplica, ReplicaState
@@ -91,7 +91,7 @@ Step = Move | Return | Enter
 
 
 def advance(rollout: Rollout, decision: Decision[Step], now: float) -> Rollout:
-    """The rollout after these steps. Raises Bug for a way that is not in EDGES."""
+    """The rollout after these steps. Raises IllegalTransition for a way that is not in EDGES."""
     for step in decision.actions:
         match step:
             case Move(numbers):
@@ -99,8 +99,7 @@ def advance(rollout: Rollout, decision: Decision[Step], now: float) -> Rollout:
             case Return(numbers):
                 rollout = replace(rollout, moved=rollout.moved - numbers)
             case Enter(stage):
-                if (rollout.stage, stage) not in EDGES:
-                    raise Bug(f"no way from {rollout.stage.value} to {stage.value}", subject=rollout.service)
+                edge(EDGES, rollout.stage, stage, subject=rollout.service)
                 rollout = replace(rollout, stage=stage, stage_since_s=now)
                 if stage is Stage.UNDOING:
                     rollout = replace(rollout, reason=decision.reason, message=decision.message)

@@ -1,6 +1,6 @@
 """The life of a replica as a table: every edge there is, with what it means.
 
-`decide.py` picks edges, the controller follows them through `check_transition`, and a test proves that each goal
+`decide.py` picks edges, the controller follows them through `core/transitions.py`, and a test proves that each goal
 that `decide` can set has an edge here. None stands for "no such replica".
 """
 
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from colonnade.core.errors import Bug
 from colonnade.runtime.state import ReplicaState
 
 S = ReplicaState
@@ -27,18 +26,3 @@ TRANSITIONS: Mapping[tuple[ReplicaState | None, ReplicaState | None], str] = {
     (S.WAITING, S.STARTING): "its back-off is over",
     (S.WAITING, None): "no longer wanted while it waited",
 }
-
-
-class IllegalTransition(Bug):
-    """An edge that is not in the table."""
-
-
-def check_transition(subject: str, old: ReplicaState | None, new: ReplicaState | None) -> str:
-    """The meaning of the edge. Raises IllegalTransition when there is none."""
-    try:
-        return TRANSITIONS[old, new]
-    except KeyError:
-        name = {None: "absent"}
-        raise IllegalTransition(
-            f"no way from {old.value if old else name[None]} to {new.value if new else name[None]}", subject=subject
-        ) from None

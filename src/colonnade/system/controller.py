@@ -26,6 +26,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
+from colonnade.core.transitions import edge
 from colonnade.database.backup.service import BackupService
 from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api, open_socket, serve
@@ -242,9 +243,7 @@ class SystemController:
             await asyncio.gather(up, return_exceptions=True)
 
     def _enter(self, phase: Phase) -> None:
-        if (self.phase, phase) not in EDGES:
-            raise Bug(f"no way from {self.phase.value} to {phase.value}", subject="system")
-        message = EDGES[self.phase, phase]
+        message = edge(EDGES, self.phase, phase, subject="system")
         self.phase = phase
         self.events.emit(f"system_{phase.value}", "system", reason="phase_changed", message=message)
 

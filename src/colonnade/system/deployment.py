@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any
 
-from colonnade.core.errors import Bug, HostError
+from colonnade.core.errors import HostError
 from colonnade.core.files import read_json, write_json_durably
+from colonnade.core.transitions import edge
 from colonnade.gateway.config import slots_for
 from colonnade.spec.derive import used_services
 from colonnade.spec.load import LoadedSpec
@@ -93,9 +94,8 @@ class Deployment:
         }
 
     def entering(self, stage: DeployStage, message: str = "") -> Deployment:
-        """Raises Bug for a way that is not in EDGES."""
-        if (self.stage, stage) not in EDGES:
-            raise Bug(f"no way from {self.stage.value} to {stage.value}", subject="deployment")
+        """Raises IllegalTransition for a way that is not in EDGES."""
+        edge(EDGES, self.stage, stage, subject="deployment")
         return replace(self, stage=stage, message=message or self.message)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from colonnade.core.errors import Bug
+from colonnade.core.transitions import IllegalTransition, edge
 from colonnade.runtime.decide import decide, decide_absent, describe_exit
 from colonnade.runtime.state import (
     Action,
@@ -19,7 +20,7 @@ from colonnade.runtime.state import (
     StartReplica,
     StopReplica,
 )
-from colonnade.runtime.transitions import TRANSITIONS, IllegalTransition, check_transition
+from colonnade.runtime.transitions import TRANSITIONS
 
 from .builders import ID, NOW, POLICY, replica
 
@@ -137,13 +138,13 @@ def test_a_replica_that_is(seen: ObservedReplica, is_wanted: bool, action: type[
 @pytest.mark.parametrize(("seen", "is_wanted", "action"), [row[1:4] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_what_is_decided_has_an_edge(seen: ObservedReplica, is_wanted: bool, action: type[Action] | None) -> None:
     if action in GOALS:
-        assert check_transition("backend/3", seen.state, GOALS[action])
+        assert edge(TRANSITIONS, seen.state, GOALS[action], subject="backend/3")
 
 
 def test_the_first_start_has_an_edge() -> None:
     decision = decide_absent(ID)
     assert (decision.actions, decision.reason) == ((StartReplica(ID),), "wanted")
-    assert check_transition("backend/3", None, S.STARTING)
+    assert edge(TRANSITIONS, None, S.STARTING, subject="backend/3")
 
 
 def test_every_edge_of_the_table_is_taken_by_some_decision() -> None:
@@ -163,7 +164,7 @@ def test_every_edge_of_the_table_is_taken_by_some_decision() -> None:
 )
 def test_an_edge_that_is_not_there_is_a_bug(old: ReplicaState | None, new: ReplicaState | None, message: str) -> None:
     with pytest.raises(IllegalTransition, match=message) as caught:
-        check_transition("backend/3", old, new)
+        edge(TRANSITIONS, old, new, subject="backend/3")
     assert isinstance(caught.value, Bug)
     assert caught.value.subject == "backend/3"
 
