@@ -6,6 +6,7 @@ so nothing is shown that no standby has, but its caller is left to find out whet
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,6 +14,7 @@ from typing import TypeVar
 
 from sqlalchemy import URL
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
 from colonnade.client.connection import AsyncBoundedConnection, Bounded
@@ -38,6 +40,7 @@ class Database:
         self.standbys: AsyncEngine | None = None
         if settings.standby_url is not None:
             self.standbys = make_async_engine(settings.standby_url, settings, takes_turns=True)
+        self._turns = {node: asyncio.Semaphore(settings.pool_size) for node in ("primary", "standby")}
         self._knowledge = PositionKnowledge()
 
     @classmethod
@@ -150,7 +153,10 @@ class Database:
 
     @asynccontextmanager
     async def _writing_once(self, attempts: Attempts, deadline: float) -> AsyncIterator[AsyncSession]:
-        async with session_until(self.primary, deadline) as (session, raw):
+        async with (
+            turn_until(self._turns["primary"], deadline),
+            session_until(self.primary, deadline) as (session, raw),
+        ):
             yield session
             await session.flush()
             attempts.commit_sent = True
@@ -189,12 +195,15 @@ class Database:
         self, step: Step, route: Route, policy: Policy, deadline: float
     ) -> AsyncIterator[AsyncSession]:
         """A session for reading where `step` says, on a node that is fresh enough. Raises NotFresh."""
-        engine = self.primary
+        engine, turns = self.primary, self._turns["primary"]
         if step.node == "standby" and self.standbys is not None:
-            engine = self.standbys
+            engine, turns = self.standbys, self._turns["standby"]
             deadline = min(deadline, time.monotonic() + policy.standby_answer_s)
         # Autocommit: a read is one statement, and BEGIN and ROLLBACK around it would triple the round trips.
-        async with session_until(engine, deadline, isolation="AUTOCOMMIT") as (session, raw):
+        async with (
+            turn_until(turns, deadline),
+            session_until(engine, deadline, isolation="AUTOCOMMIT") as (session, raw),
+        ):
             if step.asks_position:
                 if route.refused is raw:
                     raise NotFresh("the same connection again")
@@ -292,6 +301,24 @@ def make_async_engine(url: URL, settings: Settings, *, takes_turns: bool = False
     engine = create_async_engine(url, async_creator=connect, **pool_options(settings, takes_turns=takes_turns))
     watch(engine.sync_engine)
     return engine
+
+
+@asynccontextmanager
+async def turn_until(turns: asyncio.Semaphore, deadline: float) -> AsyncIterator[None]:
+    """One of the pool's connections is ours, in the order of asking. Raises NoConnectionFree at the deadline.
+
+    Threads that wait for the pool are few. Tasks are not: after a second without a primary hundreds may wait. If each
+    gave up in between and asked again, at the end of the queue, they would keep the event loop too busy to serve any.
+    """
+    try:
+        async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+            await turns.acquire()
+    except TimeoutError:
+        raise NoConnectionFree("no pooled connection became free before the deadline") from None
+    try:
+        yield
+    finally:
+        turns.release()
 
 
 @asynccontextmanager
