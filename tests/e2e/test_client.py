@@ -219,6 +219,28 @@ def test_many_users_read_their_own_writes_through_a_switchover_and_a_kill(work_d
     on_a_cluster(work_dir, body)
 
 
+def test_tasks_get_a_connection_in_the_order_of_asking_however_many_wait(work_dir: Path) -> None:
+    async def body(harness: Harness, _: Database) -> None:
+        patient = Policy(write=Policy().write.__class__(deadline_s=60.0))
+        tasks = AsyncDatabase.from_environ({**harness.environ(), "DATABASE_POOL_SIZE": "2"}, patient)
+        done: list[int] = []
+
+        async def write(number: int) -> None:
+            async def work(session: AsyncSession) -> None:
+                await session.execute(text("SELECT pg_sleep(0.02)"))
+
+            await tasks.write(work, idempotent=True)
+            done.append(number)
+
+        try:
+            await asyncio.gather(*(write(number) for number in range(250)))  # the last one waits for over two seconds
+        finally:
+            await tasks.close()
+        assert max(abs(place - number) for place, number in enumerate(done)) <= 4, done
+
+    on_a_cluster(work_dir, body)
+
+
 def test_a_write_that_is_cut_off_during_commit_is_unknown_and_the_next_look_is_at_the_primary(work_dir: Path) -> None:
     async def body(harness: Harness, database: Database) -> None:
         visit = Visit(database)
