@@ -29,7 +29,8 @@ from colonnade.database.state import NodeName
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3000)]
 
 ROUNDS = int(os.environ.get("COLONNADE_TRUST_ROUNDS", "6"))
-DELAY_S = 0.05
+DELAY_S = float(os.environ.get("COLONNADE_TRUST_DELAY_S", "0.05"))
+"""One way, to one standby: a standby connects in about ten answers, so it is felt ten times."""
 PAUSE_S = 2.0
 
 

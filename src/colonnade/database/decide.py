@@ -101,12 +101,11 @@ def _decide(cluster: Cluster, now: float) -> Decision[Action]:
 def _serve(cluster: Cluster, now: float) -> Decision[Action]:
     """The primary is out of recovery: get it followed, let clients in, repair the rest."""
     record, primary = cluster.record, cluster.primary
-    actions: list[Action] = []
+    actions: list[Action] = [*lead_standbys(cluster)]
     if not primary.is_history_kept:
-        # First: a standby that finds it asks for the new timeline at once, and not for the old one's end before. That
-        # is three answers less to wait for. Clients come only when it is kept.
+        # The others connect meanwhile; clients come only when it is kept. Having it first would not spare a standby the
+        # old timeline's end: it asks from the beginning of a segment, which is of that timeline.
         actions.append(KeepHistory(primary.name))
-    actions += lead_standbys(cluster)
     if record.stage is Stage.PREPARED:
         actions += [PrepareDatabase(primary.name), *start_members(cluster, now)]
         return Decision(tuple(actions), "database_prepared", "roles and the database are made", 0.0)
