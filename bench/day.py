@@ -31,8 +31,8 @@ from colonnade.drill.workload import reads_of
 from colonnade.planning.erlang import wait_s_quantile
 from colonnade.planning.simulator import Observation, Scaler, Setup, Trace, simulate, steps_of
 from colonnade.planning.simulator import Outcome as Simulated
-from colonnade.scaling.decide import step
-from colonnade.scaling.state import Look, Memory, ScalingPolicy
+from colonnade.scaling.simulated import SimulatedScaling
+from colonnade.scaling.state import ScalingPolicy
 
 SERVICE_S = 0.05
 THREADS = 2
@@ -70,29 +70,6 @@ def day_trace(random: Random, *, peak_per_s: float = PEAK_PER_S, step_s: float =
 
 
 # The scalers
-
-
-class Colonnade:
-    """The decisions as they run in a system, told what a gateway tells."""
-
-    def __init__(self, policy: ScalingPolicy = POLICY, startup_s: float = 1.1) -> None:
-        self._policy, self._startup_s = policy, startup_s
-        self._memory = Memory()
-
-    def __call__(self, seen: Observation) -> int | None:
-        look = Look(
-            at_s=seen.at_s,
-            arrived_total=seen.arrived_total,
-            in_service=seen.in_service,
-            queued=seen.queued,
-            service_time_s=seen.service_time_s,
-            desired=seen.desired,
-            ready=seen.ready,
-            startup_s=self._startup_s,
-            ready_in_s=seen.ready_in_s,
-        )
-        self._memory, decision = step(self._memory, look, self._policy)
-        return decision.actions[0].count if decision.actions else None
 
 
 class HorizontalPodAutoscaler:
@@ -239,9 +216,9 @@ def measure(repetitions: int) -> dict[str, Any]:
         startup_s = statistics.median(STARTUPS_S)
         scalers: dict[str, Scaler] = {
             "clairvoyant": Clairvoyant(trace),
-            "colonnade": Colonnade(startup_s=startup_s),
+            "colonnade": SimulatedScaling(POLICY, startup_s),
             "kubernetes_hpa": HorizontalPodAutoscaler(),
-            "colonnade_at_target_80_percent": Colonnade(replace(POLICY, target_utilization=0.8), startup_s),
+            "colonnade_at_target_80_percent": SimulatedScaling(replace(POLICY, target_utilization=0.8), startup_s),
         }
         days = {name: simulate_day(name, trace, scaler, STARTUPS_S, seed) for name, scaler in scalers.items()}
         hours = days["clairvoyant"].replica_hours
@@ -251,7 +228,7 @@ def measure(repetitions: int) -> dict[str, Any]:
             "always_the_most": {"replica_hours": most, "times_clairvoyant": round(most / hours, 3)},
         }
     results["step_of_4_times"] = {
-        "colonnade": _step_figures(Colonnade(startup_s=startup_s)),
+        "colonnade": _step_figures(SimulatedScaling(POLICY, startup_s)),
         "kubernetes_hpa": _step_figures(HorizontalPodAutoscaler()),
     }
     return results

@@ -13,9 +13,8 @@ from colonnade.planning.simulator import Setup, Trace, simulate
 from colonnade.scaling.decide import step
 from colonnade.scaling.demand import read_demand, replicas_for
 from colonnade.scaling.limits import Bound, Machine
+from colonnade.scaling.simulated import SimulatedScaling
 from colonnade.scaling.state import Look, Memory, ScalingPolicy
-
-from ..unit.scaling.builders import Scaling
 
 PACE_S = 0.5
 
@@ -157,5 +156,5 @@ def test_a_constant_load_is_settled_once(rate: float, service_s: float, threads:
     setup = Setup(
         Trace([rate, rate], 300.0), lambda random: random.expovariate(1 / service_s), threads, 2, lambda _: 1.0
     )
-    outcome = simulate(setup, Scaling(policy), Random(seed))
+    outcome = simulate(setup, SimulatedScaling(policy), Random(seed))
     assert outcome.reversals() <= 1, outcome.changes

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from colonnade.core.decision import Decision
-from colonnade.planning.simulator import Observation
 from colonnade.scaling.decide import step
 from colonnade.scaling.limits import Bound, Machine
 from colonnade.scaling.state import Look, Memory, ScalingPolicy, SetReplicas
@@ -91,27 +90,3 @@ class World:
         counts = [self._first, *(count for _, count, _ in self.changes)]
         signs = [after > before for before, after in pairwise(counts)]
         return sum(one != other for one, other in pairwise(signs))
-
-
-class Scaling:
-    """The decisions, as what the simulator calls at each tick."""
-
-    def __init__(self, policy: ScalingPolicy, startup_s: float = 1.0) -> None:
-        self._policy = policy
-        self._startup_s = startup_s
-        self._memory = Memory()
-
-    def __call__(self, seen: Observation) -> int | None:
-        look = Look(
-            at_s=seen.at_s,
-            arrived_total=seen.arrived_total,
-            in_service=seen.in_service,
-            queued=seen.queued,
-            service_time_s=seen.service_time_s,
-            desired=seen.desired,
-            ready=seen.ready,
-            startup_s=self._startup_s,
-            ready_in_s=seen.ready_in_s,
-        )
-        self._memory, decision = step(self._memory, look, self._policy)
-        return decision.actions[0].count if decision.actions else None

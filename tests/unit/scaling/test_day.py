@@ -9,9 +9,8 @@ import pytest
 
 from colonnade.planning.erlang import wait_s_quantile
 from colonnade.planning.simulator import Outcome, Setup, Trace, simulate
+from colonnade.scaling.simulated import SimulatedScaling
 from colonnade.scaling.state import ScalingPolicy
-
-from .builders import Scaling
 
 SERVICE_S, THREADS, OBJECTIVE_S, PEAK_PER_S = 0.2, 2, 1.0, 50.0
 POLICY = ScalingPolicy("web", 2, 20, THREADS, 0.75, OBJECTIVE_S, 60.0)
@@ -44,7 +43,7 @@ def fewest(rate: float) -> int:
 def lived() -> tuple[Trace, Outcome]:
     trace = day(Random(11))
     setup = Setup(trace, lambda _: SERVICE_S, THREADS, 2, lambda random: random.uniform(0.8, 2.0), queue_max=2_000)
-    return trace, simulate(setup, Scaling(POLICY, 1.4), Random(11))
+    return trace, simulate(setup, SimulatedScaling(POLICY, 1.4), Random(11))
 
 
 @pytest.mark.slow
