@@ -14,13 +14,13 @@ from pathlib import Path
 
 from gateways_proxy import OTHERS_CORE, PROXY_CORE, cpu_s
 
-from colonnade.drill.apart import run_load_apart
-from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.history import History
-from colonnade.drill.plan import Plan
-from colonnade.drill.summary import summarize
-from colonnade.drill.target import Target
-from colonnade.drill.workload import reads_of
+from colonnade.drill.load.apart import run_load_apart
+from colonnade.drill.load.arrivals import Arrivals
+from colonnade.drill.load.history import History
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.summary import summarize
+from colonnade.drill.load.target import Target
+from colonnade.drill.load.workload import reads_of
 
 CONNECTIONS = 32
 """Enough that the gateway always has something to do, and at most 11 at each of three backends."""

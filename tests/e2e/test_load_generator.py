@@ -15,18 +15,18 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.errors import DriverError, DriverUnavailable
-from colonnade.drill.apart import START_S, run_load_apart
-from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.check import Verdict, WriteCheck, check_writes
-from colonnade.drill.connection import Attempt, open_connection
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Outcome, from_lines
-from colonnade.drill.plan import Plan
-from colonnade.drill.readback import held_over_http, known_ids_over_http
-from colonnade.drill.runner import run_load
-from colonnade.drill.summary import summarize
-from colonnade.drill.target import Target, resolve_target
-from colonnade.drill.workload import BLOG, reads_of
+from colonnade.drill.checkers.writes import Verdict, WriteCheck, check_writes
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.arrivals import Arrivals
+from colonnade.drill.load.connection import Attempt, open_connection
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Outcome, from_lines
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.readback import held_over_http, known_ids_over_http
+from colonnade.drill.load.runner import run_load
+from colonnade.drill.load.summary import summarize
+from colonnade.drill.load.target import Target, resolve_target
+from colonnade.drill.load.workload import BLOG, reads_of
 
 pytestmark = pytest.mark.slow
 

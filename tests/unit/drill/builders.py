@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Kind, Operation, Outcome
-from colonnade.drill.plan import Plan
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Kind, Operation, Outcome
+from colonnade.drill.load.plan import Plan
 
 _WRITE = Operation(
     id=0,

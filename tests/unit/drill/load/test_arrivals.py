@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.drill.arrivals import Arrivals, intended_offsets
+from colonnade.drill.load.arrivals import Arrivals, intended_offsets
 
 
 def test_constant_arrivals_are_equally_far_apart_and_do_not_drift() -> None:

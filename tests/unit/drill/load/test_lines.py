@@ -1,11 +1,11 @@
 """What people read after a run."""
 
-from colonnade.drill.check import Held, check_writes
-from colonnade.drill.ledger import ErrorKind, Outcome
-from colonnade.drill.lines import check_lines, summary_lines
-from colonnade.drill.summary import summarize
+from colonnade.drill.checkers.writes import Held, check_writes
+from colonnade.drill.load.ledger import ErrorKind, Outcome
+from colonnade.drill.load.lines import check_lines, summary_lines
+from colonnade.drill.load.summary import summarize
 
-from .builders import answered_at, history, write
+from ..builders import answered_at, history, write
 
 
 def test_the_figures_say_outcomes_errors_gaps_and_the_generators_own_lag() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.drill.ledger import ErrorKind, Kind, Outcome
-from colonnade.drill.summary import (
+from colonnade.drill.load.ledger import ErrorKind, Kind, Outcome
+from colonnade.drill.load.summary import (
     distribution,
     gap_around,
     in_flight_at,
@@ -17,7 +17,7 @@ from colonnade.drill.summary import (
     summarize,
 )
 
-from .builders import answered_at, history, write
+from ..builders import answered_at, history, write
 
 moments = st.lists(st.floats(0, 100), max_size=30)
 

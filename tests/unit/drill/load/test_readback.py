@@ -7,11 +7,11 @@ import pytest
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverUnavailable
-from colonnade.drill.check import Held, Verdict, WriteCheck
-from colonnade.drill.readback import parse_page
-from colonnade.drill.settled import check_settled
+from colonnade.drill.checkers.settled import check_settled
+from colonnade.drill.checkers.writes import Held, Verdict, WriteCheck
+from colonnade.drill.load.readback import parse_page
 
-from .builders import write
+from ..builders import write
 
 ITEM = {"id": 1, "title": "t"}
 

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from colonnade.drill.ledger import Kind
-from colonnade.drill.mix import KNOWN_IDS_MAX, SETTLE_S, KnownIds, Mix, Request, render
-from colonnade.drill.workload import BLOG
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.mix import KNOWN_IDS_MAX, SETTLE_S, KnownIds, Mix, Request, render
+from colonnade.drill.load.workload import BLOG
 
 from .test_plan import PLAN
 

@@ -21,19 +21,19 @@ import typer
 
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import ColonnadeError, HostError
-from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.check import Held, Verdict, WriteCheck
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Operation, to_line
-from colonnade.drill.lines import check_lines, summary_lines
-from colonnade.drill.plan import Plan
-from colonnade.drill.process import run_generator
-from colonnade.drill.readback import held_over_http, held_over_sql, known_ids_over_http
-from colonnade.drill.runner import run_load
-from colonnade.drill.settled import check_settled
-from colonnade.drill.summary import Summary, summarize
-from colonnade.drill.target import Target, resolve_target
-from colonnade.drill.workload import BLOG, reads_of
+from colonnade.drill.checkers.settled import check_settled
+from colonnade.drill.checkers.writes import Held, Verdict, WriteCheck
+from colonnade.drill.load.arrivals import Arrivals
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Operation, to_line
+from colonnade.drill.load.lines import check_lines, summary_lines
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.process import run_generator
+from colonnade.drill.load.readback import held_over_http, held_over_sql, known_ids_over_http
+from colonnade.drill.load.runner import run_load
+from colonnade.drill.load.summary import Summary, summarize
+from colonnade.drill.load.target import Target, resolve_target
+from colonnade.drill.load.workload import BLOG, reads_of
 
 EXIT_INVALID = 1
 EXIT_UNKNOWN = 6
@@ -173,7 +173,3 @@ def main() -> None:
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(command)
     app()
-
-
-if __name__ == "__main__":
-    main()

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 import psycopg
 
 from colonnade.core.errors import DriverError, DriverUnavailable
-from colonnade.drill.check import Held
-from colonnade.drill.connection import Attempt, ExchangeFailed
-from colonnade.drill.ledger import Kind
-from colonnade.drill.mix import render, token_prefix
-from colonnade.drill.pool import Pool
-from colonnade.drill.target import Target
-from colonnade.drill.workload import Action, Workload
+from colonnade.drill.checkers.writes import Held
+from colonnade.drill.load.connection import Attempt, ExchangeFailed
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.mix import render, token_prefix
+from colonnade.drill.load.pool import Pool
+from colonnade.drill.load.target import Target
+from colonnade.drill.load.workload import Action, Workload
 
 PER_PAGE = 100
 PAGES_MAX = 20_000

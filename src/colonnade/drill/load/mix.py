@@ -12,9 +12,9 @@ from random import Random
 from urllib.parse import quote
 from uuid import NAMESPACE_URL, uuid5
 
-from colonnade.drill.ledger import Kind
-from colonnade.drill.plan import Plan
-from colonnade.drill.workload import Action
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.workload import Action
 
 KNOWN_IDS_MAX = 1_000
 """Enough for reads to spread over; the oldest are forgotten first."""

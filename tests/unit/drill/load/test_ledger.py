@@ -2,9 +2,9 @@
 
 import pytest
 
-from colonnade.drill.ledger import Kind, Outcome, classify, from_lines, to_line
+from colonnade.drill.load.ledger import Kind, Outcome, classify, from_lines, to_line
 
-from .builders import write
+from ..builders import write
 
 OK, FAILED, UNKNOWN = Outcome.OK, Outcome.FAILED, Outcome.UNKNOWN
 

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite
 
 from colonnade.core.errors import SpecError
-from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.ledger import Kind
-from colonnade.drill.workload import BLOG, Action, Workload
+from colonnade.drill.load.arrivals import Arrivals
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.workload import BLOG, Action, Workload
 
 OPERATIONS_MAX = 2_000_000
 """The ledger stays in memory, at about 400 bytes an operation."""

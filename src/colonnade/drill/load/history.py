@@ -7,9 +7,9 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, fields
 
-from colonnade.drill import ledger
-from colonnade.drill.ledger import Operation
-from colonnade.drill.plan import Plan
+from colonnade.drill.load import ledger
+from colonnade.drill.load.ledger import Operation
+from colonnade.drill.load.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)

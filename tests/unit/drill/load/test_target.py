@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from colonnade.core.errors import SpecError
-from colonnade.drill.target import Target, resolve_target
+from colonnade.drill.load.target import Target, resolve_target
 
 
 @pytest.mark.parametrize(

@@ -14,15 +14,15 @@ from collections.abc import Callable, Sequence
 from random import Random
 from time import monotonic
 
-from colonnade.drill.arrivals import intended_offsets
-from colonnade.drill.connection import Attempt, ExchangeFailed
-from colonnade.drill.history import History
-from colonnade.drill.ledger import ErrorKind, Kind, Operation, Outcome, classify
-from colonnade.drill.mix import KnownIds, Mix, Request
-from colonnade.drill.plan import Plan
-from colonnade.drill.pool import Pool
-from colonnade.drill.response import ReplyParser
-from colonnade.drill.target import Target
+from colonnade.drill.load.arrivals import intended_offsets
+from colonnade.drill.load.connection import Attempt, ExchangeFailed
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import ErrorKind, Kind, Operation, Outcome, classify
+from colonnade.drill.load.mix import KnownIds, Mix, Request
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.pool import Pool
+from colonnade.drill.load.response import ReplyParser
+from colonnade.drill.load.target import Target
 
 NAP_S_MAX = 0.25
 """Longest sleep between two looks at `stop`, so that a slow rate does not delay the end of a run."""

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.drill.response import BODY_BYTES_MAX, HEAD_BYTES_MAX, MalformedReply, ReplyParser
+from colonnade.drill.load.response import BODY_BYTES_MAX, HEAD_BYTES_MAX, MalformedReply, ReplyParser
 
 LENGTH = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-Served-By:  backend/1 \r\n\r\nhello"
 CHUNKED = b"HTTP/1.1 201 Created\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\nX-T: 1\r\n\r\n"

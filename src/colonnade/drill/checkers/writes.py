@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from colonnade.drill.ledger import Kind, Operation, Outcome
+from colonnade.drill.load.ledger import Kind, Operation, Outcome
 
 
 class Verdict(StrEnum):

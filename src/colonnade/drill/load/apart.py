@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from colonnade.core.errors import Bug
-from colonnade.drill.history import History, from_lines, to_lines
-from colonnade.drill.plan import Plan
-from colonnade.drill.process import run_generator
-from colonnade.drill.runner import run_load
-from colonnade.drill.target import Target
+from colonnade.drill.load.history import History, from_lines, to_lines
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.process import run_generator
+from colonnade.drill.load.runner import run_load
+from colonnade.drill.load.target import Target
 
 START_S = 2.0
 """How far ahead `start_at` should lie: a Python process with its imports is up in half a second, twice that on a
@@ -56,7 +56,7 @@ async def run_load_apart(
     cancelled, the child is killed. Raises Bug when the child ends without a history.
     """
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "colonnade.drill.apart"),
+        *(sys.executable, "-m", "colonnade.drill.load.apart"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from colonnade.drill.history import History
-from colonnade.drill.ledger import OWN_ERRORS, Kind, Operation, Outcome
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import OWN_ERRORS, Kind, Operation, Outcome
 
 LAG_MS_P99_MAX = 10.0
 """Above this the generator distorts what it measures. One core keeps p99 below 5 ms at 3,000/s; twice that is still

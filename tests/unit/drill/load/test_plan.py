@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from colonnade.core.errors import SpecError
-from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.history import from_lines, to_lines
-from colonnade.drill.ledger import Kind, Outcome
-from colonnade.drill.plan import Plan
-from colonnade.drill.workload import Action, reads_of
+from colonnade.drill.load.arrivals import Arrivals
+from colonnade.drill.load.history import from_lines, to_lines
+from colonnade.drill.load.ledger import Kind, Outcome
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.workload import Action, reads_of
 
-from .builders import answered_at, history, write
+from ..builders import answered_at, history, write
 
 PLAN = Plan(url="http://127.0.0.1:8080", rate_per_s=100, duration_s=30, run_id="abc123")
 

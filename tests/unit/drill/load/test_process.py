@@ -2,7 +2,7 @@
 
 import gc
 
-from colonnade.drill.process import run_generator
+from colonnade.drill.load.process import run_generator
 
 
 async def forty_two() -> int:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError
-from colonnade.drill.check import Held, WriteCheck, check_writes
-from colonnade.drill.ledger import Operation
+from colonnade.drill.checkers.writes import Held, WriteCheck, check_writes
+from colonnade.drill.load.ledger import Operation
 
 SETTLE_S_MAX = 15.0
 """Longer than a failover with a standby's catching up takes here, by far; what is missing then is missing."""

@@ -7,8 +7,8 @@ no user of a browser would see. What it cannot see is a goodbye that crosses the
 
 import asyncio
 
-from colonnade.drill.connection import Connection, open_connection
-from colonnade.drill.target import Target
+from colonnade.drill.load.connection import Connection, open_connection
+from colonnade.drill.load.target import Target
 
 IDLE_MAX = 1_024
 """Idle connections kept; more than any server in reach wants to hold. Those beyond it are closed."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from colonnade.core.errors import SpecError
-from colonnade.drill.ledger import Kind
+from colonnade.drill.load.ledger import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.drill.check import Held, Verdict, check_writes
-from colonnade.drill.ledger import Kind, Operation, Outcome
+from colonnade.drill.checkers.writes import Held, Verdict, check_writes
+from colonnade.drill.load.ledger import Kind, Operation, Outcome
 
-from .builders import write
+from ..builders import write
 
 ACKNOWLEDGED = [write("a"), write("b")]
 HELD = [Held("1", "a"), Held("2", "b")]

@@ -11,8 +11,8 @@ import select
 from time import monotonic
 from typing import cast
 
-from colonnade.drill.ledger import ErrorKind
-from colonnade.drill.response import MalformedReply, ReplyParser
+from colonnade.drill.load.ledger import ErrorKind
+from colonnade.drill.load.response import MalformedReply, ReplyParser
 
 OWN_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 """Refusals by our own side of the connection."""

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from colonnade.drill.check import WriteCheck
-from colonnade.drill.summary import Distribution, Gap, KindSummary, Summary
+from colonnade.drill.checkers.writes import WriteCheck
+from colonnade.drill.load.summary import Distribution, Gap, KindSummary, Summary
 
 
 def summary_lines(summary: Summary) -> Iterator[str]:
