@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.errors import DriverError, DriverUnavailable
-from colonnade.drill.checkers.writes import Verdict, WriteCheck, check_writes
+from colonnade.drill.checkers.finding import Verdict
+from colonnade.drill.checkers.writes import WriteCheck, check_writes
 from colonnade.drill.load.apart import START_S, run_load_apart
 from colonnade.drill.load.arrivals import Arrivals
 from colonnade.drill.load.connection import Attempt, open_connection

@@ -7,17 +7,9 @@ holds is `readback`.
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
+from colonnade.drill.checkers.finding import Verdict
 from colonnade.drill.load.ledger import Kind, Operation, Outcome
-
-
-class Verdict(StrEnum):
-    """What a checker can say."""
-
-    VALID = "valid"
-    INVALID = "invalid"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)

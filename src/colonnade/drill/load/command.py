@@ -21,8 +21,9 @@ import typer
 
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import ColonnadeError, HostError
+from colonnade.drill.checkers.finding import Verdict
 from colonnade.drill.checkers.settled import check_settled
-from colonnade.drill.checkers.writes import Held, Verdict, WriteCheck
+from colonnade.drill.checkers.writes import Held, WriteCheck
 from colonnade.drill.load.arrivals import Arrivals
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import Operation, to_line

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from colonnade.drill.checkers.writes import Held, Verdict, check_writes
+from colonnade.drill.checkers.finding import Verdict
+from colonnade.drill.checkers.writes import Held, check_writes
 from colonnade.drill.load.ledger import Kind, Operation, Outcome
 
 from ..builders import write

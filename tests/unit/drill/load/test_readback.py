@@ -7,8 +7,9 @@ import pytest
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverUnavailable
+from colonnade.drill.checkers.finding import Verdict
 from colonnade.drill.checkers.settled import check_settled
-from colonnade.drill.checkers.writes import Held, Verdict, WriteCheck
+from colonnade.drill.checkers.writes import Held, WriteCheck
 from colonnade.drill.load.readback import parse_page
 
 from ..builders import write

