@@ -28,6 +28,8 @@ class Plan:
     write_share: float = 0.2
     seed: int = 1
     arrivals: Arrivals = Arrivals.POISSON
+    shape: tuple[float, ...] = ()
+    """Relative rate in equal parts of the run, 1.0 on average (see `trace`); empty: the same rate throughout."""
     workload: Workload = field(default=BLOG)
     timeout_s: float = 10.0
     """How long an operation may take from its start, retries included. Above the gateway's own waiting times, so
@@ -42,6 +44,8 @@ class Plan:
                 raise _refusal(name, f"must be above 0 and finite, got {value}")
         if not 0 <= self.write_share <= 1:
             raise _refusal("write_share", f"must be between 0 and 1, got {self.write_share}")
+        if self.shape and not (min(self.shape) >= 0 and abs(sum(self.shape) / len(self.shape) - 1) < 1e-6):
+            raise _refusal("shape", "must be relative rates of 0 or more, 1 on average")
         if self.rate_per_s * self.duration_s > OPERATIONS_MAX:
             raise _refusal(
                 "duration_s", f"{self.rate_per_s:g}/s for {self.duration_s:g} s is over {OPERATIONS_MAX:,} operations"
@@ -63,6 +67,7 @@ class Plan:
         workload["actions"] = tuple(_action(action) for action in workload["actions"])
         fields["workload"] = Workload(**workload)
         fields["arrivals"] = Arrivals(fields["arrivals"])
+        fields["shape"] = tuple(fields["shape"])
         return Plan(**fields)
 
 

@@ -73,7 +73,7 @@ class _Run:
     async def carry_out(self, started_at: float, stop: asyncio.Event) -> History:
         cpu_s_before = time.process_time()
         plan = self._plan
-        offsets = intended_offsets(plan.arrivals, plan.rate_per_s, plan.duration_s, self._arrivals_random)
+        offsets = intended_offsets(plan.arrivals, plan.rate_per_s, plan.duration_s, self._arrivals_random, plan.shape)
         overdue = 0
         async with asyncio.TaskGroup() as tasks:
             for operation_id, offset_s in enumerate(offsets):

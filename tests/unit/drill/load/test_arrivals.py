@@ -54,3 +54,32 @@ def test_poisson_arrivals_keep_the_rate_and_come_in_bursts() -> None:
 def test_a_rate_or_duration_that_is_not_positive_is_refused(rate_per_s: float, duration_s: float) -> None:
     with pytest.raises(ValueError, match="must be positive"):
         intended_offsets(Arrivals.CONSTANT, rate_per_s, duration_s, Random(1))
+
+
+@given(
+    arrivals=st.sampled_from(Arrivals),
+    shape=st.lists(st.floats(0, 5), min_size=1, max_size=20).filter(lambda rates: sum(rates) > 0.1),
+    seed=st.integers(),
+)
+def test_a_shape_moves_arrivals_and_neither_adds_nor_drops_any(
+    arrivals: Arrivals, shape: list[float], seed: int
+) -> None:
+    mean = sum(shape) / len(shape)
+    even = list(intended_offsets(arrivals, 50, 3, Random(seed)))
+    moved = list(intended_offsets(arrivals, 50, 3, Random(seed), [rate / mean for rate in shape]))
+
+    assert len(moved) == len(even)
+    assert all(0 <= offset < 3 for offset in moved)
+    assert all(earlier <= later for earlier, later in pairwise(moved))
+
+
+def test_a_shape_gives_each_part_of_the_run_its_share() -> None:
+    offsets = list(intended_offsets(Arrivals.POISSON, 100, 40, Random(3), (0.4, 0.0, 2.6, 1.0)))
+    by_part = [sum(part * 10 <= offset < (part + 1) * 10 for offset in offsets) for part in range(4)]
+
+    assert by_part == [
+        pytest.approx(400, rel=0.15),
+        0,
+        pytest.approx(2_600, rel=0.1),
+        pytest.approx(1_000, rel=0.1),
+    ]

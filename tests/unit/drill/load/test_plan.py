@@ -28,6 +28,8 @@ PLAN = Plan(url="http://127.0.0.1:8080", rate_per_s=100, duration_s=30, run_id="
         {"write_share": 1.5},
         {"duration_s": 1e6},
         {"run_id": "a-b"},
+        {"shape": (1.0, 2.0)},
+        {"shape": (3.0, -1.0)},
         {"workload": reads_of(["/"]), "write_share": 0.1},
     ],
 )
@@ -40,7 +42,12 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_a_hint(fields: dict[s
 
 
 @pytest.mark.parametrize(
-    "plan", [PLAN, replace(PLAN, workload=reads_of(["/a"]), write_share=0, arrivals=Arrivals.CONSTANT)]
+    "plan",
+    [
+        PLAN,
+        replace(PLAN, shape=(0.5, 1.5)),
+        replace(PLAN, workload=reads_of(["/a"]), write_share=0, arrivals=Arrivals.CONSTANT),
+    ],
 )
 def test_a_plan_survives_the_way_to_another_process(plan: Plan) -> None:
     assert Plan.from_json(plan.to_json()) == plan
