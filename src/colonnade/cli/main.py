@@ -60,9 +60,11 @@ def up(
     is_reloading: Annotated[
         bool, typer.Option("--reload", help="For development: one replica each, anew when its code changes")
     ] = False,
+    detours: Annotated[Path | None, typer.Option(hidden=True, exists=True, file_okay=False)] = None,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
-    run_up(find_target(file, application, state_dir), detach=detach, listen=listen, is_reloading=is_reloading)
+    target = find_target(file, application, state_dir)
+    run_up(target, detach=detach, listen=listen, is_reloading=is_reloading, detours=detours)
 
 
 @app.command()
