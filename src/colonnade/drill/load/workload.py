@@ -63,6 +63,8 @@ class Workload:
     """JSON list of what the system holds, by page: `{page}` counts from 1, `{per_page}` is the size. Empty for none."""
     text_field: str = "title"
     """The field of a listed item that carries the token."""
+    item_path: str = ""
+    """One item, by `{id}` or `{token}`; its answer holds the token. Empty for none."""
     sql: str = ""
     """Query for (id, text) of what was written; its one parameter is a LIKE pattern."""
 
@@ -84,6 +86,7 @@ BLOG = Workload(
         ),
     ),
     list_path="/api/posts?page={page}&per_page={per_page}",
+    item_path="/api/posts/{id}",
     sql="SELECT id::text, title FROM posts WHERE title LIKE %s",
 )
 
