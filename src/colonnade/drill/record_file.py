@@ -1,4 +1,4 @@
-"""A record on disk: `record.json` has everything but the load's operations, which are a line each in `operations.jsonl`.
+"""A record on disk: `record.json` has all but the load's operations, which are a line each in `operations.jsonl`.
 
 Both are complete: a report can be made from them again, by a later version or by somebody who doubts this one.
 Read next: `record`.

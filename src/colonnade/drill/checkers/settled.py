@@ -5,7 +5,7 @@ only when it lasts, and good news only when two readings in a row agree.
 Never decides what a loss is: that is `check`.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError
@@ -24,11 +24,22 @@ async def check_settled(
     *,
     settle_s_max: float = SETTLE_S_MAX,
 ) -> WriteCheck:
-    """Read back until nothing is lost and two readings agree, or until `settle_s_max` is over; then judge the last.
+    """Judge what `settled` reads back. Raises as it does."""
+    known = tuple(operations)
+    return check_writes(known, await settled(known, read_back, clock, settle_s_max=settle_s_max))
+
+
+async def settled(
+    operations: Sequence[Operation],
+    read_back: Callable[[], Awaitable[tuple[Held, ...]]],
+    clock: Clock,
+    *,
+    settle_s_max: float = SETTLE_S_MAX,
+) -> tuple[Held, ...]:
+    """Read back until nothing is lost and two readings agree, or until `settle_s_max` is over; the last reading.
 
     Raises the DriverError of the last reading when that one failed.
     """
-    known = tuple(operations)
     deadline = clock.monotonic() + settle_s_max
     earlier: frozenset[Held] | None = None
     while True:
@@ -40,8 +51,7 @@ async def check_settled(
                 raise
             earlier = None
         else:
-            check = check_writes(known, held)
-            if is_last or (not check.lost and held == earlier):
-                return check
+            if is_last or (held == earlier and not check_writes(operations, held).lost):
+                return tuple(held)
             earlier = held
         await clock.sleep(NAP_S)

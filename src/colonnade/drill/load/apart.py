@@ -16,7 +16,8 @@ from colonnade.core.errors import Bug
 from colonnade.drill.load.history import History, from_lines, to_lines
 from colonnade.drill.load.plan import Plan
 from colonnade.drill.load.process import run_generator
-from colonnade.drill.load.runner import run_load
+from colonnade.drill.load.runner import ignore, run_load
+from colonnade.drill.load.tally import Tally
 from colonnade.drill.load.target import Target
 
 START_S = 2.0
@@ -30,16 +31,18 @@ class _Job:
     target: Target
     known_ids: tuple[str, ...]
     start_at: float | None
+    tally: int | None = None
+    """Descriptor of the caller's `Tally`, which the child has under the same number."""
 
     def to_line(self) -> str:
         fields = {"target": asdict(self.target), "known_ids": self.known_ids, "start_at": self.start_at}
-        return json.dumps({"plan": self.plan.to_json(), **fields}) + "\n"
+        return json.dumps({"plan": self.plan.to_json(), **fields, "tally": self.tally}) + "\n"
 
     @staticmethod
     def from_line(line: bytes) -> "_Job":
         fields = json.loads(line)
         plan, target = Plan.from_json(fields["plan"]), Target(**fields["target"])
-        return _Job(plan, target, tuple(fields["known_ids"]), fields["start_at"])
+        return _Job(plan, target, tuple(fields["known_ids"]), fields["start_at"], fields["tally"])
 
 
 async def run_load_apart(
@@ -49,8 +52,10 @@ async def run_load_apart(
     known_ids: Sequence[str] = (),
     start_at: float | None = None,
     stop: asyncio.Event | None = None,
+    tally: Tally | None = None,
 ) -> History:
-    """Like `run_load`, in a child process. All times in the history are of the same clock as the caller's own.
+    """Like `run_load`, in a child process. All times in the history are of the same clock as the caller's own; `tally`
+    can be read meanwhile.
 
     With `start_at` (see START_S) the caller knows beforehand when the load begins, and can time faults by it. When
     cancelled, the child is killed. Raises Bug when the child ends without a history.
@@ -60,13 +65,15 @@ async def run_load_apart(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        pass_fds=() if tally is None else (tally.descriptor,),
         start_new_session=True,  # Ctrl-C is for the caller, who then says stop
     )
     if child.stdin is None or child.stdout is None or child.stderr is None:
         raise Bug("the pipes to the load generator are missing")
+    job = _Job(plan, target, tuple(known_ids), start_at, None if tally is None else tally.descriptor)
     stopper = asyncio.create_task(_close_on(stop or asyncio.Event(), child.stdin))
     try:
-        child.stdin.write(_Job(plan, target, tuple(known_ids), start_at).to_line().encode())
+        child.stdin.write(job.to_line().encode())
         answer, complaint = await asyncio.gather(child.stdout.read(), child.stderr.read())
         exit_code = await child.wait()
     finally:
@@ -99,8 +106,11 @@ class _StopOnEnd(asyncio.Protocol):
 async def _serve(job: _Job) -> History:
     stop = asyncio.Event()
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: _StopOnEnd(stop), sys.stdin)
+    observe = Tally(job.tally).count if job.tally is not None else ignore
     try:
-        return await run_load(job.plan, job.target, known_ids=job.known_ids, start_at=job.start_at, stop=stop)
+        return await run_load(
+            job.plan, job.target, known_ids=job.known_ids, start_at=job.start_at, observe=observe, stop=stop
+        )
     finally:
         transport.close()
 

@@ -84,6 +84,8 @@ class Operation:
     retries: int = 0
     """How often it was sent again. Only what is safe to repeat ever is."""
     on_reused_connection: bool = False
+    item_id: str | None = None
+    """What the system calls the item that a write made, by the JSON of its answer."""
 
     @property
     def latency_s(self) -> float:

@@ -4,7 +4,6 @@ Never judges; an answer that cannot be understood is an error, because half a li
 Read next: `check`.
 """
 
-import asyncio
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ import psycopg
 
 from colonnade.core.errors import DriverError, DriverUnavailable
 from colonnade.drill.checkers.writes import Held
-from colonnade.drill.load.connection import Attempt, ExchangeFailed
+from colonnade.drill.load.ask import ask, knock, name_of
 from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.mix import render, token_prefix
 from colonnade.drill.load.pool import Pool
@@ -24,7 +23,6 @@ from colonnade.drill.load.workload import Action, Workload
 PER_PAGE = 100
 PAGES_MAX = 20_000
 """As many pages as the largest run could fill."""
-REPLY_S_MAX = 10.0
 
 
 async def known_ids_over_http(target: Target, workload: Workload) -> tuple[str, ...]:
@@ -36,7 +34,7 @@ async def known_ids_over_http(target: Target, workload: Workload) -> tuple[str, 
     pool = Pool(target)
     try:
         if not workload.list_path:
-            await _probe(pool, target)
+            await knock(pool, target)
             return ()
         page = await _get_page(pool, target, workload, 1)
     finally:
@@ -100,34 +98,13 @@ class _Page:
 async def _get_page(pool: Pool, target: Target, workload: Workload, number: int) -> _Page:
     path = workload.list_path.replace("{page}", str(number)).replace("{per_page}", str(PER_PAGE))
     request = render(Action("read_back", Kind.READ, "GET", path), target.host_header)
-    try:
-        async with asyncio.timeout(REPLY_S_MAX):
-            connection = await pool.take()
-            reply = await connection.exchange(request, Attempt())
-    except (ExchangeFailed, TimeoutError) as error:
-        raise _no_answer(target, path, error) from error
-    pool.give_back(connection)
+    reply = await ask(pool, target, request, path)
     if reply.status != 200:
         raise _unusable(target, f"{path} answered {reply.status}")
     try:
         return parse_page(json.loads(bytes(reply.body)), number)
     except (ValueError, TypeError) as error:
         raise _unusable(target, f"{path} is not a list of items: {error}") from error
-
-
-async def _probe(pool: Pool, target: Target) -> None:
-    try:
-        async with asyncio.timeout(REPLY_S_MAX):
-            await pool.open()
-    except (ExchangeFailed, TimeoutError) as error:
-        raise _no_answer(target, "a connection", error) from error
-
-
-def _no_answer(target: Target, wanted: str, error: Exception) -> DriverUnavailable:
-    reason = error.kind if isinstance(error, ExchangeFailed) else f"silent for {REPLY_S_MAX:g} s"
-    return DriverUnavailable(
-        f"no answer to {wanted}: {reason}", hint="is it up? `colonnade status` tells", subject=_name(target)
-    )
 
 
 def parse_page(content: object, number: int) -> _Page:
@@ -173,11 +150,7 @@ def _finder(run_id: str) -> Callable[[str], list[str]]:
     return re.compile(re.escape(token_prefix(run_id)) + r"\d+").findall
 
 
-def _name(target: Target) -> str:
-    return f"http://{target.host_header}"
-
-
 def _unusable(target: Target, message: str) -> DriverError:
     return DriverError(
-        message, hint="the check needs the whole list, or --check-sql with a connection string", subject=_name(target)
+        message, hint="the check needs the whole list, or --check-sql with a connection string", subject=name_of(target)
     )

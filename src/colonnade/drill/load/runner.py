@@ -30,7 +30,7 @@ BURST_MAX = 16
 """Overdue sends in a row before replies get a turn; chosen by feel."""
 
 
-def _ignore(_: Operation) -> None:
+def ignore(_: Operation) -> None:
     """What observes a run that nobody observes."""
 
 
@@ -40,7 +40,7 @@ async def run_load(
     *,
     known_ids: Sequence[str] = (),
     start_at: float | None = None,
-    observe: Callable[[Operation], None] = _ignore,
+    observe: Callable[[Operation], None] = ignore,
     stop: asyncio.Event | None = None,
 ) -> History:
     """Send the planned load and return what happened.
@@ -119,6 +119,7 @@ class _Run:
         if status is not None and not is_expected:
             error = f"http_{status}"
         last = attempts[-1]
+        item_id = _item_named_in(reply) if request.token is not None and reply is not None and is_expected else None
         outcome = classify(
             request.action.kind,
             was_sent=any(attempt.sent_at is not None for attempt in attempts),
@@ -143,10 +144,11 @@ class _Run:
                 bytes_received=last.bytes_received,
                 retries=len(attempts) - 1,
                 on_reused_connection=last.on_reused_connection,
+                item_id=item_id,
             )
         )
-        if outcome is Outcome.OK and request.token is not None and reply is not None:
-            self._learn(reply, done_at)
+        if item_id is not None:
+            self._known_ids.learn(item_id, done_at)
 
     async def _send(self, request: Request, attempts: list[Attempt]) -> ReplyParser:
         try:
@@ -163,15 +165,6 @@ class _Run:
         reply = await connection.exchange(request.data, attempt)
         self.pool.give_back(connection)
         return reply
-
-    def _learn(self, reply: ReplyParser, now: float) -> None:
-        """Remember the new item, where the reply names it; a reply in another shape only gives reads less choice."""
-        try:
-            item = json.loads(bytes(reply.body))
-        except ValueError:
-            return
-        if isinstance(item, dict) and isinstance(item_id := item.get("id"), (int, str)):
-            self._known_ids.learn(str(item_id), now)
 
     def _record_saturated(self, operation_id: int, request: Request, intended_at: float) -> None:
         now = monotonic()
@@ -194,6 +187,16 @@ class _Run:
     def _record(self, operation: Operation) -> None:
         self._operations.append(operation)
         self._observe(operation)
+
+
+def _item_named_in(reply: ReplyParser) -> str | None:
+    """The id of the new item, where the reply names it; one in another shape only gives reads less choice."""
+    try:
+        item = json.loads(bytes(reply.body))
+    except ValueError:
+        return None
+    item_id = item.get("id") if isinstance(item, dict) else None
+    return str(item_id) if isinstance(item_id, int | str) else None
 
 
 async def _wait_until(moment: float, overdue: int, stop: asyncio.Event) -> int:

@@ -1,0 +1,148 @@
+"""Fetches from an instance what it says itself: the servers' logs, timelines, replication slots, what was left behind.
+
+Nothing is concluded from it here; that is for the checkers. What PostgreSQL wrote is asked for, not what the
+controller believes.
+Read next: `record` for what becomes of it, `readback` for the data.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+
+from colonnade.core.files import read_json
+from colonnade.core.processes import marked_processes
+from colonnade.drill.record import Promotion, ServerLine
+from colonnade.system.paths import StatePaths
+
+LINES_MAX = 20_000
+"""Per node. A node says a few lines a minute; one that says more says the same again and again."""
+
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 — where PostgreSQL keeps POSIX shared memory; looked at only
+
+_LINE = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3}) UTC \[\d+\] (.*)")
+"""As `log_line_prefix` of our nodes has it: "%m [%p] %q%u@%d "."""
+
+_PROMOTED = re.compile(r"selected new timeline ID: (\d+)")
+
+
+def server_lines(paths: StatePaths) -> tuple[ServerLine, ...]:
+    """What each node of the database has logged, oldest first."""
+    lines: list[ServerLine] = []
+    for log in sorted(paths.logs.glob("db-*.log")):
+        node = log.stem.removeprefix("db-")
+        texts = [file for file in (log.with_name(log.name + ".1"), log) if file.exists()]
+        found = [line for file in texts for line in parse_log(node, _lines_of(file))]
+        lines += found[-LINES_MAX:]
+    return tuple(sorted(lines, key=lambda line: line.at_wall_s))
+
+
+def _lines_of(file: Path) -> Iterator[str]:
+    with file.open(encoding="utf-8", errors="replace") as lines:
+        yield from lines
+
+
+def parse_log(node: str, lines: Iterable[str]) -> Iterator[ServerLine]:
+    """The lines that begin with a moment. Others continue the one before, such as the text of a statement."""
+    for line in lines:
+        match = _LINE.match(line)
+        if match is not None:
+            at = datetime.strptime(match[1], "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=UTC)
+            yield ServerLine(node, at.timestamp(), match[2].rstrip())
+
+
+def promotions(paths: StatePaths, lines: Iterable[ServerLine]) -> tuple[Promotion, ...]:
+    """Each beginning of a timeline: who says in its log that it took the number, and where its history has the fork.
+
+    A number that two nodes took gives two of them, each with its own place.
+    """
+    return promotions_from(lines, {node: _histories(node_wal) for node, node_wal in _wal_directories(paths).items()})
+
+
+def promotions_from(lines: Iterable[ServerLine], histories: Mapping[str, Mapping[int, str]]) -> tuple[Promotion, ...]:
+    """`histories`: by node and timeline, the place at which the node's history file lets it begin."""
+    taken = {(line.node, int(match[1])) for line in lines if (match := _PROMOTED.search(line.text))}
+    found = []
+    for node, timeline in sorted(taken, key=lambda item: (item[1], item[0])):
+        own = histories.get(node, {}).get(timeline)
+        others = [known[timeline] for known in histories.values() if timeline in known]
+        found.append(Promotion(node, timeline, own or (others[0] if others else "")))
+    return tuple(found)
+
+
+def _wal_directories(paths: StatePaths) -> dict[str, Path]:
+    return {place.name: place / "pg_wal" for place in sorted((paths.root / "database" / "nodes").glob("*"))}
+
+
+def _histories(pg_wal: Path) -> dict[int, str]:
+    """By timeline, the place of its last fork: the beginning of the timeline itself."""
+    found = {}
+    for file in sorted(pg_wal.glob("*.history")):
+        with contextlib.suppress(OSError, ValueError, IndexError):  # being written, or not ours: the log has told
+            last = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()][-1]
+            found[int(file.stem, 16)] = last.split("\t")[1].strip()
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseAccess:
+    """The way to the primary as the application's own role."""
+
+    conninfo: str
+
+    def __repr__(self) -> str:
+        return "DatabaseAccess(…)"
+
+
+def database_access(paths: StatePaths, status: Mapping[str, Any]) -> DatabaseAccess | None:
+    """None without a database of ours, or while its addresses are not known."""
+    database = status.get("database")
+    stored = read_json(paths.root / "database" / "secrets.json")
+    if not database or database["external"] or "primary_endpoint" not in database or stored is None:
+        return None
+    name, password = database["database_name"], quote(stored["application"])
+    return DatabaseAccess(f"postgresql://{name}:{password}@{database['primary_endpoint']}/{name}")
+
+
+async def replication_slots(access: DatabaseAccess) -> tuple[str, ...]:
+    """Names of slots on the primary that will outlive their session. Our nodes need none. Raises psycopg.Error."""
+    async with await psycopg.AsyncConnection.connect(access.conninfo, connect_timeout=10) as connection:
+        rows = await (
+            await connection.execute("SELECT slot_name::text FROM pg_replication_slots WHERE NOT temporary")
+        ).fetchall()
+    return tuple(str(name) for (name,) in rows)
+
+
+def shared_memory_of(paths: StatePaths) -> frozenset[str]:
+    """Files of shared memory that processes of the instance have open now."""
+    found = set()
+    for pid in marked_processes(paths.mark):
+        with contextlib.suppress(OSError):  # gone meanwhile
+            maps = Path(f"/proc/{pid}/maps").read_text(encoding="utf-8", errors="replace")
+            found |= set(re.findall(rf"{SHARED_MEMORY}/(PostgreSQL\.\d+)$", maps, re.MULTILINE))
+    return frozenset(found)
+
+
+def files_left(paths: StatePaths, shared_memory: Iterable[str]) -> tuple[str, ...]:
+    """Files that should have gone with the processes: their records, half-written ones, shared memory. Sentences."""
+    names = ("listeners.json", "replicas.json", "deployment.json", "gateway/process.json", "dbgate/process.json")
+    left = [f"{name} in the state directory is still there" for name in names if (paths.root / name).exists()]
+    for directory, _, files in os.walk(paths.root):
+        if "/database/nodes/" not in f"{directory}/":
+            place = Path(directory).relative_to(paths.root)
+            left += [f"{place / name} was not finished" for name in files if re.fullmatch(r"\..*\.\d+\.new", name)]
+    left += [f"shared memory {name} is still there" for name in shared_memory if (SHARED_MEMORY / name).exists()]
+    return tuple(left)
+
+
+def sockets_left(paths: StatePaths) -> tuple[str, ...]:
+    return (f"{paths.sockets} is still there",) if paths.sockets.exists() else ()
