@@ -11,7 +11,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ import psycopg
 
 from colonnade.core.files import read_json
 from colonnade.core.processes import marked_processes
+from colonnade.drill.instance import Prepared
 from colonnade.drill.record import Promotion, ServerLine
 from colonnade.system.paths import StatePaths
 
@@ -95,22 +96,22 @@ def _histories(pg_wal: Path) -> dict[int, str]:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseAccess:
-    """The way to the primary as the application's own role."""
+    """The way to the primary as the application has it."""
 
-    conninfo: str
-
-    def __repr__(self) -> str:
-        return "DatabaseAccess(…)"
+    conninfo: str = field(repr=False)
+    is_ours: bool
 
 
-def database_access(paths: StatePaths, status: Mapping[str, Any]) -> DatabaseAccess | None:
-    """None without a database of ours, or while its addresses are not known."""
-    database = status.get("database")
-    stored = read_json(paths.root / "database" / "secrets.json")
-    if not database or database["external"] or "primary_endpoint" not in database or stored is None:
+def database_access(prepared: Prepared, status: Mapping[str, Any]) -> DatabaseAccess | None:
+    """None without a database, or while its address is not known."""
+    spec, database = prepared.loaded.spec.database, status.get("database")
+    if spec is not None and spec.url:
+        return DatabaseAccess(spec.url, is_ours=False)
+    stored = read_json(prepared.instance.paths.root / "database" / "secrets.json")
+    if not database or "primary_endpoint" not in database or stored is None:
         return None
     name, password = database["database_name"], quote(stored["application"])
-    return DatabaseAccess(f"postgresql://{name}:{password}@{database['primary_endpoint']}/{name}")
+    return DatabaseAccess(f"postgresql://{name}:{password}@{database['primary_endpoint']}/{name}", is_ours=True)
 
 
 async def replication_slots(access: DatabaseAccess) -> tuple[str, ...]:

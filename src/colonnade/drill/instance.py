@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colonnade.core.errors import HostError, SpecError
+from colonnade.core.errors import ColonnadeError, HostError, SpecError
 from colonnade.core.files import disk_error, read_json, write_json_atomically
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Process, ProcessId, is_alive, marked_processes, start_ticks_of
@@ -134,7 +134,7 @@ class Running:
         except asyncio.CancelledError:
             # The thread follows the start and cannot be told to stop; without a keeper it ends by itself.
             await asyncio.to_thread(launch.end_by_force, self._paths)
-            with suppress(HostError, asyncio.CancelledError):
+            with suppress(ColonnadeError, asyncio.CancelledError):
                 await start
             raise
 

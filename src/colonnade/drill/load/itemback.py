@@ -12,7 +12,7 @@ from urllib.parse import quote
 from colonnade.core.errors import DriverError
 from colonnade.drill.checkers.writes import Held
 from colonnade.drill.load.ask import ask, name_of
-from colonnade.drill.load.ledger import Kind, Operation
+from colonnade.drill.load.ledger import Kind, Operation, Outcome
 from colonnade.drill.load.mix import render
 from colonnade.drill.load.pool import Pool
 from colonnade.drill.load.target import Target
@@ -29,8 +29,18 @@ async def held_by_item(target: Target, workload: Workload, operations: Iterable[
 
     Raises DriverUnavailable when nothing answers, DriverError for an answer that says neither yes nor no.
     """
+    known = tuple(operations)
+    nameless = sum(
+        write.outcome is Outcome.OK and path_of(workload.item_path, write) is None for write in writes_of(known)
+    )
+    if nameless:
+        raise DriverError(
+            f"{nameless} acknowledged writes cannot be asked for: their answers named no id",
+            hint='an answer to a write is JSON with an "id", or [drill] item has {token} in it',
+            subject=workload.item_path,
+        )
     pool = Pool(target)
-    writes = [(path, write) for write in operations if (path := path_of(workload.item_path, write)) is not None]
+    writes = [(path, write) for write in writes_of(known) if (path := path_of(workload.item_path, write))]
     gate = asyncio.Semaphore(AT_ONCE)
 
     async def is_there(path: str, token: str) -> bool:
@@ -61,8 +71,12 @@ async def held_by_item(target: Target, workload: Workload, operations: Iterable[
     )
 
 
+def writes_of(operations: Iterable[Operation]) -> list[Operation]:
+    return [operation for operation in operations if operation.kind is Kind.WRITE]
+
+
 def path_of(template: str, write: Operation) -> str | None:
     """Where the item of this write is asked for; None when that is not known."""
-    if write.kind is not Kind.WRITE or write.token is None or ("{id}" in template and write.item_id is None):
+    if write.token is None or ("{id}" in template and write.item_id is None):
         return None
     return template.replace("{id}", quote(write.item_id or "", safe="")).replace("{token}", quote(write.token, safe=""))
