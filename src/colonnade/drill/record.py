@@ -108,6 +108,16 @@ class ServerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a database server as the kernel told it to the drill, which held a pidfd of its own. A server that
+    is killed writes no last line, so its log alone cannot say when it stopped taking writes."""
+
+    node: str
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Promotion:
     """A timeline's beginning, from PostgreSQL's own history files: this node left its predecessor at `lsn`."""
 
@@ -151,5 +161,6 @@ class Record:
     promotions: tuple[Promotion, ...]
     leftovers: Leftovers | None
     """None when the drill could not look: then nothing is known."""
+    deaths: tuple[Death, ...] = ()
     untested: tuple[str, ...] = ()
     """Sentences on parts and faults that this run says nothing about."""

@@ -84,6 +84,10 @@ class Operation:
     retries: int = 0
     """How often it was sent again. Only what is safe to repeat ever is."""
     on_reused_connection: bool = False
+    session: int | None = None
+    """The visitor who sent it; None for a passer-by, who sends one request and is never seen again."""
+    found: bool | None = None
+    """Of a visitor's look at their own item: whether it was there. None where the answer could not say."""
 
     @property
     def latency_s(self) -> float:
