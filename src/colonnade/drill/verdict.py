@@ -24,7 +24,6 @@ from colonnade.drill.checkers import (
 from colonnade.drill.checkers.finding import Finding, Verdict, unseen, worst
 from colonnade.drill.checkers.phases import fault_names
 from colonnade.drill.record import FaultEnd, Machine, Record
-from colonnade.drill.scenario import RuleName
 
 CHECKERS = (writes, sessions, primaries, availability, latency, recovery, strength, leaks)
 """Every question, in the order of the report."""
@@ -125,8 +124,3 @@ def machine_words(machine: Machine) -> str:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
-def title_of(rule: RuleName) -> str:
-    """A rule's name for people: `lost_writes_max` is `lost writes`."""
-    return rule.removesuffix("_max").removesuffix("_s").removesuffix("_ms").replace("_", " ")

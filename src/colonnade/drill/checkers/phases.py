@@ -101,19 +101,23 @@ def fault_names(faults: Iterable[FaultRecord]) -> tuple[str, ...]:
 
 
 def fault_name(planned: PlannedFault) -> str:
-    """`kill primary`, `freeze some backend replicas`, `cut standby → primary`."""
-    return f"{planned.kind.replace('_', ' ')} {_whom(planned.aim)}"
+    """`kill primary`, `freeze some backend replicas`, `cut standby → primary`, `fill disk`."""
+    return f"{planned.kind.replace('_', ' ')} {_whom(planned.aim)}".rstrip()
 
 
 def _whom(aim: Aim) -> str:
-    role = aim.role.value
-    if aim.role is Role.SERVICE and aim.service:
-        role = aim.service
-    elif aim.service:
-        role = f"{aim.service} {role}"
     if aim.towards is not None:
-        return f"{role} → {aim.towards.value}"
-    return role if aim.extent is Extent.ONE else f"{aim.extent.value} {role}s"
+        return f"{_role(aim.role, aim.service)} → {_role(aim.towards, aim.service)}"
+    role = _role(aim.role, aim.service)
+    return role if aim.extent is Extent.ONE or not role else f"{aim.extent.value} {role}s"
+
+
+def _role(role: Role, service: str) -> str:
+    if role is Role.SYSTEM:
+        return ""
+    if role is Role.SERVICE and service:
+        return service
+    return f"{service} {role}" if role is Role.REPLICA and service else role.value
 
 
 def _merged(stretches: Iterable[Stretch]) -> list[Stretch]:

@@ -19,10 +19,11 @@ if TYPE_CHECKING:  # a record holds what this module defines
     from colonnade.drill.record import Record
 
 _RULES = {
-    RuleName.LOST_WRITES_MAX: ("lost", "acknowledged writes are not there"),
-    RuleName.DOUBLED_WRITES_MAX: ("doubled", "writes are there more than once"),
-    RuleName.PHANTOM_WRITES_MAX: ("phantom", "writes that failed for certain are there"),
+    RuleName.LOST_WRITES_MAX: ("lost", "every acknowledged write is there", "acknowledged writes are not there"),
+    RuleName.DOUBLED_WRITES_MAX: ("doubled", "no write is there twice", "writes are there more than once"),
+    RuleName.PHANTOM_WRITES_MAX: ("phantom", "no failed write is there", "writes that failed for certain are there"),
 }
+"""What is counted, and the words for none and for some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +67,15 @@ def check(record: Record) -> tuple[Finding, ...]:
         copies[item.token].add(item.id)
     findings = []
     for rule, bound in bounds.items():
-        what, words = _RULES[rule]
+        what, none, some = _RULES[rule]
         tokens: tuple[str, ...] = getattr(found, what)
         if not tokens and found.verdict is Verdict.UNKNOWN:
             findings.append(unseen(rule, bound, found.reason, found.message))
             continue
         began_at = record.history.started_at
         told = tuple(_told(by_token[token], len(copies.get(token, ())), began_at) for token in tokens)
-        message = f"{len(tokens)} {words}, of {found.acknowledged} acknowledged and {len(by_token)} intended"
+        words = f"{len(tokens)} {some}" if tokens else none
+        message = f"{words}, of {found.acknowledged} acknowledged and {len(by_token)} intended"
         findings.append(compared(rule, len(tokens), bound, message, told))
     return tuple(findings)
 
