@@ -24,6 +24,7 @@ from colonnade.core.errors import DriverUnavailable
 from colonnade.core.events import read_events
 from colonnade.drill import collect
 from colonnade.drill.faults.fault import Fault, Maker, Surroundings
+from colonnade.drill.faults.ways import ways_needed
 from colonnade.drill.held import ReadBack, read_back
 from colonnade.drill.instance import Prepared, Running, prepare
 from colonnade.drill.links.client import Links, open_links
@@ -43,7 +44,6 @@ from colonnade.drill.sampler import Sampler, whole_since
 from colonnade.drill.scenario import PlannedFault, Scenario
 from colonnade.drill.strike import Strike
 from colonnade.drill.trial import try_out
-from colonnade.drill.ways import ways_of
 from colonnade.drill.workloads import is_guessed, workload_of
 
 WHOLE_S_MAX = 60.0
@@ -160,9 +160,9 @@ class Director:
 
     async def _open_links(self, stack: AsyncExitStack, prepared: Prepared) -> Links | None:
         """None when no fault of the scenario is about a way between two parts."""
-        if not any(fault.aim.towards is not None for fault in self._order.scenario.faults):
+        names = ways_needed(prepared.loaded.spec, self._order.scenario.faults, LINK_KINDS)
+        if not names:
             return None
-        names = ways_of(prepared.loaded.spec)
         return await stack.enter_async_context(open_links(prepared.detours, names, self._order.seed))
 
     async def _use(self, prepared: Prepared, running: Running, links: Links | None) -> None:
@@ -346,6 +346,7 @@ def plan_of(scenario: Scenario, workload: Workload, url: str, run_id: str, seed:
         duration_s=scenario.duration_s,
         run_id=run_id,
         write_share=0.0 if Kind.WRITE not in kinds else 1.0 if Kind.READ not in kinds else share,
+        session_share=scenario.load.session_share,
         seed=seed,
         arrivals=scenario.load.arrivals,
         shape=shape,

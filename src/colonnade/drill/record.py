@@ -108,6 +108,16 @@ class ServerLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Death:
+    """The end of a database server as the kernel told it to the drill, which held a pidfd of its own. A server that
+    is killed writes no last line, so its log alone cannot say when it stopped taking writes."""
+
+    node: str
+    pid: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
 class Promotion:
     """A timeline's beginning, from PostgreSQL's own history files: this node left its predecessor at `lsn`."""
 
@@ -151,6 +161,7 @@ class Record:
     promotions: tuple[Promotion, ...]
     leftovers: Leftovers | None
     """None when the drill could not look: then nothing is known."""
+    deaths: tuple[Death, ...] = ()
     held_is_whole: bool = True
     """False when only items whose path is known could be asked for: then a doubled or a phantom write is not seen."""
     untested: tuple[str, ...] = ()

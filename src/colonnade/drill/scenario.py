@@ -100,6 +100,9 @@ class RuleName(StrEnum):
     """Of what was answered as expected, outside the faults' times."""
     RECOVERY_S_MAX = "recovery_s_max"
     """From each fault's end, or from itself when it has none, until the system says that nothing is missing."""
+    MISSING_AT_END_MAX = "missing_at_end_max"
+    """What the system says is missing at the very end, in its problems. Asked of every run; 0 where no scenario says
+    otherwise."""
     LEFTOVERS_MAX = "leftovers_max"
     """Processes, sockets, replication slots and files that are there after the end and were not before."""
 

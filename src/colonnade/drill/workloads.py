@@ -6,9 +6,11 @@ Read next: `load/workload` for what a workload is.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.workload import Action, Workload
-from colonnade.spec.model import DrillRead, DrillWrite, ServiceSpec, Spec
+from colonnade.spec.model import DrillOwn, DrillRead, DrillWrite, ServiceSpec, Spec
 
 STATUS_MIN, STATUS_MAX = 200, 399
 """Expected of what says nothing else: a page, or a redirect to one."""
@@ -21,6 +23,7 @@ def workload_of(spec: Spec) -> Workload:
     return Workload(
         name=spec.system.name,
         actions=(*(_read(read) for read in reads), *(_write(write) for write in drill.writes)),
+        read_own=tuple(_own(own) for own in drill.own),
         list_path=drill.list_path,
         text_field=drill.text_field,
         item_path=drill.item_path,
@@ -57,6 +60,10 @@ def _read(read: DrillRead) -> Action:
     low, high = _bounds(read.status)
     name = f"GET {read.path}"
     return Action(name, Kind.READ, "GET", read.path, weight=read.weight, status_min=low, status_max=high)
+
+
+def _own(own: DrillOwn) -> Action:
+    return replace(_read(DrillRead(path=own.path)), name=f"own {own.path}", shows_newest=own.newest)
 
 
 def _write(write: DrillWrite) -> Action:

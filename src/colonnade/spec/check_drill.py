@@ -39,7 +39,12 @@ def _writes(drill: DrillSpec) -> Iterator[Problem]:
 
 
 def _ways_back(drill: DrillSpec, spec: Spec) -> Iterator[Problem]:
-    for name, value in (("list", drill.list_path), ("item", drill.item_path), ("sql", drill.sql)):
+    for name, value in (
+        ("list", drill.list_path),
+        ("item", drill.item_path),
+        ("sql", drill.sql),
+        ("own", drill.own),
+    ):
         if value and not drill.writes:
             yield Problem(("drill", name), "has no effect without `writes`", hint="add writes, or take it out")
     for name, value in (("list", drill.list_path), ("item", drill.item_path)):

@@ -112,6 +112,7 @@ EFFECTS: Mapping[str, Effect] = {
     "drill.text_field": Effect.CONTROLLER,
     "drill.item": Effect.CONTROLLER,
     "drill.sql": Effect.CONTROLLER,
+    "drill.own": Effect.CONTROLLER,
 }
 """Every key of the file; `*` is any service. A key of a table (`env`, `parameters`) counts as its table."""
 

@@ -332,6 +332,15 @@ class DrillWrite(Model):
     """The acknowledgement; unset: anything from 200 to 399."""
 
 
+class DrillOwn(Model):
+    """A page by which a visitor looks for what they wrote: `{ path = "/notes?page=1", newest = 20 }`."""
+
+    path: UrlPath
+    """With `{id}` for their item, or without for a list. Its answer holds the token."""
+    newest: Whole = Field(default=0, ge=0)
+    """Of a list: how many of the newest items it shows; 0: all."""
+
+
 class DrillSpec(Model):
     """What `colonnade drill` sends to this application, and how it finds again what it wrote."""
 
@@ -345,9 +354,11 @@ class DrillSpec(Model):
     """The field of a listed item that holds the token."""
     item_path: str = Field(default="", alias="item")
     """Path of one item, by the `{id}` that the answer to a write named, or by the `{token}`; its answer holds the token.
-    Visitors who look for what they wrote ask for it; without `list` and `sql` so does the check of all writes."""
+    The check of all writes asks for it where there is neither `list` nor `sql`."""
     sql: str = ""
     """A query for (id, text) of what was written; its one parameter `%s` is a LIKE pattern for the text."""
+    own: list[DrillOwn] = Field(default_factory=list)
+    """Where visitors look for what they have just written, with the cookies that they were given. Empty: they do not."""
 
 
 class Spec(Model):

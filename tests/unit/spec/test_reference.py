@@ -15,6 +15,7 @@ from colonnade.spec.load import load_spec
 from colonnade.spec.model import (
     BackupSpec,
     DatabaseSpec,
+    DrillOwn,
     DrillRead,
     DrillSpec,
     DrillWrite,
@@ -77,6 +78,7 @@ def test_the_small_tables_are_shown_in_full() -> None:
     assert "{ min = 2, max = 8 }" in TEXT
     assert keys_of(ReplicasSpec) == {"min", "max"}
     assert keys_of(DrillRead) == {"path", "weight", "status"}
+    assert keys_of(DrillOwn) == {"path", "newest"}
     assert keys_of(DrillWrite) == {"path", "method", "headers", "body", "weight", "status"}
 
 

@@ -1,4 +1,4 @@
-"""What a checker says: one finding for each rule it was asked about, with the numbers and the first things that show it.
+"""What a checker says: a finding for each rule it was asked about, with the numbers and the first things that show it.
 
 Verdicts are ordered by how much they weigh: one fault found outweighs everything that could not be seen, and what
 could not be seen outweighs everything that went well.
@@ -49,3 +49,15 @@ class Finding:
     """One sentence with the numbers."""
     evidence: tuple[str, ...] = ()
     """The first operations, lines or moments that show it, at most EVIDENCE_MAX; sentences."""
+
+
+def compared(rule: RuleName, value: float, bound: float, message: str, evidence: tuple[str, ...] = ()) -> Finding:
+    """What was measured, held against what is allowed."""
+    if value <= bound:
+        return Finding(rule, Verdict.VALID, value, bound, "within_bound", message, evidence[:EVIDENCE_MAX])
+    return Finding(rule, Verdict.INVALID, value, bound, "above_bound", message, evidence[:EVIDENCE_MAX])
+
+
+def unseen(rule: RuleName, bound: float, reason: str, message: str, evidence: tuple[str, ...] = ()) -> Finding:
+    """Not enough could be seen to say anything."""
+    return Finding(rule, Verdict.UNKNOWN, None, bound, reason, message, evidence[:EVIDENCE_MAX])

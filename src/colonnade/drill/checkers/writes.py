@@ -4,12 +4,26 @@ Three-valued: a check that could not have found anything is unknown, not valid. 
 holds is `readback`.
 """
 
+from __future__ import annotations
+
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from colonnade.drill.checkers.finding import Verdict
+from colonnade.drill.checkers.finding import Finding, Verdict, compared, unseen
 from colonnade.drill.load.ledger import Kind, Operation, Outcome
+from colonnade.drill.scenario import RuleName
+
+if TYPE_CHECKING:  # a record holds what this module defines
+    from colonnade.drill.record import Record
+
+_RULES = {
+    RuleName.LOST_WRITES_MAX: ("lost", "every acknowledged write is there", "acknowledged writes are not there"),
+    RuleName.DOUBLED_WRITES_MAX: ("doubled", "no write is there twice", "writes are there more than once"),
+    RuleName.PHANTOM_WRITES_MAX: ("phantom", "no failed write is there", "writes that failed for certain are there"),
+}
+"""What is counted, and the words for none and for some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,42 @@ class WriteCheck:
     """Present with the mark of this run, but not in its ledger: the ledger is not whole."""
     unknown_present: int
     unknown_absent: int
+
+
+def check(record: Record) -> tuple[Finding, ...]:
+    """Lost, doubled and phantom writes, each where the scenario asks for it."""
+    bounds = {rule: record.scenario.rules[rule] for rule in _RULES if rule in record.scenario.rules}
+    if record.held is None:
+        why = record.held_problem or "the application cannot be asked what it holds"
+        return tuple(unseen(rule, bound, "cannot_be_read_back", why) for rule, bound in bounds.items())
+    found = check_writes(record.history.operations, record.held)
+    by_token = {each.token: each for each in record.history.operations if each.kind is Kind.WRITE}
+    copies: defaultdict[str, set[str]] = defaultdict(set)
+    for item in record.held:
+        copies[item.token].add(item.id)
+    findings = []
+    for rule, bound in bounds.items():
+        what, none, some = _RULES[rule]
+        tokens: tuple[str, ...] = getattr(found, what)
+        if not tokens and found.verdict is Verdict.UNKNOWN:
+            findings.append(unseen(rule, bound, found.reason, found.message))
+            continue
+        began_at = record.history.started_at
+        told = tuple(_told(by_token[token], len(copies.get(token, ())), began_at) for token in tokens)
+        words = f"{len(tokens)} {some}" if tokens else none
+        message = f"{words}, of {found.acknowledged} acknowledged and {len(by_token)} intended"
+        findings.append(compared(rule, len(tokens), bound, message, told))
+    return tuple(findings)
+
+
+def _told(write: Operation, copies: int, began_at: float) -> str:
+    """One write as a sentence: where to look for it in the ledger, the logs and the system."""
+    sent = "never sent" if write.sent_at is None else f"sent at {write.sent_at - began_at:.3f} s"
+    answer = f"answered {write.status}" if write.status is not None else f"ended by {write.error}"
+    whom = f" by {write.served_by}" if write.served_by else ""
+    held = "not there" if not copies else "there once" if copies == 1 else f"there {copies} times"
+    over_s = write.done_at - began_at
+    return f"{write.token} (operation {write.id}): {sent}, {answer}{whom} at {over_s:.3f} s ({write.outcome}); {held}"
 
 
 def check_writes(operations: Iterable[Operation], held: Iterable[Held]) -> WriteCheck:

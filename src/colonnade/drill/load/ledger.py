@@ -86,6 +86,10 @@ class Operation:
     on_reused_connection: bool = False
     item_id: str | None = None
     """What the system calls the item that a write made, by the JSON of its answer."""
+    session: int | None = None
+    """The visitor who sent it; None for a passer-by, who sends one request and is never seen again."""
+    found: bool | None = None
+    """Of a visitor's look at their own item: whether it was there. None where the answer could not say."""
 
     @property
     def latency_s(self) -> float:

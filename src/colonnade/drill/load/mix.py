@@ -14,6 +14,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.schedule import lone_write_share
+from colonnade.drill.load.visitor import Visitor
 from colonnade.drill.load.workload import Action
 
 KNOWN_IDS_MAX = 1_000
@@ -72,6 +74,7 @@ class Mix:
         self._known_ids = known_ids
         self._host = host
         self._random = random
+        self._write_share = lone_write_share(plan)
         self._menus = {
             (kind, may_need_id): _menu(plan.workload.actions, kind, may_need_id=may_need_id)
             for kind in Kind
@@ -79,8 +82,8 @@ class Mix:
         }
 
     def next_request(self, operation_id: int, now: float) -> Request:
-        """The request for this operation. Raises ValueError when the workload has none of the kind drawn."""
-        kind = Kind.WRITE if self._random.random() < self._plan.write_share else Kind.READ
+        """A passer-by's request for this operation. Raises ValueError when the workload has none of the kind drawn."""
+        kind = Kind.WRITE if self._random.random() < self._write_share else Kind.READ
         item_id = self._known_ids.pick(now)
         actions, weights = self._menus[kind, item_id is not None]
         if not actions:
@@ -89,13 +92,27 @@ class Mix:
         token = token_of(self._plan.run_id, operation_id) if kind is Kind.WRITE else None
         return Request(action, render(action, self._host, item_id or "", token), token)
 
+    def visitors_request(self, operation_id: int, number: int, visitor: Visitor) -> Request:
+        """What this visitor asks in this step: 0 is their write. Draws nothing, so that it may be decided late, when
+        the cookies of the step before are known."""
+        if number == 0:
+            token = token_of(self._plan.run_id, operation_id)
+            action = next(each for each in self._plan.workload.actions if each.kind is Kind.WRITE and not each.needs_id)
+            return Request(action, render(action, self._host, token=token, cookies=visitor.cookie_header()), token)
+        ways = [each for each in self._plan.workload.read_own if visitor.item_id is not None or not each.needs_id]
+        if not ways:  # their write has not been answered: they look at something else meanwhile
+            ways = [each for each in self._plan.workload.actions if each.kind is Kind.READ and not each.needs_id]
+        action = ways[(visitor.number + number) % len(ways)]
+        item_id = quote(visitor.item_id or "", safe="")
+        return Request(action, render(action, self._host, item_id, cookies=visitor.cookie_header()), None)
+
 
 def _menu(actions: Iterable[Action], kind: Kind, *, may_need_id: bool) -> tuple[list[Action], list[float]]:
     chosen = [a for a in actions if a.kind is kind and a.weight > 0 and (may_need_id or not a.needs_id)]
     return chosen, list(accumulate(action.weight for action in chosen))
 
 
-def render(action: Action, host: str, item_id: str = "", token: str | None = None) -> bytes:
+def render(action: Action, host: str, item_id: str = "", token: str | None = None, cookies: str = "") -> bytes:
     """The bytes of a request, placeholders filled in. `token` also decides the idempotency key."""
     values = {"{id}": item_id}
     if token is not None:
@@ -103,6 +120,8 @@ def render(action: Action, host: str, item_id: str = "", token: str | None = Non
     body = _fill(action.body, values).encode()
     lines = [f"{action.method} {_fill(action.path, values)} HTTP/1.1", f"Host: {host}"]
     lines += [f"{name}: {_fill(value, values)}" for name, value in action.headers]
+    if cookies:
+        lines.append(f"Cookie: {cookies}")
     if body or action.method not in ("GET", "HEAD"):
         lines.append(f"Content-Length: {len(body)}")
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body

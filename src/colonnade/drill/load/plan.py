@@ -26,6 +26,9 @@ class Plan:
     run_id: str
     """Unique among all runs against one system, or the check would find the writes of an earlier run."""
     write_share: float = 0.2
+    session_share: float = 0.0
+    """Of the operations, those of visitors who write and then look for what they wrote. Their writes are part of
+    `write_share`, which bounds them: see `schedule`. Without effect for a workload that has no `read_own`."""
     seed: int = 1
     arrivals: Arrivals = Arrivals.POISSON
     shape: tuple[float, ...] = ()
@@ -42,8 +45,9 @@ class Plan:
             value = getattr(self, name)
             if not (value > 0 and isfinite(value)):
                 raise _refusal(name, f"must be above 0 and finite, got {value}")
-        if not 0 <= self.write_share <= 1:
-            raise _refusal("write_share", f"must be between 0 and 1, got {self.write_share}")
+        for name in ("write_share", "session_share"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
+                raise _refusal(name, f"must be between 0 and 1, got {share}")
         if self.shape and not (min(self.shape) >= 0 and abs(sum(self.shape) / len(self.shape) - 1) < 1e-6):
             raise _refusal("shape", "must be relative rates of 0 or more, 1 on average")
         if self.rate_per_s * self.duration_s > OPERATIONS_MAX:
@@ -64,7 +68,8 @@ class Plan:
         """Read back what `to_json` wrote. Raises ValueError, TypeError or KeyError for anything else."""
         fields = json.loads(text)
         workload = fields["workload"]
-        workload["actions"] = tuple(_action(action) for action in workload["actions"])
+        for name in ("actions", "read_own"):
+            workload[name] = tuple(_action(action) for action in workload[name])
         fields["workload"] = Workload(**workload)
         fields["arrivals"] = Arrivals(fields["arrivals"])
         fields["shape"] = tuple(fields["shape"])

@@ -31,14 +31,16 @@ class _Phase(Enum):
 class ReplyParser:
     """One reply. Feed it bytes until `is_complete`; tell it about the end of the stream by `feed_eof`.
 
-    `status`, `headers` (names in lower case) and `body` are final once complete.
+    `status`, `headers` (names in lower case), `set_cookies` and `body` are final once complete.
     """
 
-    __slots__ = ("_buffer", "_missing", "_phase", "body", "headers", "keeps_alive", "status")
+    __slots__ = ("_buffer", "_missing", "_phase", "body", "headers", "keeps_alive", "set_cookies", "status")
 
     def __init__(self) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
+        self.set_cookies: tuple[str, ...] = ()
+        """Apart from the others, because it is the one header that comes several times with different meanings."""
         self.body = bytearray()
         self.keeps_alive = False
         self._buffer = bytearray()
@@ -96,6 +98,9 @@ class ReplyParser:
             return True  # an interim reply; the real one follows
         self.status = status
         self.headers = _parse_headers(lines)
+        if "set-cookie" in self.headers:
+            named = (line.partition(":") for line in lines)
+            self.set_cookies = tuple(value.strip() for name, _, value in named if name.lower() == "set-cookie")
         self.keeps_alive = _keeps_alive(status_line, self.headers)
         self._phase = self._body_phase()
         return True

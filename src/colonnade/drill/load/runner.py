@@ -1,7 +1,8 @@
 """Carries out a plan: sends every operation at its intended time, whatever has become of the earlier ones.
 
-An open loop: operations overlap as far as the system makes them, up to a named maximum. Everything that happens is
-written down once, in the ledger, and nothing is judged here.
+An open loop: operations overlap as far as the system makes them, up to a named maximum. Only a visitor waits for the
+page before their next step, which counts from when it was meant. Everything that happens is written down once, in the
+ledger, and nothing is judged here.
 Never sends a write twice. A read whose kept-alive connection ended under it, before a byte of reply, is sent once
 more on a new connection, as every browser does; the ledger counts that.
 Read next: `summary` for what a history says, `apart` for a run in a process of its own.
@@ -11,10 +12,10 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from random import Random
 from time import monotonic
 
-from colonnade.drill.load.arrivals import intended_offsets
 from colonnade.drill.load.connection import Attempt, ExchangeFailed
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import ErrorKind, Kind, Operation, Outcome, classify
@@ -22,7 +23,9 @@ from colonnade.drill.load.mix import KnownIds, Mix, Request
 from colonnade.drill.load.plan import Plan
 from colonnade.drill.load.pool import Pool
 from colonnade.drill.load.response import ReplyParser
+from colonnade.drill.load.schedule import STEPS, Step, steps
 from colonnade.drill.load.target import Target
+from colonnade.drill.load.visitor import Visitor
 
 NAP_S_MAX = 0.25
 """Longest sleep between two looks at `stop`, so that a slow rate does not delay the end of a run."""
@@ -46,14 +49,26 @@ async def run_load(
     """Send the planned load and return what happened.
 
     Starts at `start_at` of the monotonic clock, or at once. Ends at most `duration_s + timeout_s` after that, and a
-    second for closing. `observe` is called with each operation as it ends and must be quick: it runs on the time of
-    the generator. Setting `stop` ends the sending; what is in flight is waited for.
+    second for closing; with sessions each step of a visitor may take `timeout_s`, one after the other. `observe` is
+    called with each operation as it ends and must be quick: it runs on the time of the generator. Setting `stop` ends
+    the sending; what is in flight is waited for.
     """
     run = _Run(plan, target, known_ids, observe)
     try:
         return await run.carry_out(monotonic() if start_at is None else start_at, stop or asyncio.Event())
     finally:
         await run.pool.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Intention:
+    """An operation to be carried out now."""
+
+    id: int
+    intended_at: float
+    visitor: Visitor | None
+    number: int
+    """Of the visitor's steps."""
 
 
 class _Run:
@@ -64,6 +79,7 @@ class _Run:
         self._plan = plan
         self._observe = observe
         self._operations: list[Operation] = []
+        self._visitors: dict[int, Visitor] = {}
         self._in_flight = 0
         # Separate streams, so that what the system answers cannot shift the times or the kinds.
         self._arrivals_random = Random(f"{plan.seed} arrivals")  # noqa: S311 a workload is no secret
@@ -73,20 +89,20 @@ class _Run:
     async def carry_out(self, started_at: float, stop: asyncio.Event) -> History:
         cpu_s_before = time.process_time()
         plan = self._plan
-        offsets = intended_offsets(plan.arrivals, plan.rate_per_s, plan.duration_s, self._arrivals_random, plan.shape)
         overdue = 0
         async with asyncio.TaskGroup() as tasks:
-            for operation_id, offset_s in enumerate(offsets):
-                intended_at = started_at + offset_s
+            for operation_id, step in enumerate(steps(plan, self._arrivals_random)):
+                intended_at = started_at + step.offset_s
                 overdue = await _wait_until(intended_at, overdue, stop)
                 if stop.is_set():
                     break
-                request = self._mix.next_request(operation_id, intended_at)
+                operation = _Intention(operation_id, intended_at, self._visitor(step), step.number)
+                request = None if operation.visitor else self._mix.next_request(operation_id, intended_at)
                 if self._in_flight >= plan.in_flight_max:
-                    self._record_saturated(operation_id, request, intended_at)
+                    self._record_saturated(operation, request or self._visitors_request(operation))
                     continue
                 self._in_flight += 1
-                tasks.create_task(self._operate(operation_id, request, intended_at))
+                tasks.create_task(self._operate(operation, request))
             stopped_at = monotonic() if stop.is_set() else None
         return History(
             plan=plan,
@@ -99,8 +115,32 @@ class _Run:
             dead_idle_connections=self.pool.dead_idle_count,
         )
 
-    async def _operate(self, operation_id: int, request: Request, intended_at: float) -> None:
+    def _visitor(self, step: Step) -> Visitor | None:
+        """The visitor whose step this is, remembered from their first to their last."""
+        if step.session < 0:
+            return None
+        visitor = self._visitors.setdefault(step.session, Visitor(step.session))
+        if step.number == STEPS - 1:
+            del self._visitors[step.session]
+        return visitor
+
+    def _visitors_request(self, operation: _Intention) -> Request:
+        assert operation.visitor is not None
+        return self._mix.visitors_request(operation.id, operation.number, operation.visitor)
+
+    async def _operate(self, operation: _Intention, request: Request | None) -> None:
+        """Carry out one operation; without a request it is a visitor's, and waits until it is their turn."""
         started_at = monotonic()
+        try:
+            if request is not None:
+                await self._ask(operation, request, started_at)
+            elif operation.visitor is not None:
+                async with operation.visitor.turn:
+                    await self._ask(operation, self._visitors_request(operation), started_at)
+        finally:
+            self._in_flight -= 1
+
+    async def _ask(self, operation: _Intention, request: Request, started_at: float) -> None:
         attempts: list[Attempt] = []
         reply: ReplyParser | None = None
         error: str | None = None
@@ -111,28 +151,27 @@ class _Run:
             error = failure.kind
         except TimeoutError:
             error = ErrorKind.REPLY_TIMEOUT if attempts[-1].sent_at else ErrorKind.CONNECT_TIMEOUT
-        finally:
-            self._in_flight -= 1
         done_at = monotonic()
         status = reply.status if reply else None
         is_expected = request.action.is_expected(status)
         if status is not None and not is_expected:
             error = f"http_{status}"
         last = attempts[-1]
-        item_id = _item_named_in(reply) if request.token is not None and reply is not None and is_expected else None
         outcome = classify(
             request.action.kind,
             was_sent=any(attempt.sent_at is not None for attempt in attempts),
             is_expected=is_expected,
             status=status,
         )
+        item_id = self._learn(reply, done_at) if outcome is Outcome.OK and request.token and reply else None
+        found = self._tell_visitor(operation, request, reply, outcome, item_id)
         self._record(
             Operation(
-                id=operation_id,
+                id=operation.id,
                 kind=request.action.kind,
                 action=request.action.name,
                 token=request.token,
-                intended_at=intended_at,
+                intended_at=operation.intended_at,
                 started_at=started_at,
                 sent_at=attempts[0].sent_at,
                 first_byte_at=last.first_byte_at,
@@ -145,10 +184,30 @@ class _Run:
                 retries=len(attempts) - 1,
                 on_reused_connection=last.on_reused_connection,
                 item_id=item_id,
+                session=operation.visitor.number if operation.visitor else None,
+                found=found,
             )
         )
-        if item_id is not None:
-            self._known_ids.learn(item_id, done_at)
+
+    def _tell_visitor(
+        self,
+        operation: _Intention,
+        request: Request,
+        reply: ReplyParser | None,
+        outcome: Outcome,
+        item_id: str | None,
+    ) -> bool | None:
+        """Let the visitor take from the answer what they carry on. Returns whether it shows their item."""
+        visitor = operation.visitor
+        if visitor is None:
+            return None
+        if reply is not None:
+            visitor.keep(reply.set_cookies)
+        if request.token is not None:
+            visitor.token, visitor.item_id = request.token, item_id
+        if reply is None or request.action not in self._plan.workload.read_own:
+            return None
+        return visitor.has_found(outcome, reply.status, reply.body)
 
     async def _send(self, request: Request, attempts: list[Attempt]) -> ReplyParser:
         try:
@@ -166,37 +225,39 @@ class _Run:
         self.pool.give_back(connection)
         return reply
 
-    def _record_saturated(self, operation_id: int, request: Request, intended_at: float) -> None:
+    def _learn(self, reply: ReplyParser, now: float) -> str | None:
+        """Remember the new item, where the reply names it; a reply in another shape only gives reads less choice."""
+        try:
+            item = json.loads(bytes(reply.body))
+        except ValueError:
+            return None
+        if not isinstance(item, dict) or not isinstance(item_id := item.get("id"), (int, str)):
+            return None
+        self._known_ids.learn(str(item_id), now)
+        return str(item_id)
+
+    def _record_saturated(self, operation: _Intention, request: Request) -> None:
         now = monotonic()
         self._record(
             Operation(
-                id=operation_id,
+                id=operation.id,
                 kind=request.action.kind,
                 action=request.action.name,
                 token=request.token,
-                intended_at=intended_at,
+                intended_at=operation.intended_at,
                 started_at=now,
                 sent_at=None,
                 first_byte_at=None,
                 done_at=now,
                 outcome=Outcome.FAILED,
                 error=ErrorKind.GENERATOR_SATURATED,
+                session=operation.visitor.number if operation.visitor else None,
             )
         )
 
     def _record(self, operation: Operation) -> None:
         self._operations.append(operation)
         self._observe(operation)
-
-
-def _item_named_in(reply: ReplyParser) -> str | None:
-    """The id of the new item, where the reply names it; one in another shape only gives reads less choice."""
-    try:
-        item = json.loads(bytes(reply.body))
-    except ValueError:
-        return None
-    item_id = item.get("id") if isinstance(item, dict) else None
-    return str(item_id) if isinstance(item_id, int | str) else None
 
 
 async def _wait_until(moment: float, overdue: int, stop: asyncio.Event) -> int:

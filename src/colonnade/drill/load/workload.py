@@ -23,6 +23,9 @@ class Action:
     weight: float = 1.0
     headers: tuple[tuple[str, str], ...] = ()
     body: str = ""
+    shows_newest: int = 0
+    """For a list by which visitors look for their own item: how many of the newest it shows. 0 when the answer shows
+    the item however many others came after it."""
     status_min: int = 200
     status_max: int = 299
     """An answer within these bounds is what the action expects; a form that redirects says 303."""
@@ -59,6 +62,9 @@ class Workload:
 
     name: str
     actions: tuple[Action, ...]
+    read_own: tuple[Action, ...] = ()
+    """Reads by which a visitor looks for what they wrote: the answer then contains its token. `{id}` is the item's
+    own. They take turns, whatever their weights. Without any there are no sessions."""
     list_path: str = ""
     """JSON list of what the system holds, by page: `{page}` counts from 1, `{per_page}` is the size. Empty for none."""
     text_field: str = "title"
@@ -85,8 +91,12 @@ BLOG = Workload(
             body='{"title": "{token}", "content": "Written by a drill to be found again: {token}."}',
         ),
     ),
+    # Not by "/api/posts/{id}" alone: who asks for one post that a standby lacks is answered by the primary.
+    read_own=(
+        Action("own_in_list", Kind.READ, "GET", "/api/posts?page=1&per_page=100", shows_newest=100),
+        Action("own_post", Kind.READ, "GET", "/api/posts/{id}"),
+    ),
     list_path="/api/posts?page={page}&per_page={per_page}",
-    item_path="/api/posts/{id}",
     sql="SELECT id::text, title FROM posts WHERE title LIKE %s",
 )
 

@@ -10,7 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from colonnade.core.files import write_durably
 from colonnade.drill.record import Record
+from colonnade.drill.report.facts import facts_of
+from colonnade.drill.report.html import to_html
+from colonnade.drill.report.json import to_json
+from colonnade.drill.report.junit import to_junit
 from colonnade.drill.verdict import Judgement
 
 
@@ -26,4 +31,9 @@ class ReportFiles:
 def write_reports(record: Record, judgement: Judgement, directory: Path) -> ReportFiles:
     """Write `report.html`, `report.json` and `junit.xml` into an existing directory. Raises HostError when it cannot
     be written to."""
-    return ReportFiles(directory / "report.html", directory / "report.json", directory / "junit.xml")
+    files = ReportFiles(directory / "report.html", directory / "report.json", directory / "junit.xml")
+    facts = facts_of(record)
+    write_durably(files.json, to_json(record, judgement, facts))
+    write_durably(files.junit, to_junit(record, judgement, facts))
+    write_durably(files.html, to_html(record, judgement, facts))
+    return files

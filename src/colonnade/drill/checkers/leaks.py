@@ -1,0 +1,31 @@
+"""Whether anything is left behind: processes, sockets, replication slots, files.
+
+Read next: `record.Leftovers` for who looked, and when.
+"""
+
+from __future__ import annotations
+
+from colonnade.drill.checkers.finding import Finding, compared, unseen
+from colonnade.drill.record import Record
+from colonnade.drill.scenario import RuleName
+
+RULE = RuleName.LEFTOVERS_MAX
+
+
+def check(record: Record) -> tuple[Finding, ...]:
+    """One finding, where the scenario asks."""
+    bound = record.scenario.rules.get(RULE)
+    if bound is None:
+        return ()
+    left = record.leftovers
+    if left is None:
+        return (unseen(RULE, bound, "could_not_look", "nobody could look for what was left behind"),)
+    counts = [
+        (left.processes, "processes"),
+        (left.sockets, "sockets"),
+        (left.slots, "replication slots"),
+        (left.files, "files"),
+    ]
+    told = ", ".join(f"{len(those)} {name}" for those, name in counts)
+    evidence = tuple(each for those, _ in counts for each in those)
+    return (compared(RULE, len(left), bound, f"left behind after the end: {told}", evidence),)
