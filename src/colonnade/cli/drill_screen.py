@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from colonnade.drill.checkers.finding import Finding, Verdict
+from colonnade.drill.checkers.finding import Verdict
 from colonnade.drill.progress import FaultProgress, Phase, Progress
-from colonnade.drill.record import FaultEnd, Record
+from colonnade.drill.record import FaultEnd
 from colonnade.drill.scenario import PlannedFault, Scenario
 from colonnade.drill.verdict import Judgement
 
@@ -118,24 +117,3 @@ def scenario_table(scenarios: Sequence[Scenario]) -> Table:
         load = f"{scenario.duration_s:.0f} s of {scenario.load.rate_per_s:g}/s"
         table.add_row(f"[bold]{scenario.name}[/]", str(len(scenario.faults)), load, escape(scenario.title))
     return table
-
-
-def comparison_table(runs: Sequence[tuple[Path, Record, Judgement]]) -> Table:
-    """The same rules in two or more runs, side by side."""
-    table = Table(box=None, pad_edge=False, header_style="dim")
-    table.add_column("rule", no_wrap=True)
-    for directory, _, _ in runs:
-        table.add_column(directory.name, no_wrap=True)
-    table.add_row("verdict", *(f"[{VERDICT_STYLES[j.verdict]}]{j.verdict.value}[/]" for _, _, j in runs))
-    table.add_row("requests", *(f"{len(record.history.operations):,}" for _, record, _ in runs))
-    for rule in dict.fromkeys(finding.rule for _, _, judgement in runs for finding in judgement.findings):
-        cells = [next((f for f in judgement.findings if f.rule is rule), None) for _, _, judgement in runs]
-        table.add_row(rule.value, *(_cell(finding) for finding in cells))
-    return table
-
-
-def _cell(finding: Finding | None) -> str:
-    if finding is None:
-        return "[dim]—[/]"
-    value = "not seen" if finding.value is None else f"{finding.value:.4g}"
-    return f"{_sign(finding.verdict)} {value} [dim]of {finding.bound:g}[/]"

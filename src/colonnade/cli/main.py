@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from colonnade import __version__
-from colonnade.cli import database, doctor, follow, versions
+from colonnade.cli import database, doctor, drill, follow, versions
 from colonnade.cli import deploy as rollout
 from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(database.app, name="db")
+app.add_typer(drill.app, name="drill")
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")

@@ -23,7 +23,8 @@ from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverUnavailable
 from colonnade.core.events import read_events
 from colonnade.drill import collect
-from colonnade.drill.faults.fault import Fault, Maker, Surroundings
+from colonnade.drill.faults.fault import Fault, Surroundings
+from colonnade.drill.faults.registry import FAULTS, LINK_FAULTS
 from colonnade.drill.faults.ways import ways_needed
 from colonnade.drill.held import ReadBack, read_back
 from colonnade.drill.instance import Prepared, Running, prepare
@@ -39,7 +40,7 @@ from colonnade.drill.load.trace import read_shape
 from colonnade.drill.load.workload import Workload
 from colonnade.drill.machine import look_at_machine, look_at_versions
 from colonnade.drill.progress import FaultProgress, Phase, Progress
-from colonnade.drill.record import FaultRecord, Leftovers, Machine, Record, Sample
+from colonnade.drill.record import Death, FaultRecord, Leftovers, Machine, Record, Sample
 from colonnade.drill.sampler import Sampler, whole_since
 from colonnade.drill.scenario import PlannedFault, Scenario
 from colonnade.drill.strike import Strike
@@ -86,6 +87,7 @@ class _Found:
     topology_after: Mapping[str, Any] = field(default_factory=dict)
     history: History | None = None
     samples: tuple[Sample, ...] = ()
+    deaths: tuple[Death, ...] = ()
     read_back: ReadBack = field(default_factory=lambda: ReadBack(None, "the drill ended before"))
     slots: tuple[str, ...] = ()
     shared_memory: set[str] = field(default_factory=set)
@@ -95,10 +97,9 @@ class _Found:
 class Director:
     """One drill. `run` once; `progress` at any time meanwhile; setting `interrupt` ends it early and in order."""
 
-    def __init__(self, order: Order, kinds: Mapping[str, Maker], clock: Clock) -> None:
+    def __init__(self, order: Order, clock: Clock) -> None:
         self.interrupt = asyncio.Event()
         self._order = order
-        self._kinds = kinds
         self._clock = clock
         self._phase = Phase.COPYING
         self._load_start_at: float | None = None
@@ -160,7 +161,7 @@ class Director:
 
     async def _open_links(self, stack: AsyncExitStack, prepared: Prepared) -> Links | None:
         """None when no fault of the scenario is about a way between two parts."""
-        names = ways_needed(prepared.loaded.spec, self._order.scenario.faults, LINK_KINDS)
+        names = ways_needed(prepared.loaded.spec, self._order.scenario.faults, LINK_FAULTS)
         if not names:
             return None
         return await stack.enter_async_context(open_links(prepared.detours, names, self._order.seed))
@@ -185,7 +186,7 @@ class Director:
                 looks.cancel()
                 with suppress(asyncio.CancelledError):
                     await looks
-                self._found.samples = tuple(sampler.samples)
+                self._found.samples, self._found.deaths = tuple(sampler.samples), sampler.deaths
 
     async def _wait_until_whole(self, sampler: Sampler, duration_s_max: float) -> None:
         deadline = self._clock.monotonic() + duration_s_max
@@ -229,7 +230,7 @@ class Director:
         """Until all faults were carried out, or the drill is interrupted: then those under way are healed at once."""
 
         async def make(number: int, planned: PlannedFault) -> Fault:
-            return self._kinds[planned.kind](planned, await surroundings(number))
+            return FAULTS[planned.kind](planned, await surroundings(number))
 
         faults = self._order.scenario.faults
         struck = [
@@ -324,6 +325,7 @@ class Director:
                 files=collect.files_left(paths, found.shared_memory),
                 slots=found.slots,
             ),
+            deaths=found.deaths,
             held_is_whole=found.read_back.is_whole,
             untested=(*prepared.notes, *found.notes),
         )

@@ -12,7 +12,8 @@ from typing import Any, Self
 import httpx
 
 from colonnade.core.clock import Clock
-from colonnade.drill.record import Sample
+from colonnade.drill.deaths import DeathWatch
+from colonnade.drill.record import Death, Sample
 from colonnade.system.paths import StatePaths
 
 EVERY_S = 0.5
@@ -37,6 +38,7 @@ class Sampler:
             timeout=ANSWER_S_MAX,
             trust_env=False,
         )
+        self._watch = DeathWatch(clock)
         self.samples: list[Sample] = []
         self.status: Mapping[str, Any] = {}
         """The newest that was given; empty before the first."""
@@ -45,7 +47,13 @@ class Sampler:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        self._watch.close()
         await self._http.aclose()
+
+    @property
+    def deaths(self) -> tuple[Death, ...]:
+        """Of database servers, since the first look."""
+        return tuple(self._watch.deaths)
 
     async def run(self) -> None:
         """Look every half a second until cancelled."""
@@ -63,6 +71,7 @@ class Sampler:
             status = None
         if status is not None:
             self.status = status
+            self._watch.look(status)
         sample = sample_of(at, status)
         self.samples.append(sample)
         return sample

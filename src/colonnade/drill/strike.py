@@ -20,8 +20,8 @@ from colonnade.drill.scenario import PlannedFault
 INJECT_S_MAX = 60.0
 """The slowest are those that start something, such as a rollout: seconds. What takes longer hangs."""
 
-HEAL_S_MAX = 30.0
-"""Healing takes moments; on a starved machine more."""
+HEAL_S_MAX = 150.0
+"""Healing takes moments, but for a rollout, which is waited for until it has ended: two start time-outs of a minute."""
 
 Maker = Callable[[], Awaitable[Fault]]
 """Makes the fault from what is so at that moment."""
