@@ -1,4 +1,4 @@
-"""Link reset: every connection over it is reset at this moment, as by a firewall that lost its table. New ones come in."""
+"""Link reset: all connections over it are reset at this moment, as by a firewall that forgot them. New ones come in."""
 
 from __future__ import annotations
 
