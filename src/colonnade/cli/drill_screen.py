@@ -1,4 +1,4 @@
-"""How a drill is shown while it goes on, and what it came to. Pure: progress and judgements in, lines and tables out."""
+"""How a drill is shown while it goes on, and what it came to. Pure: data in, lines and tables out."""
 
 from __future__ import annotations
 

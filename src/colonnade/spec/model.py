@@ -353,12 +353,12 @@ class DrillSpec(Model):
     text_field: str = "title"
     """The field of a listed item that holds the token."""
     item_path: str = Field(default="", alias="item")
-    """Path of one item, by the `{id}` that the answer to a write named, or by the `{token}`; its answer holds the token.
+    """Path of one item, by the `{id}` that the answer to a write named, or by the `{token}`; it answers with the token.
     The check of all writes asks for it where there is neither `list` nor `sql`."""
     sql: str = ""
     """A query for (id, text) of what was written; its one parameter `%s` is a LIKE pattern for the text."""
     own: list[DrillOwn] = Field(default_factory=list)
-    """Where visitors look for what they have just written, with the cookies that they were given. Empty: they do not."""
+    """Where visitors look for what they have just written, with the cookies they were given. Empty: they do not."""
 
 
 class Spec(Model):

@@ -56,7 +56,8 @@ WHOLE = Record(
 
 
 @pytest.mark.parametrize(
-    "record", [WHOLE, replace(WHOLE, held=None, held_problem="nobody can be asked", leftovers=None, is_interrupted=True)]
+    "record",
+    [WHOLE, replace(WHOLE, held=None, held_problem="nobody can be asked", leftovers=None, is_interrupted=True)],
 )
 def test_a_record_is_read_back_as_it_was(record: Record, tmp_path: Path) -> None:
     write_record(record, tmp_path)
