@@ -25,6 +25,16 @@ def write(mark: str = "t", outcome: Outcome = Outcome.OK, **fields: Any) -> Oper
     return replace(_WRITE, token=mark, outcome=outcome, **fields)
 
 
+def read(outcome: Outcome = Outcome.OK, **fields: Any) -> Operation:
+    return replace(_WRITE, kind=Kind.READ, action="home", token=None, outcome=outcome, **fields)
+
+
+def at_second(operation: Operation, second: float, took_s: float = 0.01, **fields: Any) -> Operation:
+    """The same operation, intended and sent at this second of the run."""
+    moments = {"intended_at": second, "started_at": second, "sent_at": second, "done_at": second + took_s}
+    return replace(operation, **{"id": int(second * 1_000), **moments, **fields})
+
+
 def answered_at(*moments: float) -> list[Operation]:
     """Writes that went well, each over at its moment and intended 10 ms before."""
     return [write(f"t{at}", intended_at=at - 0.01, sent_at=at - 0.01, done_at=at) for at in moments]

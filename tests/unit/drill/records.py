@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
 from random import Random
 from typing import Any
 
 from colonnade.core.events import Event
+from colonnade.drill.checkers.finding import Finding
 from colonnade.drill.checkers.writes import Held
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import Kind, Operation, Outcome
@@ -30,6 +32,8 @@ from colonnade.drill.record import (
     ServerLine,
 )
 from colonnade.drill.scenario import Aim, Extent, LoadPlan, PlannedFault, Role, RuleName, Scenario
+
+from .builders import history
 
 SEED = 7
 RUN_ID = "run7"
@@ -268,3 +272,22 @@ def _sample(offset_s: float) -> Sample:
         is_writable=not OUTAGE[0] <= offset_s < OUTAGE[1],
         nodes={"a": "primary", "b": "standby", "c": "standby"},
     )
+
+
+@cache
+def clean_record() -> Record:
+    """Made once: it is frozen, and drawing six thousand operations takes longer than most tests."""
+    return make_record()
+
+
+def small_record(*operations: Operation, rules: dict[RuleName, float] | None = None, **fields: Any) -> Record:
+    """A record of few operations, from second 0 to 10, without faults: for tests of one checker."""
+    scenario = replace(clean_record().scenario, rules=RULES if rules is None else rules, faults=())
+    nothing: dict[str, Any] = {"faults": (), "events": (), "held": held_of(operations)}
+    return replace(clean_record(), **{"scenario": scenario, "history": history(*operations), **nothing, **fields})
+
+
+def the(findings: Sequence[Finding], rule: RuleName) -> Finding:
+    """The one finding about this rule."""
+    (found,) = [each for each in findings if each.rule is rule]
+    return found

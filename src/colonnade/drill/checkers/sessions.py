@@ -86,7 +86,7 @@ class _Pages:
     """How far the writes of others can have pushed an item down a list that shows the newest only."""
 
     def __init__(self, record: Record) -> None:
-        self._shown = {action.name: action.shows_newest for action in record.history.plan.workload.actions}
+        self._shown = {action.name: action.shows_newest for action in record.history.plan.workload.read_own}
         writes = [each for each in record.history.operations if each.kind is Kind.WRITE and each.sent_at is not None]
         self._sent = sorted(each.sent_at for each in writes if each.sent_at is not None)
         # A write of unknown fate may take effect long after it was given up, so it is never over.

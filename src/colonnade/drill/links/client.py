@@ -47,6 +47,10 @@ class Links:
         names = [name for name, rules in self._rules.items() if rules.pop(number, None) is not None]
         await self._apply(names)
 
+    def rule_on(self, name: Name) -> LinkRule:
+        """What this link does now."""
+        return together(self._rules[name].values())
+
     async def reset(self, names: Iterable[Name]) -> int:
         """Reset every connection on these; returns how many there were."""
         return int((await self._order("reset", names))["count"])
@@ -56,8 +60,7 @@ class Links:
 
     async def _apply(self, names: Collection[Name]) -> None:
         for name in names:
-            rule = together(self._rules[name].values())
-            await self._order("set", [name], rule=rule.to_json())
+            await self._order("set", [name], rule=self.rule_on(name).to_json())
 
     async def _order(self, what: str, names: Iterable[Name], **more: Any) -> dict[str, Any]:
         async with self._lock:
