@@ -23,6 +23,7 @@ from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverUnavailable
 from colonnade.core.events import read_events
 from colonnade.drill import collect
+from colonnade.drill.applicable import applicable
 from colonnade.drill.faults.fault import Fault, Surroundings
 from colonnade.drill.faults.registry import FAULTS, LINK_FAULTS
 from colonnade.drill.faults.ways import ways_needed
@@ -82,6 +83,8 @@ class Order:
 class _Found:
     """What is known of the instance while it runs, piece by piece."""
 
+    scenario: Scenario
+    """With the rules that can be asked of this application."""
     strikes: tuple[Strike, ...] = ()
     topology_before: Mapping[str, Any] = field(default_factory=dict)
     topology_after: Mapping[str, Any] = field(default_factory=dict)
@@ -105,7 +108,7 @@ class Director:
         self._load_start_at: float | None = None
         self._tally = Tally.make()
         self._sampler: Sampler | None = None
-        self._found = _Found()
+        self._found = _Found(order.scenario)
 
     async def run(self) -> Record:
         """The record of it. Raises Interrupted when nothing was measured yet, SpecError for a declaration that cannot
@@ -197,6 +200,8 @@ class Director:
         """The load, and the items that it may ask for from the beginning."""
         spec, order = prepared.loaded.spec, self._order
         tried = await try_out(workload_of(spec), target, f"{order.run_id}trial", is_guessed=is_guessed(spec))
+        self._found.scenario, not_asked = applicable(order.scenario, tried, spec)
+        self._found.notes += not_asked
         ids = await known_ids_over_http(target, tried)
         shape = (
             await asyncio.to_thread(read_shape, Path(order.scenario.load.trace)) if order.scenario.load.trace else ()
@@ -298,7 +303,7 @@ class Director:
         paths, order, found = prepared.instance.paths, self._order, self._found
         lines = collect.server_lines(paths)
         return Record(
-            scenario=order.scenario,
+            scenario=found.scenario,
             seed=order.seed,
             run_id=order.run_id,
             command=order.command,
@@ -326,7 +331,6 @@ class Director:
                 slots=found.slots,
             ),
             deaths=found.deaths,
-            held_is_whole=found.read_back.is_whole,
             untested=(*prepared.notes, *found.notes),
         )
 

@@ -28,8 +28,6 @@ class ReadBack:
 
     held: tuple[Held, ...] | None
     problem: str = ""
-    is_whole: bool = True
-    """Nothing with the run's mark can have been overlooked."""
 
 
 async def read_back(
@@ -46,9 +44,8 @@ async def read_back(
     ask = _best_way(workload, target, access, operations, run_id)
     if ask is None:
         return ReadBack(None, "[drill] has no `list`, `item` or `sql` by which writes could be found again")
-    is_whole = bool(workload.list_path or (workload.sql and access is not None))
     try:
-        return ReadBack(await settled(operations, ask, clock), is_whole=is_whole)
+        return ReadBack(await settled(operations, ask, clock))
     except DriverError as error:
         return ReadBack(None, str(error))
 

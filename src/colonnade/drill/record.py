@@ -162,7 +162,5 @@ class Record:
     leftovers: Leftovers | None
     """None when the drill could not look: then nothing is known."""
     deaths: tuple[Death, ...] = ()
-    held_is_whole: bool = True
-    """False when only items whose path is known could be asked for: then a doubled or a phantom write is not seen."""
     untested: tuple[str, ...] = ()
     """Sentences on parts and faults that this run says nothing about."""
