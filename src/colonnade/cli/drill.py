@@ -11,7 +11,7 @@ import secrets
 import shlex
 import signal
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -29,8 +29,9 @@ from colonnade.core.errors import SpecError
 from colonnade.core.files import disk_error
 from colonnade.drill.checkers.finding import Verdict, worst
 from colonnade.drill.director import Director, Interrupted, Order
+from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.registry import FAULTS
-from colonnade.drill.instance import sweep
+from colonnade.drill.instance import small_disk, sweep
 from colonnade.drill.load.command import EXIT_INVALID, EXIT_UNKNOWN
 from colonnade.drill.progress import Progress
 from colonnade.drill.record import Record
@@ -186,22 +187,47 @@ def _run_all(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> i
     return _exit_code(runs, len(planned))
 
 
-def _run_each(planned: Iterable[tuple[Scenario, int, str]], wishes: _Wishes) -> list[_Run]:
+def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> list[_Run]:
     """Ends early when interrupted."""
     for directory in sweep():
         print_warning(f"an earlier drill was killed and left an instance: {directory} is cleared away")
     runs: list[_Run] = []
-    for scenario, seed, command in planned:
-        order = Order(wishes.file, scenario, seed, secrets.token_hex(6), command, wishes.allow_external_database)
-        try:
-            record = asyncio.run(_drill(order))
-        except Interrupted:
-            out.print("interrupted before anything was measured; nothing is left")
-            break
-        runs.append(_finish(record, wishes))
-        if record.is_interrupted:
-            break
+    with ExitStack() as stack:
+        disk = _disk_for([scenario for scenario, _, _ in planned], stack)
+        for scenario, seed, command in planned:
+            order = Order(
+                file=wishes.file,
+                scenario=scenario,
+                seed=seed,
+                run_id=secrets.token_hex(6),
+                command=command,
+                allow_external_database=wishes.allow_external_database,
+                state=disk if _fills_disk(scenario) else None,
+            )
+            try:
+                record = asyncio.run(_drill(order))
+            except Interrupted:
+                out.print("interrupted before anything was measured; nothing is left")
+                break
+            runs.append(_finish(record, wishes))
+            if record.is_interrupted:
+                break
     return runs
+
+
+def _disk_for(scenarios: Iterable[Scenario], stack: ExitStack) -> Path | None:
+    """A disk that may be filled, until the stack is closed; None where nobody fills one, or it cannot be had."""
+    if not any(map(_fills_disk, scenarios)):
+        return None
+    try:
+        return stack.enter_context(small_disk())
+    except NotPossible as refusal:
+        print_warning(refusal.message)
+        return None
+
+
+def _fills_disk(scenario: Scenario) -> bool:
+    return any(fault.kind == "disk_full" for fault in scenario.faults)
 
 
 def _exit_code(runs: Sequence[_Run], planned_count: int) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUSER = 0x10000000
 MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
+MNT_DETACH = 0x2
 
 
 def enter_own_mounts() -> None:
@@ -30,6 +31,11 @@ def enter_own_mounts() -> None:
 def mount_memory(place: str, options: str) -> None:
     """A file system in memory over `place`. `options` as for mount(8): size, mode."""
     _mount("tmpfs", place, "tmpfs", 0, options)
+
+
+def unmount(place: str) -> None:
+    """Take away what was mounted over `place`, once nobody uses it any more."""
+    _check(_libc().umount2(os.fsencode(place), MNT_DETACH), f"unmount {place}")
 
 
 def mount_again(handle: int, place: str) -> None:

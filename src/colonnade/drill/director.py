@@ -77,6 +77,8 @@ class Order:
     command: str
     """What was typed, and repeats it."""
     allow_external_database: bool = False
+    state: Path | None = None
+    """An empty directory for the instance's state, where that is to be on a disk of its own."""
 
 
 @dataclass(slots=True)
@@ -116,7 +118,10 @@ class Director:
         began_at_wall_s = self._clock.wall()
         # Not raced with the interruption: a copy that is half made would be left.
         prepared = await asyncio.to_thread(
-            prepare, self._order.file, allow_external_database=self._order.allow_external_database
+            prepare,
+            self._order.file,
+            allow_external_database=self._order.allow_external_database,
+            state=self._order.state,
         )
         running = Running(prepared)
         try:

@@ -12,17 +12,19 @@ import asyncio
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from colonnade.core import mounts
 from colonnade.core.errors import ColonnadeError, HostError, SpecError
 from colonnade.core.files import disk_error, read_json, write_json_atomically
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Process, ProcessId, is_alive, marked_processes, start_ticks_of
 from colonnade.drill.faults.fault import Instance
+from colonnade.drill.faults.small_disk import lay_small_disk
 from colonnade.drill.private_copy import copy_application, private_declaration, toml_text
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
 from colonnade.spec.read import read_toml
@@ -61,8 +63,9 @@ class Prepared:
         return self.root / DETOURS
 
 
-def prepare(file: Path, *, allow_external_database: bool) -> Prepared:
-    """Copy the application that `file` declares. Starts nothing.
+def prepare(file: Path, *, allow_external_database: bool, state: Path | None = None) -> Prepared:
+    """Copy the application that `file` declares. Starts nothing. `state`: an empty directory to keep the instance's
+    state in, such as a disk of its own; below the scratch directory if not given.
 
     Raises SpecError for a declaration that is wrong or must not be drilled, HostError when there is no room for it.
     """
@@ -77,7 +80,7 @@ def prepare(file: Path, *, allow_external_database: bool) -> Prepared:
         (root / DETOURS).mkdir(mode=0o700)
         (root / "faults").mkdir(mode=0o700)
         port = PortAllocator(str(root)).take()
-        instance = Instance(StatePaths(root / "state"), directory, f"http://127.0.0.1:{port}", root / "faults")
+        instance = Instance(StatePaths(state or root / "state"), directory, f"http://127.0.0.1:{port}", root / "faults")
         loaded = load_spec(directory / FILE_NAME)
     except BaseException:
         remove_tree(root)
@@ -162,7 +165,29 @@ class Running:
 
     def remove(self) -> None:
         """Remove everything that was copied or written. Nothing may run any more."""
+        state = self._paths.root
+        if state.is_dir() and not state.is_relative_to(self._prepared.root):
+            for item in state.iterdir():
+                if item.is_dir() and not item.is_symlink():
+                    remove_tree(item)
+                else:
+                    item.unlink()
         remove_tree(self._prepared.root)
+
+
+@contextmanager
+def small_disk() -> Iterator[Path]:
+    """A place on a small disk in memory, for one instance after the other. To be entered while this process has one
+    thread. Raises NotPossible where it cannot be had."""
+    place = Path(tempfile.mkdtemp(prefix=f"{SCRATCH_PREFIX}disk-"))
+    try:
+        lay_small_disk(place)
+        try:
+            yield place
+        finally:
+            mounts.unmount(str(place))
+    finally:
+        place.rmdir()
 
 
 KEEPER_END_S = 5.0
