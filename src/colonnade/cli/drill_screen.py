@@ -33,7 +33,9 @@ def progress_screen(name: str, progress: Progress) -> list[RenderableType]:
     parts: list[RenderableType] = [f"[bold]drill {escape(name)}[/]  {_phase(progress)}"]
     if progress.load_s >= 0:
         done_s = min(progress.load_s, progress.duration_s)
-        parts += [ProgressBar(total=progress.duration_s, completed=done_s, width=60), _counts(progress), ""]
+        line = Table.grid()  # a bar alone does not end its line
+        line.add_row(ProgressBar(total=progress.duration_s, completed=done_s, width=60))
+        parts += [line, _counts(progress), ""]
     table = Table(box=None, pad_edge=False, show_header=False)
     for fault in progress.faults:
         table.add_row(*_fault_row(fault))
