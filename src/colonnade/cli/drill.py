@@ -22,11 +22,10 @@ from rich.console import Group
 from rich.live import Live
 from rich.markup import escape
 
-from colonnade.cli.drill_screen import judgement_lines, progress_lines, progress_screen, scenario_table
+from colonnade.cli.drill_screen import judgement_lines, progress_lines, progress_screen, scenario_lines, scenario_table
 from colonnade.cli.messages import out, print_warning
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
-from colonnade.core.files import disk_error
 from colonnade.drill.checkers.finding import Verdict, worst
 from colonnade.drill.director import Director, Interrupted, Order
 from colonnade.drill.faults.fault import NotPossible
@@ -41,7 +40,7 @@ from colonnade.drill.report.compare import compare, comparison_lines
 from colonnade.drill.report.json import from_json
 from colonnade.drill.report.repeat import repetition_lines, repetition_of
 from colonnade.drill.scenario import Scenario
-from colonnade.drill.scenario_file import DEFAULT, find_scenario, shipped_names
+from colonnade.drill.scenario_file import DEFAULT, SUFFIX, find_scenario, shipped_names
 from colonnade.drill.verdict import Judgement, judge
 from colonnade.spec.load import FILE_NAME
 from colonnade.system.paths import STATE_DIRECTORY_NAME
@@ -128,10 +127,16 @@ def run(
 
 
 @app.command()
-def show(directory: Annotated[Path, typer.Argument(help="As named at the end of a drill")]) -> None:
-    """Judge what was recorded once more, and say where its report is."""
-    record = read_record(directory)
-    _print(_Run(record, judge(record), directory))
+def show(
+    what: Annotated[str, typer.Argument(metavar="DIR | NAME", help="A drill's directory, or a scenario")],
+) -> None:
+    """What a drill came to, judged once more from its record; or what a scenario is going to do."""
+    if what in shipped_names() or what.endswith(SUFFIX):
+        for line in scenario_lines(find_scenario(what, FAULTS)):
+            out.print(line)
+        return
+    record = read_record(Path(what))
+    _print(_Run(record, judge(record), Path(what)))
 
 
 @app.command()
@@ -195,12 +200,14 @@ def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> 
     with ExitStack() as stack:
         disk = _disk_for([scenario for scenario, _, _ in planned], stack)
         for scenario, seed, command in planned:
+            at = datetime.fromtimestamp(SystemClock().wall()).strftime("%Y%m%d-%H%M%S")  # noqa: DTZ006 — the user's own
             order = Order(
                 file=wishes.file,
                 scenario=scenario,
                 seed=seed,
                 run_id=secrets.token_hex(6),
                 command=command,
+                out=wishes.out / f"{at}-{scenario.name}-{seed}",
                 allow_external_database=wishes.allow_external_database,
                 state=disk if _fills_disk(scenario) else None,
             )
@@ -209,7 +216,7 @@ def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> 
             except Interrupted:
                 out.print("interrupted before anything was measured; nothing is left")
                 break
-            runs.append(_finish(record, wishes))
+            runs.append(_finish(record, order.out))
             if record.is_interrupted:
                 break
     return runs
@@ -269,14 +276,8 @@ async def _watch(director: Director, name: str, clock: SystemClock) -> None:
         await clock.sleep(REFRESH_S)
 
 
-def _finish(record: Record, wishes: _Wishes) -> _Run:
+def _finish(record: Record, directory: Path) -> _Run:
     """Judge, write everything down, and say it."""
-    at = datetime.fromtimestamp(record.began_at_wall_s).strftime("%Y%m%d-%H%M%S")  # noqa: DTZ006 — the user's own time zone
-    directory = wishes.out / f"{at}-{record.scenario.name}-{record.seed}"
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise disk_error(error, directory) from error
     write_record(record, directory)
     judgement = judge(record)
     write_reports(record, judgement, directory)

@@ -119,3 +119,18 @@ def scenario_table(scenarios: Sequence[Scenario]) -> Table:
         load = f"{scenario.duration_s:.0f} s of {scenario.load.rate_per_s:g}/s"
         table.add_row(f"[bold]{scenario.name}[/]", str(len(scenario.faults)), load, escape(scenario.title))
     return table
+
+
+def scenario_lines(scenario: Scenario) -> Iterator[str]:
+    """What is going to happen, in order, and by which rules it will be judged."""
+    load = scenario.load
+    yield f"[bold]{escape(scenario.name)}[/]  {escape(scenario.title)}"
+    yield (
+        f"  load {scenario.duration_s:.0f} s of {load.rate_per_s:g} requests/s ({load.arrivals}), "
+        f"{load.write_share:.0%} writes, {load.session_share:.0%} by visitors who look for what they wrote"
+    )
+    for fault in scenario.faults:
+        lasts = f" for {fault.lasts_s:g} s" if fault.lasts_s else ""
+        settings = "".join(f", {name} {value}" for name, value in fault.settings.items())
+        yield f"  {fault.at_s:6g} s  {fault_name(fault)}{lasts}{escape(settings)}"
+    yield from (f"  [dim]{rule} {bound:g}[/]" for rule, bound in scenario.rules.items())

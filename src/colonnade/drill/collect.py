@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from colonnade.core.files import read_json
+from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import marked_processes
 from colonnade.drill.instance import Prepared
 from colonnade.drill.record import Promotion, ServerLine
@@ -27,6 +27,9 @@ from colonnade.system.paths import StatePaths
 
 LINES_MAX = 20_000
 """Per node. A node says a few lines a minute; one that says more says the same again and again."""
+
+LOG_BYTES_MAX = 2_000_000
+"""Of each log that is kept with the report: some thousand lines, with the end of the drill in them."""
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 — where PostgreSQL keeps POSIX shared memory; looked at only
 
@@ -143,6 +146,20 @@ def files_left(paths: StatePaths, shared_memory: Iterable[str]) -> tuple[str, ..
             left += [f"{place / name} was not finished" for name in files if re.fullmatch(r"\..*\.\d+\.new", name)]
     left += [f"shared memory {name} is still there" for name in shared_memory if (SHARED_MEMORY / name).exists()]
     return tuple(left)
+
+
+def keep_logs(paths: StatePaths, directory: Path) -> None:
+    """Copy the ends of the instance's logs and its events into `directory`, made if need be: a figure that surprises
+    has its reasons there. Raises HostError when it refuses."""
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)  # applications log what is nobody else's business
+        for file in sorted([*paths.logs.glob("*"), *paths.events.parent.glob("*.jsonl")]):
+            if file.is_file() and not file.is_symlink():
+                with file.open("rb") as source, (directory / file.name).open("wb") as target:
+                    source.seek(max(0, file.stat().st_size - LOG_BYTES_MAX))
+                    target.write(source.read(LOG_BYTES_MAX))
+    except OSError as error:
+        raise disk_error(error, directory) from error
 
 
 def sockets_left(paths: StatePaths) -> tuple[str, ...]:

@@ -57,6 +57,9 @@ RECOVERY_S_MAX = 30.0
 
 NAP_S = 0.1
 
+LOGS = "logs"
+"""In the report's directory."""
+
 Result = TypeVar("Result")
 
 
@@ -76,6 +79,8 @@ class Order:
     """Letters and digits, unlike those of any other run."""
     command: str
     """What was typed, and repeats it."""
+    out: Path
+    """Where the report will be; the instance's logs are kept there. Made when there is something to keep."""
     allow_external_database: bool = False
     state: Path | None = None
     """An empty directory for the instance's state, where that is to be on a disk of its own."""
@@ -131,6 +136,7 @@ class Director:
             history = self._found.history
             if history is None:
                 raise Interrupted
+            collect.keep_logs(prepared.instance.paths, self._order.out / LOGS)
             return self._record(prepared, history, left, began_at_wall_s, machine, versions)
         finally:
             self._tally.close()
