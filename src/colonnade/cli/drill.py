@@ -103,12 +103,12 @@ def run(
     is_all: Annotated[bool, typer.Option("--all", help="Every scenario that comes with Colonnade")] = False,
     repeat: Annotated[int, typer.Option(help="How often, each time with the next seed", min=1, max=REPEAT_MAX)] = 1,
     seed: Annotated[
-        int | None, typer.Option(help="Decides whom faults strike, and the load; drawn if not given")
+        int | None, typer.Option(help="Decides whom faults strike, and the load; drawn if not given", min=0)
     ] = None,
     rate: Annotated[float | None, typer.Option(help="Requests per second, whatever the scenario says", min=0.1)] = None,
     out_dir: OutOption = None,
     allow_external_database: Annotated[
-        bool, typer.Option("--allow-external-database", help="Drill although [database] url is somebody else's")
+        bool, typer.Option("--allow-external-database", help="Drill although database.url is somebody else's")
     ] = False,
 ) -> None:
     """Run scenarios: the default one, those named, or all."""

@@ -73,10 +73,12 @@ def _fault_row(fault: FaultProgress) -> tuple[str, str, str]:
 def fault_name(planned: PlannedFault) -> str:
     """`kill the primary`, `delay standby → primary`: kind, whom, and how many."""
     aim = planned.aim
-    whom = {"one": aim.role.value, "some": f"some {aim.role}s", "all": f"all {aim.role}s"}[aim.extent.value]
-    towards = f" → {aim.towards}" if aim.towards is not None else ""
     of = f" of {aim.service}" if aim.service else ""
-    return escape(f"{planned.kind} {whom}{of}{towards}")
+    if aim.towards is not None:  # then the extent is about ways
+        count = {"one": "", "some": "some of ", "all": "all of "}[aim.extent.value]
+        return escape(f"{planned.kind} {count}{aim.role}{of} → {aim.towards}")
+    whom = {"one": aim.role.value, "some": f"some {aim.role}s", "all": f"all {aim.role}s"}[aim.extent.value]
+    return escape(f"{planned.kind} {whom}{of}")
 
 
 def progress_lines(before: Progress | None, now: Progress) -> Iterator[str]:

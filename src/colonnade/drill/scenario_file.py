@@ -92,7 +92,7 @@ def find_scenario(name_or_path: str, kinds: Collection[str]) -> Scenario:
         raise SpecError(
             "there is no such scenario",
             subject=name_or_path,
-            hint=f"{suggestion(name_or_path, shipped_names(), what='there are')} A file of your own ends in {SUFFIX}",
+            hint=f"{suggestion(name_or_path, shipped_names(), what='there are')}; a file of your own ends in {SUFFIX}",
         )
     text = (_library() / (name_or_path + SUFFIX)).read_text(encoding="utf-8")
     subject = f"scenario {name_or_path}"

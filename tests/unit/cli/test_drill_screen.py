@@ -65,7 +65,7 @@ def test_the_screen_says_where_it_is_what_failed_and_what_is_broken() -> None:
     assert "at 6 s" in early
     assert "1,100 requests, 2 failed, 1 of unknown fate" in later
     assert "killed a, the primary (pid [7])" in later, "what looks like markup is shown as it is"
-    assert "!  link_cut all standbys → primary" in later
+    assert "!  link_cut all of standby → primary" in later
     assert "1 node(s) not in service" in later
 
 
@@ -86,6 +86,6 @@ def test_lines_are_written_for_what_has_changed_and_only_once() -> None:
 
 def test_a_fault_is_called_by_what_it_does_to_whom() -> None:
     assert fault_name(KILL) == "kill primary"
-    assert fault_name(CUT) == "link_cut all standbys → primary"
+    assert fault_name(CUT) == "link_cut all of standby → primary"
     aim = Aim(Role.REPLICA, Extent.SOME, service="web")
     assert fault_name(PlannedFault("freeze", aim, 1)) == "freeze some replicas of web"
