@@ -92,6 +92,9 @@ class _Found:
 
     scenario: Scenario
     """With the rules that can be asked of this application."""
+    began_at_wall_s: float
+    machine: Machine | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
     strikes: tuple[Strike, ...] = ()
     topology_before: Mapping[str, Any] = field(default_factory=dict)
     topology_after: Mapping[str, Any] = field(default_factory=dict)
@@ -113,14 +116,16 @@ class Director:
         self._clock = clock
         self._phase = Phase.COPYING
         self._load_start_at: float | None = None
+        self._shape: tuple[float, ...] = ()
         self._tally = Tally.make()
         self._sampler: Sampler | None = None
-        self._found = _Found(order.scenario)
+        self._found = _Found(order.scenario, clock.wall())
 
     async def run(self) -> Record:
         """The record of it. Raises Interrupted when nothing was measured yet, SpecError for a declaration that cannot
         be drilled, and what keeps an instance from starting. Whatever happens, nothing of the instance is left."""
-        began_at_wall_s = self._clock.wall()
+        trace = self._order.scenario.load.trace
+        self._shape = await asyncio.to_thread(read_shape, Path(trace)) if trace else ()
         # Not raced with the interruption: a copy that is half made would be left.
         prepared = await asyncio.to_thread(
             prepare,
@@ -130,14 +135,11 @@ class Director:
         )
         running = Running(prepared)
         try:
-            machine = look_at_machine(prepared.root)
-            versions = await look_at_versions()
+            self._found.machine = look_at_machine(prepared.root)
+            self._found.versions = await look_at_versions()
             left = await self._live(prepared, running)
-            history = self._found.history
-            if history is None:
-                raise Interrupted
             collect.keep_logs(prepared.instance.paths, self._order.out / LOGS)
-            return self._record(prepared, history, left, began_at_wall_s, machine, versions)
+            return self._record(prepared, left)
         finally:
             self._tally.close()
             await asyncio.to_thread(running.remove)
@@ -166,8 +168,6 @@ class Director:
             links = await self._open_links(stack, prepared)
             try:
                 await self._use(prepared, running, links)
-            except Interrupted:
-                pass  # what was found by then is kept
             finally:
                 self._phase = Phase.TAKING_DOWN
                 left = await running.stop()
@@ -214,10 +214,7 @@ class Director:
         self._found.scenario, not_asked = applicable(order.scenario, tried, spec)
         self._found.notes += not_asked
         ids = await known_ids_over_http(target, tried)
-        shape = (
-            await asyncio.to_thread(read_shape, Path(order.scenario.load.trace)) if order.scenario.load.trace else ()
-        )
-        return plan_of(order.scenario, tried, prepared.instance.url, order.run_id, order.seed, shape), ids
+        return plan_of(order.scenario, tried, prepared.instance.url, order.run_id, order.seed, self._shape), ids
 
     async def _measure(self, prepared: Prepared, links: Links | None, sampler: Sampler, load: _Load) -> None:
         """The load, with everything that is broken beside it. All is healed at the end, however that comes."""
@@ -302,32 +299,26 @@ class Director:
 
     # Afterwards
 
-    def _record(
-        self,
-        prepared: Prepared,
-        history: History,
-        left: tuple[str, ...],
-        began_at_wall_s: float,
-        machine: Machine,
-        versions: Mapping[str, str],
-    ) -> Record:
+    def _record(self, prepared: Prepared, left: tuple[str, ...]) -> Record:
         paths, order, found = prepared.instance.paths, self._order, self._found
+        if found.history is None or found.machine is None:
+            raise Interrupted
         lines = collect.server_lines(paths)
         return Record(
             scenario=found.scenario,
             seed=order.seed,
             run_id=order.run_id,
             command=order.command,
-            versions=versions,
+            versions=found.versions,
             declaration_sha256=prepared.declaration_sha256,
-            machine=machine,
+            machine=found.machine,
             application=f"{prepared.loaded.spec.system.name} in {order.file.absolute().parent}",
-            began_at_wall_s=began_at_wall_s,
+            began_at_wall_s=found.began_at_wall_s,
             wall_offset_s=self._clock.wall() - self._clock.monotonic(),
             is_interrupted=self.interrupt.is_set(),
             topology_before=found.topology_before,
             topology_after=found.topology_after,
-            history=history,
+            history=found.history,
             faults=tuple(with_whole(strike.record, found.samples) for strike in found.strikes),
             events=tuple(read_events(paths.events)),
             samples=found.samples,

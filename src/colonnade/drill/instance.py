@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from colonnade.core import mounts
-from colonnade.core.errors import ColonnadeError, HostError, SpecError
+from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.core.files import disk_error, read_json, write_json_atomically
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Process, ProcessId, is_alive, marked_processes, start_ticks_of
@@ -29,7 +29,6 @@ from colonnade.drill.private_copy import copy_application, private_declaration, 
 from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
 from colonnade.spec.read import read_toml
 from colonnade.system import launch
-from colonnade.system.client import NotRunning
 from colonnade.system.copying import remove_tree
 from colonnade.system.paths import StatePaths
 
@@ -153,7 +152,7 @@ class Running:
 
     async def stop(self) -> tuple[str, ...]:
         """Take it down; returns what it left running, killed by now, a line each."""
-        with suppress(NotRunning, HostError):
+        with suppress(ColonnadeError):  # nothing runs, or nobody answers: what is left is looked for below
             await asyncio.to_thread(launch.stop, self._paths, lambda _: None)
         left = tuple(f"{pid} {command_of(pid)}" for pid in marked_processes(self._paths.mark))
         if left:

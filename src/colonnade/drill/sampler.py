@@ -6,6 +6,7 @@ Read next: `record.Sample`, `director`.
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
@@ -73,7 +74,7 @@ class Sampler:
             self.status = status
             self._watch.look(status)
         sample = sample_of(at, status)
-        self.samples.append(sample)
+        insort(self.samples, sample, key=lambda each: each.at)  # a look that was not answered ends after later ones
         return sample
 
 
