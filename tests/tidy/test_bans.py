@@ -22,6 +22,8 @@ ONE_SHOT = {
     "database/tools.py": "runs PostgreSQL's own tools to their end, with a deadline",
     "system/application.py": "asks a question of a child and waits for the answer on its pipe",
     "drill/load/apart.py": "the load comes back on the child's pipe, and a caller that dies must end its load",
+    "drill/links/client.py": "links are told on the child's pipe, and a drill that dies must end its links",
+    "drill/faults/burden.py": "a drill that dies must end what it weighs on the machine: the child's pipe is its life",
 }
 CLOCK = {"core/clock.py": "the home of clocks"}
 COMMAND = {

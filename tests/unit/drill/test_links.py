@@ -210,6 +210,19 @@ def test_bandwidth_is_shared_by_the_connections_of_a_link() -> None:
     play(case)
 
 
+def test_what_waits_on_a_narrow_link_goes_by_the_next_rule() -> None:
+    async def case(stage: Stage) -> None:
+        peer = await stage.connect()
+        for rule in (CLEAR, LinkRule(delay_s=0.01), LinkRule(bytes_per_s=1_000_000)):
+            stage.link.set(LinkRule(bytes_per_s=1))
+            peer.writer.write(b"x" * 100)
+            await peer.hears_nothing()
+            stage.link.set(rule)
+            assert await peer.hears(100) == b"x" * 100
+
+    play(case)
+
+
 def test_what_is_lost_towards_arrives_after_healing_and_back_still_flows() -> None:
     async def case(stage: Stage) -> None:
         peer = await stage.connect()

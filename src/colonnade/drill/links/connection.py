@@ -73,15 +73,16 @@ class Connection:
             transport.abort()
             return
         self._back.source = self._towards.sink = transport
-        self.flow()
+        self._towards.flow()
+        self._back.flow()
 
-    def flow(self) -> None:
-        """The rule has changed, or the other end is there."""
+    def change(self) -> None:
+        """The rule is another one."""
         if self._is_answering_errors and not self._head and not self._rule().http_error:
             self.reset()  # it came in while errors were answered, and leads nowhere
             return
-        self._towards.flow()
-        self._back.flow()
+        self._towards.change()
+        self._back.change()
 
     def reset(self) -> None:
         """End both sides at once, as a machine does that knows nothing of this connection."""

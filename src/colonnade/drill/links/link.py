@@ -25,6 +25,9 @@ CONNECTIONS_MAX = 2000
 LOOK_AGAIN_S = 0.02
 """Between two looks whether anybody listens again where a link leads."""
 
+LOOK_S_MAX = 1.0
+"""For one that stands still and does not even refuse."""
+
 Place = tuple[str, int]
 
 
@@ -62,8 +65,10 @@ class Link:
     def set(self, rule: LinkRule) -> None:
         self._rule = rule
         self._set_door()
+        self._way.towards.rest()
+        self._way.back.rest()
         for connection in list(self._connections):
-            connection.flow()
+            connection.change()
 
     def reset(self) -> int:
         """End all connections at once; returns how many."""
@@ -116,8 +121,9 @@ class Link:
             if end is None:
                 continue
             try:
-                _, writer = await asyncio.open_connection(*end)
-            except OSError:
+                async with asyncio.timeout(LOOK_S_MAX):
+                    _, writer = await asyncio.open_connection(*end)
+            except (OSError, TimeoutError):
                 continue
             writer.close()
             break

@@ -21,7 +21,7 @@ from colonnade.core.errors import HostError
 from colonnade.core.files import read_json, write_json_atomically
 from colonnade.drill.links.link import Link, Place
 from colonnade.drill.links.rule import LinkRule
-from colonnade.drill.load.process import run_generator
+from colonnade.drill.load.process import allow_open_files, loop_factory
 from colonnade.system.detours import end_file, port_file
 
 OPEN_FILES = 4096
@@ -108,7 +108,9 @@ def _say(answer: Mapping[str, Any]) -> None:
 def main() -> None:
     """Entry point of the child."""
     job = Job.from_line(sys.stdin.buffer.readline())
-    run_generator(serve(job), in_flight_max=OPEN_FILES)
+    allow_open_files(OPEN_FILES)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(serve(job))
 
 
 if __name__ == "__main__":

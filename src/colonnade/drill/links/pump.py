@@ -71,21 +71,30 @@ class Pump:
             self._timer.cancel()
             self._timer = None
         if not is_held:
-            self._send_what_is_due(rule)
+            self._send_what_is_due()
         self._read_or_wait(is_wanted=not is_held and not self._is_sink_full and self._waiting_bytes < HELD_BYTES_MAX)
+
+    def change(self) -> None:
+        """The rule is another one: what waits goes by it, from now on."""
+        rule, now_s = self._rule(), self._loop.time()
+        latest_s = 0.0
+        for index, (_, piece) in enumerate(self._waiting):
+            latest_s = max(latest_s, self._lane.due_s(rule, len(piece), now_s))
+            self._waiting[index] = (latest_s, piece)
+        self.flow()
 
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self._waiting.clear()
 
-    def _send_what_is_due(self, rule: LinkRule) -> None:
+    def _send_what_is_due(self) -> None:
         if self.sink is None or self.sink.is_closing():
             return
         now_s = self._loop.time()
         while self._waiting and not self._is_sink_full:
             due_s, data = self._waiting[0]
-            if due_s > now_s and rule.is_shaping:
+            if due_s > now_s:
                 self._timer = self._loop.call_at(due_s, self.flow)
                 return
             self._waiting.popleft()
@@ -97,7 +106,7 @@ class Pump:
             self._on_done()
 
     def _read_or_wait(self, *, is_wanted: bool) -> None:
-        if self.source is None or self.source.is_closing() or is_wanted is self._is_reading:
+        if self.source is None or self.source.is_closing() or self._is_ended or is_wanted is self._is_reading:
             return
         self._is_reading = is_wanted
         if is_wanted:

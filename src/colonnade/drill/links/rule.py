@@ -128,6 +128,10 @@ class Lane:
             self._busy_until_s = passed_s = max(now_s, self._busy_until_s) + size / rule.bytes_per_s
         return passed_s + rule.delay_s + (self._random.uniform(0, rule.jitter_s) if rule.jitter_s else 0.0)
 
+    def rest(self) -> None:
+        """Forget what took it up: the rule has changed, and what waits is asked about again."""
+        self._busy_until_s = 0.0
+
     @staticmethod
     def piece_bytes(rule: LinkRule) -> int:
         """How many bytes go at a time; 0 for all that there are."""

@@ -19,8 +19,8 @@ FILES_SPARE = 256
 
 def run_generator(main: Coroutine[Any, Any, Result], *, in_flight_max: int) -> Result:
     """Run `main` as the whole purpose of this process, on uvloop when it is installed."""
-    _allow_open_files(in_flight_max + FILES_SPARE)
-    with _without_long_collections(), asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    allow_open_files(in_flight_max + FILES_SPARE)
+    with _without_long_collections(), asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main)
 
 
@@ -46,7 +46,7 @@ def _without_long_collections() -> Iterator[None]:
         gc.callbacks.remove(set_survivors_aside)
 
 
-def _allow_open_files(wanted: int) -> None:
+def allow_open_files(wanted: int) -> None:
     """Raise the limit of open files as far as the system lets us. What is refused beyond it shows in the ledger."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
@@ -54,7 +54,8 @@ def _allow_open_files(wanted: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop's, where it is installed; None for Python's own."""
     try:
         uvloop = importlib.import_module("uvloop")  # an optional extra, so not imported at the top
     except ModuleNotFoundError:
