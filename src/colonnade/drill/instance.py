@@ -205,17 +205,20 @@ def sweep() -> tuple[str, ...]:
     """Clear away what drills left that were themselves killed; returns the directories."""
     swept = []
     for root in sorted(Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*")):
-        if root.is_symlink() or root.stat().st_uid != os.geteuid() or _has_owner(root):
-            continue
-        launch.end_by_force(StatePaths(root / "state"))
-        remove_tree(root)
-        swept.append(str(root))
+        if _is_ownerless(root):
+            launch.end_by_force(StatePaths(root / "state"))
+            remove_tree(root)
+            swept.append(str(root))
     return tuple(swept)
 
 
-def _has_owner(root: Path) -> bool:
-    """Whether the drill that made it still runs, as far as can be told: one that has just begun has not said so yet."""
+def _is_ownerless(root: Path) -> bool:
+    """Whether it is ours and the drill that made it has ended. One that has just begun has not said yet who it is, and
+    one that ends at this moment removes its directory itself."""
+    try:
+        if root.lstat().st_uid != os.geteuid() or root.is_symlink():
+            return False
+    except FileNotFoundError:
+        return False
     owner = read_json(root / OWNER)
-    if owner is None:
-        return True
-    return is_alive(ProcessId(int(owner["pid"]), int(owner["start_ticks"])))
+    return owner is not None and not is_alive(ProcessId(int(owner["pid"]), int(owner["start_ticks"])))
