@@ -8,11 +8,11 @@ import pytest
 from colonnade.drill.checkers.finding import Verdict, worst
 from colonnade.drill.checkers.writes import Held
 from colonnade.drill.load.ledger import ErrorKind, Kind, Operation, Outcome
-from colonnade.drill.record import FaultEnd, Leftovers, Promotion, Record
+from colonnade.drill.record import FaultEnd, Leftovers, Record
 from colonnade.drill.scenario import RuleName
 from colonnade.drill.verdict import judge
 
-from .records import FAULTS, RULES, clean_record
+from .records import FAULTS, RULES, SERVER_LINES, clean_record, lines
 
 
 def with_operations(change: Callable[[Operation], Operation]) -> Record:
@@ -79,8 +79,8 @@ PLANTED: dict[str, tuple[Callable[[], Record], set[RuleName]]] = {
         lambda: replace(clean_record(), leftovers=Leftovers(files=("/dev/shm/x",))),
         {RuleName.LEFTOVERS_MAX},
     ),
-    "two timelines": (
-        lambda: replace(clean_record(), promotions=(Promotion("a", 2, "0/1"), Promotion("b", 2, "0/2"))),
+    "two primaries": (
+        lambda: replace(clean_record(), server_lines=lines(*SERVER_LINES, ("a", 21.5, "LOG:  a transaction"))),
         {RuleName.TWO_PRIMARIES_S_MAX},
     ),
     "a fault that was not survived": (
