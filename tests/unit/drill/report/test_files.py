@@ -51,6 +51,15 @@ def test_three_files_are_written(tmp_path: Path) -> None:
     ET.parse(files.junit)  # noqa: S314
 
 
+def test_the_page_of_the_last_of_many_runs_tells_about_all_of_them(tmp_path: Path) -> None:
+    record = with_leftover()
+    files = write_reports(record, judge(record), tmp_path, earlier=[clean_report()])
+
+    page = files.html.read_text(encoding="utf-8")
+    assert "2 runs with 11,876 operations in all: 1 valid, 1 invalid." in page
+    assert "kill primary: recovery_s" in page
+
+
 def test_a_directory_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(HostError) as refusal:
         write_reports(clean_record(), judge(clean_record()), tmp_path / "missing")
