@@ -160,7 +160,7 @@ def test_a_loss_stands_however_late_the_generator_was() -> None:
     judgement = judge(replace(record, history=replace(record.history, operations=late)))
 
     assert judgement.verdict is Verdict.INVALID
-    assert judgement.sentence.startswith("Invalid: 1 acknowledged writes are not there")
+    assert judgement.sentence.startswith("Invalid: 1 acknowledged write is not there")
 
 
 def test_a_generator_that_could_not_send_is_not_believed() -> None:

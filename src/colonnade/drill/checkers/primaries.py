@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from colonnade.drill.checkers.finding import Finding, compared, unseen
+from colonnade.drill.checkers.finding import Finding, compared, counted, unseen
 from colonnade.drill.record import Record, ServerLine
 from colonnade.drill.scenario import RuleName
 
@@ -74,7 +74,8 @@ def check(record: Record) -> tuple[Finding, ...]:
     if s_min <= bound and forked:
         message = f"two nodes took the number of a timeline without knowing of each other: {forked[0]}"
         return (unseen(RULE, bound, "timelines_diverged", message, told),)
-    message = f"{len(found)} reigns of {nodes} nodes, and for {s_min:.3f} s two took writes at once"
+    at_once = f"for {s_min:.3f} s two took writes at once" if s_min else "never two at once"
+    message = f"{counted(len(found), 'time')} of being primary, of {counted(nodes, 'node')}: {at_once}"
     return (compared(RULE, s_min, bound, message, told),)
 
 

@@ -127,7 +127,7 @@ def test_a_comparison_names_what_changed_with_its_figures() -> None:
     assert text.startswith("valid before, invalid after; ")
     assert "not the same: seed: 7 and 8" in text
     assert "not the same: version of haproxy: 2.8.20 and 2.8.21" in text
-    assert "leftovers_max: valid → invalid: left behind after the end: 1 processes" in text
+    assert "leftovers_max: valid → invalid: 1 process left behind after the end" in text
     assert "+100%" in text
     assert "latency_ms_p50" not in text
     assert any("promote_s" in line and line.endswith("→          —") for line in text.splitlines())
