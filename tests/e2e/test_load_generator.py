@@ -3,12 +3,9 @@
 import asyncio
 import json
 import socket
-import struct
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -22,101 +19,14 @@ from colonnade.drill.load.arrivals import Arrivals
 from colonnade.drill.load.connection import Attempt, open_connection
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import Outcome, from_lines
-from colonnade.drill.load.plan import Plan
 from colonnade.drill.load.readback import held_over_http, known_ids_over_http
 from colonnade.drill.load.runner import run_load
 from colonnade.drill.load.summary import summarize
-from colonnade.drill.load.target import Target, resolve_target
-from colonnade.drill.load.workload import BLOG, reads_of
+from colonnade.drill.load.workload import BLOG
+
+from .load_servers import OK, Behaviour, Peer, answer_ok, errors, load, outcomes, plan, serving
 
 pytestmark = pytest.mark.slow
-
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Served-By: backend/1\r\n\r\nok"
-READS = reads_of(["/"])
-
-
-@dataclass
-class Peer:
-    """One accepted connection, as the servers below see it."""
-
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
-
-    async def request(self) -> tuple[str, bytes] | None:
-        """Method with path, and body, of the next request; None once the client has closed."""
-        try:
-            head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return None
-        length = head.partition("Content-Length: ")[2].partition("\r\n")[0]
-        return head.partition(" HTTP/")[0], await self.reader.readexactly(int(length or 0))
-
-    def reset(self) -> None:
-        """End the connection with RST instead of FIN."""
-        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.writer.close()
-
-
-Behaviour = Callable[[Peer], Awaitable[None]]
-
-
-@asynccontextmanager
-async def serving(behave: Behaviour) -> AsyncIterator[Target]:
-    """A server on a free loopback port whose every connection is handled by `behave`."""
-    connections: set[asyncio.Task[None]] = set()
-
-    async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        connections.add(task)
-        try:
-            await behave(Peer(reader, writer))
-        finally:
-            writer.close()
-            connections.discard(task)
-
-    server = await asyncio.start_server(handle, "127.0.0.1", 0)
-    try:
-        yield await resolve_target(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-    finally:
-        server.close()
-        for task in connections:
-            task.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
-
-
-async def answer_ok(peer: Peer) -> None:
-    while await peer.request() is not None:
-        peer.writer.write(OK)
-
-
-def plan(rate_per_s: float = 100, duration_s: float = 1.0, write_share: float = 0.0) -> Plan:
-    return Plan(
-        url="http://127.0.0.1:1",
-        rate_per_s=rate_per_s,
-        duration_s=duration_s,
-        run_id="run",
-        write_share=write_share,
-        arrivals=Arrivals.CONSTANT,
-        workload=BLOG if write_share else READS,
-        timeout_s=3.0,
-    )
-
-
-def load(behave: Behaviour, planned: Plan) -> History:
-    async def main() -> History:
-        async with serving(behave) as target:
-            return await run_load(planned, target)
-
-    return asyncio.run(main())
-
-
-def errors(history: History) -> set[str | None]:
-    return {operation.error for operation in history.operations}
-
-
-def outcomes(history: History) -> set[Outcome]:
-    return {operation.outcome for operation in history.operations}
 
 
 def test_every_planned_operation_is_sent_answered_and_attributed() -> None:
@@ -489,58 +399,3 @@ def test_the_command_says_what_is_wrong_and_what_to_do(options: list[str], exit_
     assert words in done.stderr
     assert "hint: " in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@dataclass
-class Shelf:
-    """A server that keeps what is written and shows the list; `is_stale` makes it forget what a cookie promises."""
-
-    is_stale: bool = False
-    titles: list[str] = field(default_factory=list)
-
-    async def behave(self, peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            what, body = request
-            if what.startswith("POST"):
-                self.titles.append(json.loads(body)["title"])
-                peer.writer.write(reply(json.dumps({"id": len(self.titles)}), "201 Created", "Set-Cookie: seen=1\r\n"))
-            elif what.startswith("GET /api/posts/"):
-                number = int(what.rpartition("/")[2])
-                peer.writer.write(reply(json.dumps({"id": number, "title": self.titles[number - 1]})))
-            else:
-                peer.writer.write(reply(json.dumps([{"title": each} for each in self.titles if not self.is_stale])))
-
-
-def reply(body: str, status: str = "200 OK", headers: str = "") -> bytes:
-    return f"HTTP/1.1 {status}\r\n{headers}Content-Length: {len(body)}\r\n\r\n{body}".encode()
-
-
-@pytest.mark.parametrize("is_stale", [False, True])
-def test_visitors_look_for_what_they_wrote_and_note_what_they_saw(*, is_stale: bool) -> None:
-    history = load(Shelf(is_stale).behave, replace(plan(60, 4.0, write_share=0.25), session_share=1.0))
-    looks = [operation for operation in history.operations if operation.found is not None]
-    own_posts = [operation for operation in looks if operation.action == "own_post"]
-
-    assert outcomes(history) == {Outcome.OK}
-    assert {operation.kind for operation in history.operations if operation.session is None} == set()
-    assert all(operation.found for operation in own_posts)
-    assert own_posts
-    assert {operation.found for operation in looks if operation.action == "own_in_list"} == {not is_stale}
-
-
-def test_a_visitor_waits_for_the_page_and_the_waiting_counts_as_latency() -> None:
-    async def slow_to_save(peer: Peer) -> None:
-        while (request := await peer.request()) is not None:
-            if request[0].startswith("POST"):
-                await asyncio.sleep(1.0)
-            peer.writer.write(reply('{"id": 1}', "201 Created" if request[0].startswith("POST") else "200 OK"))
-
-    history = load(slow_to_save, replace(plan(40, 2.0, write_share=0.25), session_share=1.0))
-    writes = {each.session: each for each in history.operations if each.token is not None}
-    first_looks = {each.session: each for each in reversed(history.operations) if each.token is None}
-
-    for session, look in first_looks.items():
-        assert look.sent_at is not None
-        assert look.sent_at >= writes[session].done_at
-        assert look.lag_s < 0.2
-    assert any(look.latency_s > 0.5 for look in first_looks.values())

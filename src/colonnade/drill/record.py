@@ -119,7 +119,8 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A timeline's beginning, from PostgreSQL's own history files: this node left its predecessor at `lsn`."""
+    """A timeline's beginning: this node took the number, by its own log, and left its predecessor at `lsn`, by
+    PostgreSQL's own history files."""
 
     node: str
     timeline: int

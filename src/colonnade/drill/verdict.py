@@ -21,7 +21,7 @@ from colonnade.drill.checkers import (
     strength,
     writes,
 )
-from colonnade.drill.checkers.finding import Finding, Verdict, unseen, worst
+from colonnade.drill.checkers.finding import Finding, Verdict, counted, unseen, worst
 from colonnade.drill.checkers.phases import fault_names
 from colonnade.drill.record import FaultEnd, Machine, Record
 
@@ -103,12 +103,12 @@ def _doubts(record: Record) -> tuple[str, ...]:
 def _sentence(judgement: Judgement, record: Record) -> str:
     done = [fault for fault in record.faults if fault.end is FaultEnd.DONE]
     kinds = len({fault.planned.kind for fault in done})
-    under = f"under {_counted(len(done), 'fault')} of {_counted(kinds, 'kind')}" if done else "without a fault"
+    under = f"under {counted(len(done), 'fault')} of {counted(kinds, 'kind')}" if done else "without a fault"
     setting = f"{len(record.history.operations):,} operations {under}, on {machine_words(record.machine)}"
     many = len(judgement.skipped)
-    skipped = f"; {_counted(many, 'fault')} {'was' if many == 1 else 'were'} not possible here" if many else ""
+    skipped = f"; {counted(many, 'fault')} {'was' if many == 1 else 'were'} not possible here" if many else ""
     if judgement.verdict is Verdict.VALID:
-        return f"Valid: all {_counted(len(judgement.findings), 'rule')} held for {setting}{skipped}."
+        return f"Valid: all {counted(len(judgement.findings), 'rule')} held for {setting}{skipped}."
     deciding = [each for each in judgement.findings if each.verdict is judgement.verdict]
     told = [each.message for each in deciding] or list(judgement.doubts) or ["nothing was asked"]
     more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
@@ -119,8 +119,4 @@ def machine_words(machine: Machine) -> str:
     """`2 cores, 7.6 GB, Linux 6.1.0`."""
     root = ", as root" if machine.is_root else ""
     gigabytes = machine.memory_bytes / 1e9
-    return f"{_counted(machine.cores, 'core')}, {gigabytes:.1f} GB, Linux {machine.kernel}{root}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+    return f"{counted(machine.cores, 'core')}, {gigabytes:.1f} GB, Linux {machine.kernel}{root}"

@@ -142,18 +142,18 @@ EVENTS = (
 )
 
 SERVER_LINES = (
-    ("a", -30.0, "[4711] LOG:  starting PostgreSQL 18.6"),
-    ("a", -29.9, "[4711] LOG:  database system is ready to accept connections"),
-    ("a", 19.5, '[4790] LOG:  standby "b" is now a candidate for quorum synchronous standby'),
-    ("b", -25.0, "[4800] LOG:  starting PostgreSQL 18.6"),
-    ("b", -24.9, "[4800] LOG:  database system is ready to accept read-only connections"),
-    ("b", 20.2, "[4801] LOG:  received promote request"),
-    ("b", 20.35, "[4801] LOG:  selected new timeline ID: 2"),
-    ("b", 20.4, "[4800] LOG:  database system is ready to accept connections"),
-    ("a", 22.0, "[5000] LOG:  starting PostgreSQL 18.6"),
-    ("a", 22.3, "[5000] LOG:  database system is ready to accept read-only connections"),
-    ("b", 70.0, "[4800] LOG:  received fast shutdown request"),
-    ("b", 70.2, "[4800] LOG:  database system is shut down"),
+    ("a", -30.0, "LOG:  starting PostgreSQL 18.6"),
+    ("a", -29.9, "LOG:  database system is ready to accept connections"),
+    ("a", 19.5, 'LOG:  standby "b" is now a candidate for quorum synchronous standby'),
+    ("b", -25.0, "LOG:  starting PostgreSQL 18.6"),
+    ("b", -24.9, "LOG:  database system is ready to accept read-only connections"),
+    ("b", 20.2, "LOG:  received promote request"),
+    ("b", 20.35, "LOG:  selected new timeline ID: 2"),
+    ("b", 20.4, "LOG:  database system is ready to accept connections"),
+    ("a", 22.0, "LOG:  starting PostgreSQL 18.6"),
+    ("a", 22.3, "LOG:  database system is ready to accept read-only connections"),
+    ("b", 70.0, "LOG:  received fast shutdown request"),
+    ("b", 70.2, "LOG:  database system is shut down"),
 )
 
 
@@ -247,7 +247,7 @@ def make_record(history: History | None = None, **fields: Any) -> Record:
         held=held_of(load.operations),
         held_problem="",
         server_lines=lines(*SERVER_LINES),
-        promotions=(Promotion("b", 2, "0/3000148"), Promotion("a", 2, "0/3000148")),
+        promotions=(Promotion("b", 2, "0/3000148"),),
         leftovers=Leftovers(),
         deaths=(Death("a", 4711, at(20.001)),),
         untested=("The network between machines: everything runs on one.",),

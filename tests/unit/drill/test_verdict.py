@@ -8,11 +8,11 @@ import pytest
 from colonnade.drill.checkers.finding import Verdict, worst
 from colonnade.drill.checkers.writes import Held
 from colonnade.drill.load.ledger import ErrorKind, Kind, Operation, Outcome
-from colonnade.drill.record import FaultEnd, Leftovers, Promotion, Record
+from colonnade.drill.record import FaultEnd, Leftovers, Record
 from colonnade.drill.scenario import RuleName
 from colonnade.drill.verdict import judge
 
-from .records import FAULTS, RULES, clean_record
+from .records import FAULTS, RULES, SERVER_LINES, clean_record, lines
 
 
 def with_operations(change: Callable[[Operation], Operation]) -> Record:
@@ -79,8 +79,8 @@ PLANTED: dict[str, tuple[Callable[[], Record], set[RuleName]]] = {
         lambda: replace(clean_record(), leftovers=Leftovers(files=("/dev/shm/x",))),
         {RuleName.LEFTOVERS_MAX},
     ),
-    "two timelines": (
-        lambda: replace(clean_record(), promotions=(Promotion("a", 2, "0/1"), Promotion("b", 2, "0/2"))),
+    "two primaries": (
+        lambda: replace(clean_record(), server_lines=lines(*SERVER_LINES, ("a", 21.5, "LOG:  a transaction"))),
         {RuleName.TWO_PRIMARIES_S_MAX},
     ),
     "a fault that was not survived": (
@@ -160,7 +160,7 @@ def test_a_loss_stands_however_late_the_generator_was() -> None:
     judgement = judge(replace(record, history=replace(record.history, operations=late)))
 
     assert judgement.verdict is Verdict.INVALID
-    assert judgement.sentence.startswith("Invalid: 1 acknowledged writes are not there")
+    assert judgement.sentence.startswith("Invalid: 1 acknowledged write is not there")
 
 
 def test_a_generator_that_could_not_send_is_not_believed() -> None:
@@ -178,8 +178,7 @@ def test_a_run_that_sent_far_less_than_planned_is_not_believed() -> None:
     few = replace(record.history, operations=record.history.operations[:3_000])
 
     assert any(
-        "operations were intended where the plan has 6000" in each
-        for each in judge(replace(record, history=few)).doubts
+        "operations were intended where the plan has 59" in each for each in judge(replace(record, history=few)).doubts
     )
 
 

@@ -115,7 +115,9 @@ def _share(record: Record, rule: RuleName, kind: Kind, bound: float) -> Finding:
     unknown = sum(each.outcome is Outcome.UNKNOWN for each in failed)
     of_unknown = f", {unknown} of them of unknown fate" if unknown else ""
     share = len(failed) / len(operations)
-    message = f"{len(failed)} of {len(operations)} {kind}s failed ({share:.2%}){of_unknown}"
+    message = f"none of {len(operations):,} {kind}s failed"
+    if failed:
+        message = f"{len(failed):,} of {len(operations):,} {kind}s failed ({share:.2%}){of_unknown}"
     return compared(rule, share, bound, message, tuple(_told(failed, record.history.started_at)))
 
 

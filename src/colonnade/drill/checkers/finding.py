@@ -61,3 +61,8 @@ def compared(rule: RuleName, value: float, bound: float, message: str, evidence:
 def unseen(rule: RuleName, bound: float, reason: str, message: str, evidence: tuple[str, ...] = ()) -> Finding:
     """Not enough could be seen to say anything."""
     return Finding(rule, Verdict.UNKNOWN, None, bound, reason, message, evidence[:EVIDENCE_MAX])
+
+
+def counted(count: int, noun: str, more: str = "") -> str:
+    """`1 fault`, `2,500 faults`; `more` is the plural where it is not the noun with an s."""
+    return f"{count:,} {noun if count == 1 else more or noun + 's'}"

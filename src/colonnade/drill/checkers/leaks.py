@@ -5,7 +5,7 @@ Read next: `record.Leftovers` for who looked, and when.
 
 from __future__ import annotations
 
-from colonnade.drill.checkers.finding import Finding, compared, unseen
+from colonnade.drill.checkers.finding import Finding, compared, counted, unseen
 from colonnade.drill.record import Record
 from colonnade.drill.scenario import RuleName
 
@@ -21,11 +21,11 @@ def check(record: Record) -> tuple[Finding, ...]:
     if left is None:
         return (unseen(RULE, bound, "could_not_look", "nobody could look for what was left behind"),)
     counts = [
-        (left.processes, "processes"),
-        (left.sockets, "sockets"),
-        (left.slots, "replication slots"),
-        (left.files, "files"),
+        (left.processes, "process", "processes"),
+        (left.sockets, "socket", ""),
+        (left.slots, "replication slot", ""),
+        (left.files, "file", ""),
     ]
-    told = ", ".join(f"{len(those)} {name}" for those, name in counts)
-    evidence = tuple(each for those, _ in counts for each in those)
-    return (compared(RULE, len(left), bound, f"left behind after the end: {told}", evidence),)
+    told = ", ".join(counted(len(those), *names) for those, *names in counts if those) or "nothing"
+    evidence = tuple(each for those, *_ in counts for each in those)
+    return (compared(RULE, len(left), bound, f"{told} left behind after the end", evidence),)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from colonnade.core.events import Event
 from colonnade.database.failover import PHASES
-from colonnade.drill.checkers.finding import Finding, compared, unseen
+from colonnade.drill.checkers.finding import Finding, compared, counted, unseen
 from colonnade.drill.checkers.phases import fault_names
 from colonnade.drill.record import FaultEnd, FaultRecord, Record
 from colonnade.drill.scenario import RuleName
@@ -55,7 +55,8 @@ def check(record: Record) -> tuple[Finding, ...]:
         message = f"after {', '.join(never)} the system was never seen whole again, for {lasted_s:.1f} s to the end"
         return (compared(RULE, max(lasted_s, bound + 1e-3), bound, message, told),)
     slowest_s, fault = took[0]
-    message = f"after {fault} it took longest until nothing was missing: {slowest_s:.2f} s; {len(took)} faults in all"
+    of = counted(len(took), "fault")
+    message = f"after {fault} it took longest until nothing was missing: {slowest_s:.2f} s; {of} in all"
     return (compared(RULE, slowest_s, bound, message, told),)
 
 
@@ -87,9 +88,10 @@ def _over_at(fault: FaultRecord) -> float:
 
 def _noticed_s(fault: FaultRecord, events: list[Event], injected_s: float) -> float | None:
     names = {*fault.subjects, *(f"database/{name}" for name in fault.subjects)}
-    names |= {name.replace("-", "/") for name in fault.subjects}
+    replicas = {name.replace("-", "/") for name in fault.subjects if "-" in name}
     for event in events:
-        if event.subject in names or any(event.message.startswith(f"{name} ") for name in names):
+        # The gateway speaks of a replica with the replica's name first.
+        if event.subject in names | replicas or event.message.startswith(tuple(f"{name} " for name in replicas)):
             return event.at_s - injected_s
         if event.kind == "failover_finished":
             break

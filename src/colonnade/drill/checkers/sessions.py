@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from colonnade.drill.checkers.finding import Finding, compared, unseen
+from colonnade.drill.checkers.finding import Finding, compared, counted, unseen
 from colonnade.drill.load.ledger import Kind, Operation, Outcome
 from colonnade.drill.record import Record
 from colonnade.drill.scenario import RuleName
@@ -40,10 +40,12 @@ def check(record: Record) -> tuple[Finding, ...]:
     if not looks:
         return (unseen(RULE, bound, "no_session_could_tell", "no visitor looked for an item of theirs and could tell"),)
     monotonic = sum(each.seen is not None for each in stale)
-    message = (
-        f"of {looks} looks of visitors for what they had written, {len(stale)} missed it: "
-        f"{len(stale) - monotonic} after it was acknowledged, {monotonic} after they had seen it"
-    )
+    message = f"all {counted(looks, 'look')} of visitors for what they had written found it"
+    if stale:
+        message = (
+            f"{counted(len(stale), 'look')} of {looks:,} missed what the visitor had written: "
+            f"{len(stale) - monotonic} after it was acknowledged, {monotonic} after they had seen it"
+        )
     began_at = record.history.started_at
     return (compared(RULE, len(stale), bound, message, tuple(_told(each, began_at) for each in stale)),)
 

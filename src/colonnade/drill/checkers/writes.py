@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from colonnade.drill.checkers.finding import Finding, Verdict, compared, unseen
+from colonnade.drill.checkers.finding import Finding, Verdict, compared, counted, unseen
 from colonnade.drill.load.ledger import Kind, Operation, Outcome
 from colonnade.drill.scenario import RuleName
 
@@ -19,11 +19,23 @@ if TYPE_CHECKING:  # a record holds what this module defines
     from colonnade.drill.record import Record
 
 _RULES = {
-    RuleName.LOST_WRITES_MAX: ("lost", "every acknowledged write is there", "acknowledged writes are not there"),
-    RuleName.DOUBLED_WRITES_MAX: ("doubled", "no write is there twice", "writes are there more than once"),
-    RuleName.PHANTOM_WRITES_MAX: ("phantom", "no failed write is there", "writes that failed for certain are there"),
+    RuleName.LOST_WRITES_MAX: (
+        "lost",
+        "every acknowledged write is there",
+        ("acknowledged write is not there", "acknowledged writes are not there"),
+    ),
+    RuleName.DOUBLED_WRITES_MAX: (
+        "doubled",
+        "no write is there twice",
+        ("write is there more than once", "writes are there more than once"),
+    ),
+    RuleName.PHANTOM_WRITES_MAX: (
+        "phantom",
+        "no failed write is there",
+        ("write that failed for certain is there", "writes that failed for certain are there"),
+    ),
 }
-"""What is counted, and the words for none and for some."""
+"""What is counted, and the words for none, for one and for several."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +86,8 @@ def check(record: Record) -> tuple[Finding, ...]:
             continue
         began_at = record.history.started_at
         told = tuple(_told(by_token[token], len(copies.get(token, ())), began_at) for token in tokens)
-        words = f"{len(tokens)} {some}" if tokens else none
-        message = f"{words}, of {found.acknowledged} acknowledged and {len(by_token)} intended"
+        words = counted(len(tokens), *some) if tokens else none
+        message = f"{words}, of {found.acknowledged:,} acknowledged and {len(by_token):,} intended"
         findings.append(compared(rule, len(tokens), bound, message, told))
     return tuple(findings)
 

@@ -46,46 +46,53 @@ class BadRollout:
         self._file, self._broken = _break(
             self._service, around, Breakage(str(given["how"])), share=float(given["share"])
         )
-        self._deployment: int | None = None
+        self._before = int((around.status.get("deployment") or {"number": 0})["number"])
+        self._is_asked = False
         self.subjects = (self._service,)
         self._what = f"deployed a version of {self._service} that {str(given['how']).replace('_', ' ')}"
         self.message = self._what
 
     async def inject(self) -> None:
         before = self._file.read_bytes()
+        self._is_asked = True
         try:
             self._file.write_bytes(self._broken)
-            answer = await asyncio.to_thread(self._ask, lambda client: client.deploy([self._service]))
+            await asyncio.to_thread(self._ask, lambda client: client.deploy([self._service]))
         finally:
             self._file.write_bytes(before)
-        self._deployment = answer["deployment"]
 
     async def heal(self) -> None:
         """Raises DriverUnavailable when the deployment does not end."""
-        number, self._deployment = self._deployment, None
-        if number is None:
+        if not self._is_asked:
             return
-        ended = await self._until_ended(number)
+        self._is_asked = False
+        ended = await self._until_ended(self._before)
+        if ended is None:
+            return  # it was refused: nothing is new
         if ended["stage"] != "done":
             self.message = f"{self._what}; {ended['stage']}: {ended['message']}"
             return
         self.message = f"{self._what}; it was kept, and the drill rolled it back"
-        answer = await asyncio.to_thread(self._ask, lambda client: client.roll_back(int(ended["old"])))
-        await self._until_ended(answer["deployment"])
+        await asyncio.to_thread(self._ask, lambda client: client.roll_back(int(ended["old"])))
+        await self._until_ended(int(ended["number"]))
 
-    async def _until_ended(self, number: int) -> dict[str, Any]:
-        """How this deployment ended. A controller that is replaced meanwhile is waited for."""
+    async def _until_ended(self, after: int) -> dict[str, Any] | None:
+        """How the newest deployment ended; None when there is none after this one. Not asked for by its number: who
+        asked for it may have been interrupted, or its controller replaced, before the answer came."""
         deadline = self._clock.monotonic() + UNDO_S_MAX
         while self._clock.monotonic() < deadline:
             try:
                 found = await asyncio.to_thread(self._ask, lambda client: client.deployment())
             except (NotRunning, DriverUnavailable):
-                found = None
-            if found is not None and found["number"] == number and not found["is_open"]:
-                return found
+                pass  # a controller that is being replaced
+            else:
+                if found is None or found["number"] <= after:
+                    return None
+                if not found["is_open"]:
+                    return found
             await self._clock.sleep(POLL_S)
         raise DriverUnavailable(
-            f"deployment {number} has not ended after {UNDO_S_MAX:.0f} s",
+            f"the deployment has not ended after {UNDO_S_MAX:.0f} s",
             subject=self._service,
             hint="see the drill's events for what it waits for",
         )

@@ -32,6 +32,8 @@ class End:
     """Its name in `status` and in events."""
     roles: frozenset[Role]
     service: str = ""
+    is_visited: bool = False
+    """Visitors reach its service: an aim that names no service means such a one."""
 
 
 Cast = Mapping[str, End]
@@ -94,11 +96,11 @@ def cast_now(status: Mapping[str, Any]) -> Cast:
     """Who is what, from `status`."""
     cast = dict(FIXED)
     for service in status.get("services", ()):
-        name = service["name"]
-        cast[name] = End(name, frozenset({Role.SERVICE}), name)
+        name, is_visited = service["name"], bool(service["route"])
+        cast[name] = End(name, frozenset({Role.SERVICE}), name, is_visited)
         for replica in service["replicas"]:
             slot = int(str(replica["id"]).rpartition("/")[2])
-            cast[replica_end(name, slot)] = End(replica["id"], frozenset({Role.REPLICA}), name)
+            cast[replica_end(name, slot)] = End(replica["id"], frozenset({Role.REPLICA}), name, is_visited)
     database = status.get("database") or {}
     for node in database.get("nodes", ()):
         role = Role.PRIMARY if node["name"] == database.get("primary") else Role.STANDBY
@@ -109,7 +111,8 @@ def cast_now(status: Mapping[str, Any]) -> Cast:
 def _cast_possible(spec: Spec) -> Cast:
     cast = dict(FIXED)
     cast |= {name: End(name, frozenset({Role.SERVICE}), name) for name in spec.services}
-    cast |= {replica_end(name, slot): End("", frozenset({Role.REPLICA}), name) for name, slot in _slots(spec)}
+    for name, slot in _slots(spec):
+        cast[replica_end(name, slot)] = End("", frozenset({Role.REPLICA}), name, bool(spec.services[name].route))
     any_role = frozenset({Role.NODE, Role.PRIMARY, Role.STANDBY})
     for node in _node_names(spec):
         cast.setdefault(node, End(node, any_role))
@@ -121,10 +124,15 @@ def _fits(aim: Aim, way: Name, cast: Cast) -> bool:
     if who is None or whom is None:
         return False
     if aim.towards is None:
-        return aim.role in whom.roles and aim.service in ("", whom.service)
+        return aim.role in whom.roles and _is_of(aim.service, whom)
     # The service is that of the end that can have one; of who connects where both can.
     of = who if aim.role is Role.SERVICE else whom
-    return aim.role in who.roles and aim.towards in whom.roles and aim.service in ("", of.service)
+    return aim.role in who.roles and aim.towards in whom.roles and _is_of(aim.service, of)
+
+
+def _is_of(service: str, end: End) -> bool:
+    """Whether this end is of the service that is named; where none is, replicas are of one that visitors reach."""
+    return end.service == service or (not service and (end.is_visited or Role.REPLICA not in end.roles))
 
 
 def _slots(spec: Spec) -> Iterator[tuple[str, int]]:

@@ -68,6 +68,16 @@ def lone_write_share(plan: Plan) -> float:
     return (plan.write_share - share / STEPS) / (1 - share) if share < 1 else 0.0
 
 
+def expected_count(plan: Plan) -> float:
+    """How many operations a run has on average: rate times duration, but for the looks that would come after it."""
+    share, duration_s = session_share(plan), plan.duration_s
+    look_s, looks_s = 0.0, 0.0
+    for bounds in THINK_S:
+        look_s += sum(bounds) / 2
+        looks_s += max(0.0, duration_s - look_s)
+    return plan.rate_per_s * ((1 - share) * duration_s + share / STEPS * (duration_s + looks_s))
+
+
 def _offsets(plan: Plan, rate_per_s: float, random: Random) -> Iterator[float]:
     return intended_offsets(plan.arrivals, rate_per_s, plan.duration_s, random, plan.shape)
 

@@ -125,6 +125,7 @@ def _environment() -> Environment:
     )
     environment.filters |= {
         "s": words.seconds,
+        "at": words.second,
         "ms": words.milliseconds,
         "share": words.share,
         "moment": words.moment,

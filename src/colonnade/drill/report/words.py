@@ -52,6 +52,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.2f} s" if value < 10 else f"{value:.1f} s"
 
 
+def second(value: float | None) -> str:
+    """A moment of the load: to the hundredth, however late it is."""
+    return "—" if value is None else f"{value:.2f} s"
+
+
 def milliseconds(value: float | None) -> str:
     if value is None:
         return "—"

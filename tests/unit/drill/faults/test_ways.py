@@ -18,7 +18,7 @@ BLOG = Spec.model_validate(
     {
         "services": {
             "frontend": {"app": "f:app", "route": "/", "replicas": 1, "uses": ["backend"]},
-            "backend": {"app": "b:app", "route": "/api", "replicas": 2, "uses": ["database"]},
+            "backend": {"app": "b:app", "route": "", "replicas": 2, "uses": ["database"]},
         },
         "database": {"standbys": 2},
     }
@@ -26,12 +26,13 @@ BLOG = Spec.model_validate(
 
 
 def status(primary: str = "a") -> dict[str, Any]:
-    def service(name: str, count: int) -> dict[str, Any]:
-        return {"name": name, "replicas": [{"id": f"{name}/{slot}", "pid": slot} for slot in range(1, count + 1)]}
+    def service(name: str, route: str, count: int) -> dict[str, Any]:
+        replicas = [{"id": f"{name}/{slot}", "pid": slot} for slot in range(1, count + 1)]
+        return {"name": name, "route": route, "replicas": replicas}
 
     nodes = [{"name": name, "pid": 1} for name in "abc"]
     database = {"primary": primary, "nodes": nodes}
-    return {"services": [service("frontend", 1), service("backend", 2)], "database": database}
+    return {"services": [service("frontend", "/", 1), service("backend", "", 2)], "database": database}
 
 
 def meant(aim: Aim, primary: str = "a", seed: int = 1) -> list[str]:
@@ -66,6 +67,8 @@ ALL = Extent.ALL
         (Aim(Role.GATEWAY, ALL, "backend", Role.REPLICA), "a", ["gateway~backend-1", "gateway~backend-2"]),
         (Aim(Role.GATEWAY, ALL, "frontend", Role.REPLICA), "a", ["gateway~frontend-1"]),
         (Aim(Role.REPLICA, ALL, "frontend"), "a", ["gateway~frontend-1"]),
+        (Aim(Role.REPLICA, ALL), "a", ["gateway~frontend-1"]),
+        (Aim(Role.GATEWAY, ALL, "", Role.REPLICA), "a", ["gateway~frontend-1"]),
         (Aim(Role.DBGATE, towards=Role.PRIMARY), "c", ["dbgate~c"]),
         (Aim(Role.STANDBY, ALL, towards=Role.PRIMARY), "b", ["a~b", "c~b"]),
         (Aim(Role.PRIMARY), "b", ["a~b", "c~b", "dbgate~b"]),

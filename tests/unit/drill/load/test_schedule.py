@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from colonnade.drill.load.arrivals import intended_offsets
-from colonnade.drill.load.schedule import STEPS, THINK_S, Step, lone_write_share, session_share, steps
+from colonnade.drill.load.schedule import STEPS, THINK_S, Step, expected_count, lone_write_share, session_share, steps
 from colonnade.drill.load.workload import reads_of
 
 from .test_plan import PLAN
@@ -50,6 +50,14 @@ def test_rate_and_share_are_as_planned() -> None:
 
     assert len(found) / SESSIONS.duration_s == pytest.approx(100, rel=0.05)
     assert sum(step.session >= 0 for step in found) / len(found) == pytest.approx(0.4, abs=0.03)
+
+
+@pytest.mark.parametrize(("session_share_", "duration_s"), [(0.0, 100), (0.4, 100), (0.8, 2), (0.8, 20)])
+def test_as_many_operations_come_as_are_expected(session_share_: float, duration_s: float) -> None:
+    plan = replace(PLAN, session_share=session_share_, duration_s=duration_s)
+    counts = [sum(1 for _ in steps(plan, Random(seed))) for seed in range(1 + int(100 / duration_s))]
+
+    assert sum(counts) / len(counts) == pytest.approx(expected_count(plan), rel=0.06)
 
 
 def test_a_visitor_writes_first_and_looks_after_each_wait() -> None:

@@ -51,6 +51,15 @@ def test_three_files_are_written(tmp_path: Path) -> None:
     ET.parse(files.junit)  # noqa: S314
 
 
+def test_the_page_of_the_last_of_many_runs_tells_about_all_of_them(tmp_path: Path) -> None:
+    record = with_leftover()
+    files = write_reports(record, judge(record), tmp_path, earlier=[clean_report()])
+
+    page = files.html.read_text(encoding="utf-8")
+    assert "2 runs with 11,876 operations in all: 1 valid, 1 invalid." in page
+    assert "kill primary: recovery_s" in page
+
+
 def test_a_directory_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> None:
     with pytest.raises(HostError) as refusal:
         write_reports(clean_record(), judge(clean_record()), tmp_path / "missing")
@@ -118,7 +127,7 @@ def test_a_comparison_names_what_changed_with_its_figures() -> None:
     assert text.startswith("valid before, invalid after; ")
     assert "not the same: seed: 7 and 8" in text
     assert "not the same: version of haproxy: 2.8.20 and 2.8.21" in text
-    assert "leftovers_max: valid → invalid: left behind after the end: 1 processes" in text
+    assert "leftovers_max: valid → invalid: 1 process left behind after the end" in text
     assert "+100%" in text
     assert "latency_ms_p50" not in text
     assert any("promote_s" in line and line.endswith("→          —") for line in text.splitlines())
