@@ -138,7 +138,7 @@ def shared_memory_of(paths: StatePaths) -> frozenset[str]:
 
 def files_left(paths: StatePaths, shared_memory: Iterable[str]) -> tuple[str, ...]:
     """Files that should have gone with the processes: their records, half-written ones, shared memory. Sentences."""
-    names = ("listeners.json", "replicas.json", "deployment.json", "gateway/process.json", "dbgate/process.json")
+    names = ("listeners.json", "replicas.json", "deployment.json")
     left = [f"{name} in the state directory is still there" for name in names if (paths.root / name).exists()]
     for directory, _, files in os.walk(paths.root):
         if "/database/nodes/" not in f"{directory}/":

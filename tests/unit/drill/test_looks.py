@@ -118,9 +118,9 @@ def test_files_that_should_have_gone_are_told_and_others_are_not(tmp_path: Any) 
     paths = StatePaths(tmp_path)
     (tmp_path / "gateway").mkdir()
     (tmp_path / "database" / "nodes" / "a").mkdir(parents=True)
-    for name in ("events.jsonl", "gateway/process.json", "gateway/.haproxy.cfg.77.new", "database/nodes/a/.x.1.new"):
+    for name in ("events.jsonl", "replicas.json", "gateway/.haproxy.cfg.77.new", "database/nodes/a/.x.1.new"):
         (tmp_path / name).touch()
     assert files_left(paths, ["PostgreSQL.0"]) == (
-        "gateway/process.json in the state directory is still there",
+        "replicas.json in the state directory is still there",
         "gateway/.haproxy.cfg.77.new was not finished",
     )

@@ -48,5 +48,5 @@ class Tally:
         return Counts(*_NUMBERS.unpack_from(self._view, 0))
 
     def close(self) -> None:
-        self._view.close()
+        """Let go of the descriptor; what was counted can still be read."""
         os.close(self.descriptor)

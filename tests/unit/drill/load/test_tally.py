@@ -16,3 +16,4 @@ def test_counts_are_seen_by_others_that_hold_the_same_memory() -> None:
         writer.count(write(outcome=outcome))
     assert reader.read() == writer.read() == Counts(ended=5, failed=2, unknown=1)
     writer.close()
+    assert writer.read().ended == 5
