@@ -73,7 +73,7 @@ def prepare(file: Path, *, allow_external_database: bool, state: Path | None = N
     root = _make_scratch()
     try:
         directory = root / "app"
-        unread = copy_application(original.directory, directory, left_out=[file.absolute()])
+        unread = copy_application(original.directory, directory, left_out=[file, root])
         declaration = private_declaration(read_toml(file), original)
         _write_as(file, directory / FILE_NAME, toml_text(declaration.tables))
         (root / DETOURS).mkdir(mode=0o700)

@@ -71,8 +71,9 @@ def copy_application(source: Path, target: Path, left_out: Collection[Path] = ()
     `target` must not be there. Returns the paths that could not be read, so that the application cannot read them
     either. Raises HostError when there is too much, or no room for it.
     """
-    work = _Copying(source, frozenset(left_out))
     try:
+        # By inode: the scratch directory may lie in the project itself, and be called by another path.
+        work = _Copying(source, frozenset(map(_inode, left_out)))
         work.directory(source, target)
     except OSError as error:
         raise disk_error(error, target) from error
@@ -80,7 +81,7 @@ def copy_application(source: Path, target: Path, left_out: Collection[Path] = ()
 
 
 class _Copying:
-    def __init__(self, root: Path, left_out: frozenset[Path]) -> None:
+    def __init__(self, root: Path, left_out: frozenset[tuple[int, int]]) -> None:
         self._root = root
         self._left_out = left_out
         self._weights: dict[str, int] = {}
@@ -111,7 +112,7 @@ class _Copying:
             _set_access(item, target)
 
     def _is_left_out(self, item: Path) -> bool:
-        return item.name in LEFT_OUT or item.name.endswith(LEFT_OUT_ENDINGS) or item in self._left_out
+        return item.name in LEFT_OUT or item.name.endswith(LEFT_OUT_ENDINGS) or _inode(item) in self._left_out
 
     def _weigh(self, path: str, size_bytes: int) -> None:
         self._weights[path] = size_bytes
@@ -123,6 +124,11 @@ class _Copying:
                 subject=str(self._root),
                 hint="drill a checkout of the code with a small set of data",
             )
+
+
+def _inode(path: Path) -> tuple[int, int]:
+    about = path.lstat()
+    return about.st_dev, about.st_ino
 
 
 def _set_access(source: Path, target: Path) -> None:
