@@ -75,8 +75,11 @@ class Strike:
             return
         self._fault = fault
         self.record = replace(self.record, subjects=fault.subjects, injected_at=self._clock.monotonic())
-        self._end(FaultEnd.FAILED, "interrupted", f"{fault.message}, and the drill was interrupted in that moment")
-        problem = await _problem_of(fault.inject(), INJECT_S_MAX)
+        try:
+            problem = await _problem_of(fault.inject(), INJECT_S_MAX)
+        except asyncio.CancelledError:
+            self._end(FaultEnd.FAILED, "interrupted", f"{fault.message}, and the drill was interrupted in that moment")
+            raise
         if problem:
             self._end(FaultEnd.FAILED, "inject_failed", f"{fault.message}: {problem}")
         else:
