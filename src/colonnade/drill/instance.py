@@ -39,6 +39,10 @@ OWNER = "drill.json"
 
 DETOURS = "detours"
 
+NICE = 5
+"""Of the instance. On a machine that is busy to its last core the load generator must still be on time, or nothing is
+known; so the system yields to it, and looks rather worse than better."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
@@ -148,6 +152,8 @@ class Running:
         with launch.start_lock(self._paths):
             started = launch.launch(target, declared)
         self._keeper = started.keeper
+        # At once, before it has any children, who inherit it.
+        os.setpriority(os.PRIO_PROCESS, started.keeper.pid, NICE)
         return launch.wait_until_running(self._paths, started, on_event)
 
     async def stop(self) -> tuple[str, ...]:
