@@ -124,7 +124,7 @@ async def _with(load: Awaitable[Any], meanwhile: Callable[[], Awaitable[None]]) 
 
 async def _stand_still(backend: Backend) -> None:
     """The whole server, frozen and let go again."""
-    pids = processes.group_members(backend.process.pid)
+    pids = list(processes.group_members(backend.process.pid))
     try:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)

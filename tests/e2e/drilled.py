@@ -19,7 +19,7 @@ from colonnade.drill.load.plan import Plan
 from colonnade.drill.scenario import PlannedFault
 from colonnade.spec.load import load_spec
 
-from .harness import Runner
+from .harness import Runner, is_all_well
 
 LONG_S = 60.0
 """For a failover by a symptom that must last, and for a node that is copied anew."""
@@ -31,18 +31,22 @@ class Drilled:
 
     runner: Runner
     links: Links
+    detours: Path
     plan: Plan | None = None
 
-    async def up(self, detours: Path) -> None:
-        ran = await asyncio.to_thread(self.runner.run, "up", "--detach", "--detours", str(detours))
+    async def up(self) -> None:
+        ran = await asyncio.to_thread(self.runner.run, "up", "--detach", "--detours", str(self.detours))
         assert ran.exit_code == 0, ran.text + self.runner.story()
         await self.whole()
 
     async def whole(self) -> dict[str, Any]:
-        return await asyncio.to_thread(self.runner.running)
+        """Once all is well; what was called a crash loop is called so for five seconds more."""
+        found = await self.until(lambda: is_all_well(self.runner.status()), "the system is whole")
+        assert isinstance(found, dict)
+        return found
 
-    async def until(self, condition: Callable[[], object], what: str) -> None:
-        await asyncio.to_thread(self.runner.wait_until, condition, what, LONG_S)
+    async def until(self, condition: Callable[[], object], what: str) -> object:
+        return await asyncio.to_thread(self.runner.wait_until, condition, what, LONG_S)
 
     def fault(self, planned: PlannedFault) -> Fault:
         """Made from the status of this moment."""
@@ -64,8 +68,8 @@ async def drilled(runner: Runner, declaration: str) -> AsyncIterator[Drilled]:
     detours.mkdir()
     ways = every_way(load_spec(runner.directory / "colonnade.toml").spec)
     async with open_links(detours, ways, 1) as links:
-        system = Drilled(runner, links)
-        await system.up(detours)
+        system = Drilled(runner, links, detours)
+        await system.up()
         yield system
         # Down before its links go, which it would take for a partition.
         await asyncio.to_thread(runner.finish)

@@ -110,7 +110,7 @@ FAULTS = (
     ),
 )
 
-EVENTS = (
+EVENTS: tuple[tuple[str, str, str, str, float, dict[str, Any]], ...] = (
     ("replica_exited", "backend/2", "process_ended", "backend/2 was ended by signal 9", 10.01, {}),
     ("replica_started", "backend/2", "missing", "2 of 3 backend replicas run", 10.2, {}),
     ("replica_ready", "backend/2", "answers", "backend/2 answers after 1.9 s", 12.2, {}),

@@ -66,7 +66,7 @@ def test_a_way_leads_over_its_link_and_faults_on_it_overlap(work_dir: Path) -> N
 
 @pytest.mark.slow
 def test_an_order_that_was_interrupted_does_not_put_answers_out_of_step(work_dir: Path) -> None:
-    async def case(links: Links, _: Detours) -> None:
+    async def case(links: Links, _detours: Detours) -> None:
         for _ in range(3):
             order = asyncio.create_task(links.reset(NAMES))
             await asyncio.sleep(0)

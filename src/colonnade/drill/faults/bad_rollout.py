@@ -82,7 +82,7 @@ class BadRollout:
         deadline = self._clock.monotonic() + UNDO_S_MAX
         while self._clock.monotonic() < deadline:
             try:
-                found = await asyncio.to_thread(self._ask, lambda client: client.deployment())
+                found: dict[str, Any] | None = await asyncio.to_thread(self._ask, ControlClient.deployment)
             except (NotRunning, DriverUnavailable):
                 pass  # a controller that is being replaced
             else:

@@ -6,7 +6,7 @@ Read next: `repeat`, for distributions.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,7 +83,7 @@ def _is_told(change: Change) -> bool:
 
 
 def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
-    named = {
+    named: dict[str, Callable[[Mapping[str, Any]], object]] = {
         "scenario": lambda report: report["scenario"]["name"],
         "application": lambda report: report["application"],
         "declaration": lambda report: report["declaration_sha256"][:12],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -57,7 +58,12 @@ def hostile() -> Record:
     )
 
 
-RECORDS = {"valid": clean_record, "invalid": invalid, "empty": empty, "hostile": hostile}
+RECORDS: dict[str, Callable[[], Record]] = {
+    "valid": clean_record,
+    "invalid": invalid,
+    "empty": empty,
+    "hostile": hostile,
+}
 
 
 @pytest.mark.parametrize("name", RECORDS)
