@@ -22,12 +22,12 @@ from blog import Scratch
 from figures import distribution
 from scaling import APP, CALM_PER_S, DECLARATION, STEP_PER_S, count_in
 
-from colonnade.drill.apart import START_S, run_load_apart
-from colonnade.drill.ledger import Operation, Outcome
-from colonnade.drill.plan import Plan
-from colonnade.drill.summary import percentile
-from colonnade.drill.target import resolve_target
-from colonnade.drill.workload import reads_of
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.ledger import Operation, Outcome
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.summary import percentile
+from colonnade.drill.load.target import resolve_target
+from colonnade.drill.load.workload import reads_of
 from colonnade.planning.erlang import wait_s_quantile
 from colonnade.planning.simulator import Observation, Scaler, Setup, Trace, simulate, steps_of
 from colonnade.planning.simulator import Outcome as Simulated

@@ -13,16 +13,16 @@ from blog import Blog, kill, wait_for
 from figures import distribution
 
 from colonnade.core.clock import SystemClock
-from colonnade.drill.apart import START_S, run_load_apart
-from colonnade.drill.check import WriteCheck
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Kind, Operation, Outcome
-from colonnade.drill.plan import Plan
-from colonnade.drill.readback import held_over_sql, known_ids_over_http
-from colonnade.drill.settled import check_settled
-from colonnade.drill.summary import gap_around, in_flight_at, summarize
-from colonnade.drill.target import resolve_target
-from colonnade.drill.workload import BLOG
+from colonnade.drill.checkers.settled import check_settled
+from colonnade.drill.checkers.writes import WriteCheck
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Kind, Operation, Outcome
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.readback import held_over_sql, known_ids_over_http
+from colonnade.drill.load.summary import gap_around, in_flight_at, summarize
+from colonnade.drill.load.target import resolve_target
+from colonnade.drill.load.workload import BLOG
 from colonnade.system.client import ControlClient
 
 RATE_PER_S = 100.0

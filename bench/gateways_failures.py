@@ -12,8 +12,8 @@ from gateways_backends import Backends
 from gateways_load import under_load
 from gateways_proxy import Place, Proxy, until_served_by
 
-from colonnade.drill.ledger import Outcome
-from colonnade.drill.summary import summarize
+from colonnade.drill.load.ledger import Outcome
+from colonnade.drill.load.summary import summarize
 
 RATE_PER_S = 300.0
 DURATION_S = 5.0

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from gateways_proxy import OTHERS_CORE, PROXY_CORE, cpu_s
 
-from colonnade.drill.apart import run_load_apart
-from colonnade.drill.arrivals import Arrivals
-from colonnade.drill.history import History
-from colonnade.drill.plan import Plan
-from colonnade.drill.summary import summarize
-from colonnade.drill.target import Target
-from colonnade.drill.workload import reads_of
+from colonnade.drill.load.apart import run_load_apart
+from colonnade.drill.load.arrivals import Arrivals
+from colonnade.drill.load.history import History
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.summary import summarize
+from colonnade.drill.load.target import Target
+from colonnade.drill.load.workload import reads_of
 
 CONNECTIONS = 32
 """Enough that the gateway always has something to do, and at most 11 at each of three backends."""
@@ -65,21 +65,38 @@ def wrk() -> str:
 
 async def as_fast_as_it_goes(port: int, pids: Callable[[], list[int]], duration_s: int) -> Cost:
     """A closed loop over kept connections. wrk counts in whole seconds."""
-    argv = [wrk(), "-t1", f"-c{CONNECTIONS}", f"-d{duration_s}s", "--latency", "--timeout", "5s"]
-    for header in HEADERS:
-        argv += ["-H", header]
     before, began = _Clocks.read(pids()), time.monotonic()
+    said = await run_wrk(port, CONNECTIONS, duration_s, HEADERS)
+    after, took_s = _Clocks.read(pids()), time.monotonic() - began
+    return _cost_of(said, before, after, took_s)
+
+
+async def run_wrk(port: int, connections: int, duration_s: int, headers: Sequence[str] = ()) -> str:
+    """What wrk says at its end. When cancelled, it is killed."""
+    argv = [wrk(), "-t1", f"-c{connections}", f"-d{duration_s}s", "--latency", "--timeout", "5s"]
+    for header in headers:
+        argv += ["-H", header]
     process = await asyncio.create_subprocess_exec(
         *argv, f"http://127.0.0.1:{port}/", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
     )
     try:
-        said = (await process.communicate())[0].decode()
+        return (await process.communicate())[0].decode()
     finally:
         if process.returncode is None:
             process.kill()
             await process.wait()
-    after, took_s = _Clocks.read(pids()), time.monotonic() - began
-    return _cost_of(said, before, after, took_s)
+
+
+def wrk_latency_ms(said: str) -> dict[str, float]:
+    """The percentiles that wrk prints, and its slowest."""
+    return {
+        **{f"p{share}": _milliseconds(_found(rf"(?m)^\s+{share}%\s+(\S+)", said)) for share in (50, 90, 99)},
+        "max": _milliseconds(_found(r"Latency\s+\S+\s+\S+\s+(\S+)", said)),
+    }
+
+
+def wrk_per_s(said: str) -> float:
+    return float(_found(r"Requests/sec:\s+([\d.]+)", said))
 
 
 async def at_a_rate(port: int, pids: Callable[[], list[int]], rate_per_s: float, duration_s: float) -> Cost:
@@ -159,12 +176,13 @@ def _cost_of(said: str, before: _Clocks, after: _Clocks, took_s: float) -> Cost:
     failed = sum(int(number) for number in re.findall(r"Non-2xx or 3xx responses: (\d+)", said))
     for line in re.findall(r"Socket errors: (.*)", said):
         failed += sum(int(number) for number in re.findall(r"\d+", line))
+    latency_ms = wrk_latency_ms(said)
     return Cost(
         requests=requests,
         failed=failed,
-        per_s=float(_found(r"Requests/sec:\s+([\d.]+)", said)),
-        p50_ms=_milliseconds(_found(r"(?m)^\s+50%\s+(\S+)", said)),
-        p99_ms=_milliseconds(_found(r"(?m)^\s+99%\s+(\S+)", said)),
+        per_s=wrk_per_s(said),
+        p50_ms=latency_ms["p50"],
+        p99_ms=latency_ms["p99"],
         cpu_us=1e6 * (after.process_s - before.process_s) / requests,
         proxy_core_busy=after.busy(before, PROXY_CORE, took_s),
         others_core_busy=after.busy(before, OTHERS_CORE, took_s),

@@ -15,13 +15,13 @@ from typing import Any
 from blog import Scratch, wait_for
 from figures import distribution
 
-from colonnade.drill.apart import START_S, run_load_apart
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Operation, Outcome
-from colonnade.drill.plan import Plan
-from colonnade.drill.summary import summarize
-from colonnade.drill.target import resolve_target
-from colonnade.drill.workload import reads_of
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Operation, Outcome
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.summary import summarize
+from colonnade.drill.load.target import resolve_target
+from colonnade.drill.load.workload import reads_of
 from colonnade.gateway.runtime_api import RuntimeApi
 from colonnade.gateway.state import ServerState
 

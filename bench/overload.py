@@ -14,12 +14,12 @@ from typing import Any
 
 from blog import Scratch
 
-from colonnade.drill.apart import START_S, run_load_apart
-from colonnade.drill.ledger import Operation, Outcome
-from colonnade.drill.plan import Plan
-from colonnade.drill.summary import percentile, summarize
-from colonnade.drill.target import Target, resolve_target
-from colonnade.drill.workload import reads_of
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.ledger import Operation, Outcome
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.summary import percentile, summarize
+from colonnade.drill.load.target import Target, resolve_target
+from colonnade.drill.load.workload import reads_of
 
 OBJECTIVE_S = 0.25
 

@@ -29,13 +29,13 @@ from figures import distribution
 
 from colonnade.core import processes
 from colonnade.core.errors import ColonnadeError
-from colonnade.drill.apart import START_S, run_load_apart
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Kind, Outcome
-from colonnade.drill.plan import Plan
-from colonnade.drill.summary import summarize
-from colonnade.drill.target import resolve_target
-from colonnade.drill.workload import Action, Workload
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Kind, Outcome
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.summary import summarize
+from colonnade.drill.load.target import resolve_target
+from colonnade.drill.load.workload import Action, Workload
 from colonnade.runtime.launch import REPLICA_MARK
 
 RATE_PER_S = float(os.environ.get("ROLLOUTS_RATE", "200"))

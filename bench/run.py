@@ -22,6 +22,7 @@ import cost
 import day
 import faults
 import gateways
+import generator
 import gray
 import idle
 import overload
@@ -57,12 +58,13 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
 
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "peers": peers.measure,
+    "generator": generator.measure,
     "gateways": gateways.measure,
     "gateways-lines": gateways.measure_lines_of_ours,
     "gateways-kills": gateways.measure_kills,
     "gateways-replacements": gateways.measure_replacements,
 }
-"""Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`)."""
+"""Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`, wrk)."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -141,7 +141,7 @@ async def _kills(work_dir: Path) -> None:
                     await stream.until_acknowledged_after(time.monotonic())
                     slow = harness.standbys()[number % 2]
                     for whom in "abc".replace(slow, ""):
-                        links[slow, whom].delay_s = DELAY_S
+                        links[slow, whom].slow_down(DELAY_S)
                     at_s = time.monotonic()
                     killed = await KINDS[kind](harness)
                     # Until then the view is of the time before, in which all was well.
@@ -151,7 +151,7 @@ async def _kills(work_dir: Path) -> None:
                     await harness.until_well()
                     figures.note(kind, stream.gap_after(at_s), time.monotonic() - at_s)
                     for whom in "abc".replace(slow, ""):
-                        links[slow, whom].delay_s = 0.0
+                        links[slow, whom].heal()
                     await asyncio.sleep(0.3)
             await harness.until_well()
             await stream.check()

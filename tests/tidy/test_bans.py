@@ -14,14 +14,16 @@ PACKAGE = ROOT / "src" / "colonnade"
 
 KEEPER = {"system/keeper.py": "a process of its own on the standard library alone: nobody hands it a clock"}
 LOAD = {
-    "drill/runner.py": "the load generator measures: its clock is the machine's, or its figures mean nothing",
-    "drill/connection.py": "notes when the bytes went and came, for the load generator",
+    "drill/load/runner.py": "the load generator measures: its clock is the machine's, or its figures mean nothing",
+    "drill/load/connection.py": "notes when the bytes went and came, for the load generator",
 }
 ONE_SHOT = {
     "database/binaries.py": "asks a program for its version",
     "database/tools.py": "runs PostgreSQL's own tools to their end, with a deadline",
     "system/application.py": "asks a question of a child and waits for the answer on its pipe",
-    "drill/apart.py": "the load comes back on the child's pipe, and a caller that dies must end its load",
+    "drill/load/apart.py": "the load comes back on the child's pipe, and a caller that dies must end its load",
+    "drill/links/client.py": "links are told on the child's pipe, and a drill that dies must end its links",
+    "drill/faults/burden.py": "a drill that dies must end what it weighs on the machine: the child's pipe is its life",
 }
 CLOCK = {"core/clock.py": "the home of clocks"}
 COMMAND = {

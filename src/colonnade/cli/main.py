@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from colonnade import __version__
-from colonnade.cli import database, doctor, follow, versions
+from colonnade.cli import database, doctor, drill, follow, versions
 from colonnade.cli import deploy as rollout
 from colonnade.cli.init import write_declaration
 from colonnade.cli.messages import err, out, print_error, print_json
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(database.app, name="db")
+app.add_typer(drill.app, name="drill")
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
@@ -60,9 +61,11 @@ def up(
     is_reloading: Annotated[
         bool, typer.Option("--reload", help="For development: one replica each, anew when its code changes")
     ] = False,
+    detours: Annotated[Path | None, typer.Option(hidden=True, exists=True, file_okay=False)] = None,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
-    run_up(find_target(file, application, state_dir), detach=detach, listen=listen, is_reloading=is_reloading)
+    target = find_target(file, application, state_dir)
+    run_up(target, detach=detach, listen=listen, is_reloading=is_reloading, detours=detours)
 
 
 @app.command()

@@ -9,6 +9,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Group
 from rich.live import Live
@@ -38,11 +39,13 @@ REFRESH_S = 0.5
 EVENTS_SHOWN = 8
 
 
-def up(target: Target, *, detach: bool, listen: str = "", is_reloading: bool = False) -> None:
+def up(
+    target: Target, *, detach: bool, listen: str = "", is_reloading: bool = False, detours: Path | None = None
+) -> None:
     """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
     if _says_that_it_runs(target):
         return
-    declared = declare(target, listen, is_reloading=is_reloading)
+    declared = declare(target, listen, is_reloading=is_reloading, detours=detours)
     for warning in declared.loaded.warnings:
         print_warning(warning)
     terminal = DevelopmentTerminal(target, declared.loaded.spec.services)

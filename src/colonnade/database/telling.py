@@ -94,7 +94,14 @@ class Teller:
             report = watch.report()
             split = ", ".join(f"{phase} {seconds * 1000:.0f} ms" for phase, seconds in report.phases_s.items())
             message = f"{report.old_primary} → {report.new_primary} in {report.total_s:.2f} s ({split})"
-            self.emit("failover_finished", "database", "all_members_stream", message)
+            data = {
+                "began_at_s": report.at_s,
+                "old_primary": report.old_primary,
+                "new_primary": report.new_primary,
+                "phases_s": dict(report.phases_s),
+            }
+            reason = "all_members_stream"
+            self._events.emit("failover_finished", "database", reason=reason, message=message, data=data)
 
     def _begin(self, old_primary: NodeName, noticed_at_s: float) -> FailoverStopwatch:
         return FailoverStopwatch(self._clock.wall(), old_primary, noticed_at_s)

@@ -1,8 +1,8 @@
-"""Prove the promise: put a system under load, watch what it does, and judge by rules fixed beforehand.
+"""Prove the promise: put a system under load, break it, and judge what it did by rules fixed beforehand.
 
-An open-loop load generator lives here. Its pure parts (arrivals, workload, ledger, summary, check) know no
-clock and no socket; its effects (connection, pool, runner, readback, apart, load) know no statistics.
+`scenario` says what is to happen, `record` what did. `load` sends requests, `faults` break and heal, `checkers` judge,
+`report` shows. A drill works on an instance of its own, from outside, like a user with a hammer.
 
-Does not belong here: anything that keeps a system running. The drill only measures, from outside, like a user.
-Read next: `plan` for what a run is, `runner` for how it happens, `ledger` for what is written down about it.
+Does not belong here: anything that keeps a system running.
+Read next: `scenario`, `record`.
 """

@@ -28,7 +28,7 @@ from colonnade.runtime.held import HeldReplica
 from colonnade.runtime.launch import ServicePlan, log_path, replica_command
 from colonnade.runtime.probe import probe
 from colonnade.runtime.registry import Registry, adopted, write_registry
-from colonnade.runtime.restart import is_crash_loop, next_restart
+from colonnade.runtime.restart import next_restart
 from colonnade.runtime.rollouts import Rollouts
 from colonnade.runtime.state import (
     Action,
@@ -491,6 +491,3 @@ class RuntimeController:
         self._rollouts.open.clear()
         self._desired = dict.fromkeys(self._desired, 0)
         self._save()
-
-    def crash_looping(self) -> list[ObservedReplica]:
-        return [record.observed for record in self._replicas.values() if is_crash_loop(record.observed.history)]

@@ -6,7 +6,7 @@ crash loop, and is still tried every half a minute, because what it needs may co
 
 from __future__ import annotations
 
-from colonnade.runtime.state import RestartHistory
+from colonnade.runtime.state import ObservedReplica, ReplicaState, RestartHistory
 
 STABLE_AFTER_S = 5.0
 """Having been ready this long wipes the slate: what killed it now is a new cause. Chosen by feel."""
@@ -34,3 +34,9 @@ def next_restart(history: RestartHistory, now: float, ready_for_s: float, jitter
 
 def is_crash_loop(history: RestartHistory) -> bool:
     return history.failures_in_a_row >= CRASH_LOOP_FAILURES
+
+
+def is_looping(replica: ObservedReplica, now: float) -> bool:
+    """It failed again and again, and what it is now has not lasted long enough to say that this is over."""
+    is_stable = replica.state is ReplicaState.READY and now - replica.state_since_s >= STABLE_AFTER_S
+    return is_crash_loop(replica.history) and not is_stable

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from colonnade.core.decision import Decision
 from colonnade.core.transitions import edge
 from colonnade.runtime.canary import Comparison, judge
-from colonnade.runtime.restart import is_crash_loop
+from colonnade.runtime.restart import is_crash_loop, is_looping
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.runtime.wanted import FORWARD, Bounds, Rollout, Stage, wanted_replicas
 
@@ -295,7 +295,7 @@ class _Look:
         is not waited for: it would hold up everything else for as long as it does."""
         numbers = range(1, self.count + 1)
         serving = sum(1 for number in numbers if self.serves(number))
-        if any(number in self.by_number and is_crash_loop(self.by_number[number].history) for number in numbers):
+        if any(number in self.by_number and is_looping(self.by_number[number], self.now) for number in numbers):
             return False
         return serving < self.count - self.bounds.unavailable and any(map(self.is_in_rotation, self.extra_numbers()))
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from colonnade.spec.check_database import check_database
+from colonnade.spec.check_drill import check_drill, drill_warnings
 from colonnade.spec.derive import DATABASE, find_cycle, url_variables
 from colonnade.spec.envfile import NAME
 from colonnade.spec.model import ScalingSpec, ServiceSpec, Spec
@@ -46,6 +47,7 @@ def check_spec(spec: Spec) -> list[Problem]:
         )
     if spec.database is not None:
         problems.extend(check_database(spec.database))
+    problems.extend(check_drill(spec))
     return problems
 
 
@@ -239,4 +241,4 @@ def warnings_of(spec: Spec) -> list[str]:
             warnings.append(f"services.{name}.replicas: with 1 replica nothing takes over while it restarts")
     if spec.database is not None and not any(DATABASE in service.uses for service in spec.services.values()):
         warnings.append('database: no service uses it; add uses = ["database"] to those that do')
-    return warnings
+    return warnings + drill_warnings(spec)

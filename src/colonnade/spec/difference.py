@@ -106,11 +106,19 @@ EFFECTS: Mapping[str, Effect] = {
     "database.backup.keep_full": Effect.DOWN_AND_UP,
     "database.backup.archive_timeout": Effect.DOWN_AND_UP,
     "database.backup.verify_every": Effect.DOWN_AND_UP,
+    "drill.reads": Effect.CONTROLLER,  # these are read by `colonnade drill` alone, when it starts
+    "drill.writes": Effect.CONTROLLER,
+    "drill.list": Effect.CONTROLLER,
+    "drill.text_field": Effect.CONTROLLER,
+    "drill.item": Effect.CONTROLLER,
+    "drill.sql": Effect.CONTROLLER,
+    "drill.own": Effect.CONTROLLER,
 }
 """Every key of the file; `*` is any service. A key of a table (`env`, `parameters`) counts as its table."""
 
-SECRET = frozenset({"services.*.env", "services.*.env_file", "database.url", "database.read_url"})
-"""Never shown. A path to an env file is none, but who changes it changes what is in it."""
+SECRET = frozenset({"services.*.env", "services.*.env_file", "database.url", "database.read_url", "drill.writes"})
+"""Never shown. A path to an env file is none, but who changes it changes what is in it; and the headers of a drill's
+writes may have a key of the application."""
 
 WHOLE = frozenset({"database", "database.backup"})
 """Tables that switch something on by being there: without them on one side, their keys say nothing more."""
@@ -228,6 +236,7 @@ def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
     if spec.database is not None:
         yield ("database",), _Leaf("database", True, "")
         yield from _leaves_of(spec.database, ("database",), "database")
+    yield from _leaves_of(spec.drill, ("drill",), "drill")
 
 
 def _leaves_of(table: BaseModel, path: KeyPath, pattern: str) -> Iterator[tuple[KeyPath, _Leaf]]:

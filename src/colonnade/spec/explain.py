@@ -54,7 +54,7 @@ def _problem(finding: Mapping[str, Any], root: type[BaseModel]) -> Problem:
     got = _got(finding["input"], key)
     if kind == "extra_forbidden":
         return _unknown_key(key, root)
-    if kind == "literal_error":
+    if kind in ("literal_error", "enum"):
         choices = re.findall(r"'([^']*)'", context["expected"])
         match = nearest(finding["input"], choices) if isinstance(finding["input"], str) else None
         return Problem(

@@ -308,6 +308,59 @@ class DatabaseSpec(Model):
     """Backups and continuous archiving; unset: none."""
 
 
+class DrillRead(Model):
+    """A page that drills ask for: `{ path = "/post/{id}", weight = 3 }`."""
+
+    path: UrlPath
+    """With `{id}` for an item that is known to exist."""
+    weight: float = Field(default=1.0, gt=0)
+    """How often, relative to the other reads."""
+    status: Whole | None = Field(default=None, ge=100, le=599)
+    """What it answers when all is well; unset: anything from 200 to 399."""
+
+
+class DrillWrite(Model):
+    """A request by which drills change something that they can find again by `{token}`, a mark that is unique."""
+
+    path: UrlPath
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """`{key}` is a fresh idempotency key."""
+    body: str = ""
+    weight: float = Field(default=1.0, gt=0)
+    status: Whole | None = Field(default=None, ge=100, le=599)
+    """The acknowledgement; unset: anything from 200 to 399."""
+
+
+class DrillOwn(Model):
+    """A page by which a visitor looks for what they wrote: `{ path = "/notes?page=1", newest = 20 }`."""
+
+    path: UrlPath
+    """With `{id}` for their item, or without for a list. Its answer holds the token."""
+    newest: Whole = Field(default=0, ge=0)
+    """Of a list: how many of the newest items it shows; 0: all."""
+
+
+class DrillSpec(Model):
+    """What `colonnade drill` sends to this application, and how it finds again what it wrote."""
+
+    reads: list[DrillRead] = Field(default_factory=list)
+    """Empty: the routes of the public services, and their health pages."""
+    writes: list[DrillWrite] = Field(default_factory=list)
+    """Empty: drills only read, and say nothing about lost writes."""
+    list_path: str = Field(default="", alias="list")
+    """Path of a JSON list of all items, by `{page}` and `{per_page}`; each item has an `id`."""
+    text_field: str = "title"
+    """The field of a listed item that holds the token."""
+    item_path: str = Field(default="", alias="item")
+    """Path of one item, by the `{id}` that the answer to a write named, or by the `{token}`; it answers with the token.
+    The check of all writes asks for it where there is neither `list` nor `sql`."""
+    sql: str = ""
+    """A query for (id, text) of what was written; its one parameter `%s` is a LIKE pattern for the text."""
+    own: list[DrillOwn] = Field(default_factory=list)
+    """Where visitors look for what they have just written, with the cookies they were given. Empty: they do not."""
+
+
 class Spec(Model):
     """The whole file, checked."""
 
@@ -315,3 +368,4 @@ class Spec(Model):
     gateway: GatewaySpec = GatewaySpec()
     services: dict[Name, ServiceSpec] = Field(default_factory=dict)
     database: DatabaseSpec | None = None
+    drill: DrillSpec = DrillSpec()

@@ -36,6 +36,8 @@ class Accepted:
     """The system was up once: a controller that starts now adopts, and its failure does not end the system."""
     is_reloading: bool = False
     """`up --reload`: one replica of each service, run from the directory itself, anew whenever its code changes."""
+    detours: str = ""
+    """`up --detours`: the directory of ways that somebody put between the parts (`detours.py`); empty without."""
 
     def application(self, version: int, service: str) -> Detected | None:
         return self.applications.get(version, {}).get(service)
@@ -51,6 +53,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted) -> None:
             "listen": accepted.listen,
             "was_running": accepted.was_running,
             "is_reloading": accepted.is_reloading,
+            "detours": accepted.detours,
             "database": accepted.database,
             "applications": {
                 str(version): {
@@ -81,6 +84,7 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             value.get("database"),
             value["was_running"],
             value.get("is_reloading", False),
+            value.get("detours", ""),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HostError(

@@ -8,6 +8,7 @@ import os
 from collections.abc import Collection, Coroutine, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -37,6 +38,7 @@ from colonnade.system.autoscaling import Autoscaler
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.database_part import DatabasePart, assemble_database
 from colonnade.system.deployment import meanwhile, read_deployment
+from colonnade.system.detours import STRAIGHT, Detours
 from colonnade.system.development import DEVELOPMENT_ENV
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.mapping import service_membership
@@ -91,7 +93,7 @@ class System:
         return self.loaded.spec.services
 
     def membership(self) -> Membership:
-        return service_membership(self.services, self.runtime.view(), self.factors)
+        return service_membership(self.services, self.runtime.view(), self.factors, self.surroundings.detours)
 
     async def apply_membership(self) -> None:
         async with self.membership_lock:
@@ -234,7 +236,10 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     jitter = Random()  # noqa: S311 — spreads restarts, guards nothing
     cores = max(2, os.cpu_count() or 2)
     runtime = RuntimeController(paths.registry, ports, events, clock, jitter, changed.set, starts_at_once_max=cores)
-    database = assemble_database(loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock)
+    detours = Detours(Path(accepted.detours)) if accepted.detours else STRAIGHT
+    database = assemble_database(
+        loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock, detours
+    )
     used = {name for one in declarations.values() for name in used_by_others(one)}
     internal = open_listeners(used, keeper, ports)
     reached = used & loaded.spec.services.keys()
@@ -258,6 +263,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
             credentials=credentials,
             log_directory=paths.logs,
             addresses=Addresses(internal, *database_urls(loaded.spec.database, database)),
+            detours=detours,
         ),
         keeper=keeper,
         ports=ports,

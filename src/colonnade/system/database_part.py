@@ -24,12 +24,14 @@ from colonnade.database.backup.workplace import open_workplace
 from colonnade.database.build import build_controller
 from colonnade.database.controller import DatabaseController
 from colonnade.database.driver import DatabasePaths
+from colonnade.database.links import directly
 from colonnade.database.secrets import load_or_make_secrets
-from colonnade.database.state import NODE_NAMES, DatabaseView, Routes
+from colonnade.database.state import NODE_NAMES, Address, DatabaseView, NodeName, Routes
 from colonnade.gateway.controller import GatewayController, Surroundings
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
 from colonnade.gateway.process import GatewayPaths, process_text
 from colonnade.spec.model import DatabaseSpec
+from colonnade.system.detours import DBGATE, STRAIGHT, Detours
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.paths import StatePaths
 from colonnade.system.plans import DATABASE_PRIMARY, DATABASE_STANDBYS
@@ -49,9 +51,15 @@ class DatabasePart:
     must not be told in between that there is no primary."""
 
     def __init__(
-        self, spec: DatabaseSpec, gateway: GatewayController, urls: tuple[str, str], endpoints: tuple[str, str]
+        self,
+        spec: DatabaseSpec,
+        gateway: GatewayController,
+        urls: tuple[str, str],
+        endpoints: tuple[str, str],
+        detours: Detours = STRAIGHT,
     ) -> None:
         self._spec = spec
+        self._detours = detours
         self.gateway = gateway
         self.url, self.read_url = urls
         self._primary_endpoint, self._standbys_endpoint = endpoints
@@ -88,7 +96,7 @@ class DatabasePart:
         """As `Endpoints.publish`: returns when dbgate leads there and old sessions are shut."""
         slots = {name: NODE_NAMES.index(name) + 1 for name, _ in routes.nodes}
         membership = database_membership(
-            {slots[name]: str(address) for name, address in routes.nodes},
+            {slots[name]: str(_lead(self._detours, DBGATE, name, address)) for name, address in routes.nodes},
             slots[routes.primary_name] if routes.primary_name is not None else None,
             [slots[name] for name, _ in routes.standbys],
         )
@@ -171,6 +179,7 @@ def assemble_database(
     keeper: KeeperLink,
     events: EventLog,
     clock: Clock,
+    detours: Detours = STRAIGHT,
 ) -> DatabasePart | None:
     """None where no database is declared, or one that exists already."""
     if spec is None or spec.url:
@@ -186,7 +195,7 @@ def assemble_database(
         f"postgresql://{spec.name}:{password}@{primary}/{spec.name}",
         f"postgresql://{spec.name}:{password}@{standbys}/{spec.name}",
     )
-    part = DatabasePart(spec, gateway, urls, (primary, standbys))
+    part = DatabasePart(spec, gateway, urls, (primary, standbys), detours)
     owner = (credentials.user_id, credentials.group_id) if credentials else None
     sockets = paths.sockets / "db"
     make_directory(sockets, mode=0o700, owner=owner)
@@ -195,11 +204,17 @@ def assemble_database(
     if finish_swap(database_paths, archive, owner):
         message = "a restore that was interrupted in its last step is carried out"
         events.emit("restore_finished", "database", reason="interrupted", message=message)
-    part.connect(build_controller(spec, database_paths, credentials, base_env, ports, part, events, clock))
+    links = directly if detours.are_none else partial(_lead, detours)
+    part.connect(build_controller(spec, database_paths, credentials, base_env, ports, part, events, clock, links))
     if spec.backup is not None:
         open_place = partial(open_workplace, spec, database_paths, credentials, base_env, clock)
         part.backups = BackupService(open_place, part.controller.view, events, clock)
     return part
+
+
+def _lead(detours: Detours, who: str, whom: NodeName, address: Address) -> Address:
+    """Where `who`, a node or dbgate, reaches a node."""
+    return Address(*detours.through(who, whom, (address.host, address.port)))
 
 
 def _dbgate(

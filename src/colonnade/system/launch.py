@@ -86,11 +86,13 @@ class Declared:
     listen: str
     credentials: Credentials | None
     is_reloading: bool = False
+    detours: str = ""
 
 
-def declare(target: Target, listen: str = "", *, is_reloading: bool = False) -> Declared:
+def declare(target: Target, listen: str = "", *, is_reloading: bool = False, detours: Path | None = None) -> Declared:
     """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched.
-    `listen` is told instead of the declaration's own, if any; `is_reloading` is for development (`up --reload`)."""
+    `listen` is told instead of the declaration's own, if any; `is_reloading` is for development (`up --reload`),
+    `detours` for drills (`detours.py`)."""
     if target.app:
         loaded, text = spec_for_app(target.app, directory=target.directory), ""
     else:
@@ -104,7 +106,7 @@ def declare(target: Target, listen: str = "", *, is_reloading: bool = False) -> 
         for place in backup_places(loaded):
             make_place(place, credentials)  # the way to it is opened before it is used
         check_access(needed_access(loaded, target.paths), credentials)
-    return Declared(loaded, text, listen, credentials, is_reloading)
+    return Declared(loaded, text, listen, credentials, is_reloading, str(detours.absolute()) if detours else "")
 
 
 @contextmanager
@@ -155,6 +157,7 @@ def launch(target: Target, declared: Declared) -> Launch:
                 app=target.app,
                 listen=declared.listen,
                 is_reloading=declared.is_reloading,
+                detours=declared.detours,
             )
             write_accepted(paths, about)
         last_seq = max((event.seq for event in read_events(paths.events, count_max=1)), default=0)

@@ -1,4 +1,5 @@
-"""What one subsystem says, put into another's words. Pure, and no policy: only what belongs together is named.
+"""What one subsystem says, put into another's words. No policy: only what belongs together is named. Pure, but for ways
+that lead through detours, which are written down where somebody asked for them.
 
 A replica's number is its slot in the gateway; a database node's place among the members is its slot in dbgate.
 """
@@ -14,6 +15,7 @@ from colonnade.runtime.canary import Tally
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.runtime.view import RuntimeView
 from colonnade.spec.model import ServiceSpec
+from colonnade.system.detours import GATEWAY, STRAIGHT, Detours, replica_end
 
 IN_GATEWAY = (ReplicaState.READY, ReplicaState.DRAINING)
 """Replicas in any other state have no place in the gateway."""
@@ -26,7 +28,10 @@ NO_FACTORS: Mapping[ReplicaId, float] = {}
 
 
 def service_membership(
-    services: Mapping[str, ServiceSpec], runtime: RuntimeView, factors: Mapping[ReplicaId, float] = NO_FACTORS
+    services: Mapping[str, ServiceSpec],
+    runtime: RuntimeView,
+    factors: Mapping[ReplicaId, float] = NO_FACTORS,
+    detours: Detours = STRAIGHT,
 ) -> Membership:
     """Who is in rotation, from where the replicas are in their lives. `factors` are the parts of their weight that
     replicas get for now; those that are not named have all of it."""
@@ -35,7 +40,7 @@ def service_membership(
         servers = tuple(
             Server(
                 slot=replica.id.number,
-                address=f"127.0.0.1:{replica.port}",
+                address=_address(replica.id, replica.port, detours),
                 state=leaving_state(service) if replica.state is ReplicaState.DRAINING else ServerState.READY,
                 weight=weight_of(service, replica.id.number, factors.get(replica.id, 1.0)),
             )
@@ -44,6 +49,12 @@ def service_membership(
         )
         pools.append(service_pool(name, service, servers, check_expect=CHECK_EXPECT))
     return Membership(tuple(pools))
+
+
+def _address(replica: ReplicaId, port: int, detours: Detours) -> str:
+    """Where the gateway reaches it."""
+    way = detours.through(GATEWAY, replica_end(replica.service, replica.number), ("127.0.0.1", port))
+    return f"{way[0]}:{way[1]}"
 
 
 def answers_of(view: GatewayView) -> dict[str, dict[int, Tally]]:

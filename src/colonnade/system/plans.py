@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from colonnade.core.processes import Credentials
@@ -14,6 +14,9 @@ from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import ServiceSpec
 from colonnade.spec.syntax import command_words
+from colonnade.system.detours import DATABASE as DATABASE_END
+from colonnade.system.detours import DATABASE_READ as DATABASE_READ_END
+from colonnade.system.detours import STRAIGHT, Detours
 
 DATABASE_PRIMARY = "db:primary"
 DATABASE_STANDBYS = "db:standbys"
@@ -33,6 +36,14 @@ class Addresses:
     database_url: str = field(default="", repr=False)
     database_read_url: str = field(default="", repr=False)
 
+    def seen_by(self, service: str, detours: Detours) -> Addresses:
+        """The same as this service is told them."""
+        return Addresses(
+            {name: detours.through(service, name, place) for name, place in self.services.items()},
+            detours.through_url(service, DATABASE_END, self.database_url),
+            detours.through_url(service, DATABASE_READ_END, self.database_read_url),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -42,6 +53,7 @@ class Surroundings:
     credentials: Credentials | None
     log_directory: Path
     addresses: Addresses
+    detours: Detours = STRAIGHT
 
 
 def service_environment(
@@ -69,6 +81,7 @@ def service_plan(
     """The plan for a service as `loaded`, its declaration of `version`, has it. `run` is what the probe found, None for
     a service by `command`."""
     service = loaded.spec.services[name]
+    surroundings = replace(surroundings, addresses=surroundings.addresses.seen_by(name, surroundings.detours))
     return ServicePlan(
         name=name,
         spec=service,

@@ -10,15 +10,12 @@ Standard library only: the keeper uses it.
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 from collections.abc import Iterable
 
+from colonnade.core import mounts
 from colonnade.core.access import closed_directory, may_pass
-
-CLONE_NEWNS = 0x00020000
-MS_BIND, MS_REC, MS_SLAVE = 0x1000, 0x4000, 0x80000
 
 
 def plan_openings(needed: Iterable[str], user_id: int, group_id: int) -> dict[str, list[str]]:
@@ -39,28 +36,14 @@ def plan_openings(needed: Iterable[str], user_id: int, group_id: int) -> dict[st
 def open_the_way(openings: dict[str, list[str]]) -> None:
     """In a mount namespace of this process's own, put an open directory over each closed one, with what is needed
     in it. Raises OSError where the kernel does not allow that (a container without CAP_SYS_ADMIN)."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.unshare(CLONE_NEWNS), "unshare")
-    # What others mount later still shows here; what we mount shows to nobody.
-    _mount(libc, "none", "/", None, MS_REC | MS_SLAVE)
+    mounts.enter_own_mounts()
     # The directories in between are ours to make, and everybody's to pass, whatever our own mask is.
     old_umask = os.umask(0o022)
     for closed, needed in openings.items():
         handles = [(path, os.open(path, os.O_PATH | os.O_DIRECTORY)) for path in needed]
-        _mount(libc, "tmpfs", closed, "tmpfs", 0, "mode=755,size=1m")
+        mounts.mount_memory(closed, "mode=755,size=1m")
         for path, handle in handles:
             os.makedirs(path, exist_ok=True)
-            _mount(libc, f"/proc/self/fd/{handle}", path, None, MS_BIND | MS_REC)
+            mounts.mount_again(handle, path)
             os.close(handle)
     os.umask(old_umask)
-
-
-def _mount(libc: ctypes.CDLL, source: str, target: str, kind: str | None, flags: int, data: str | None = None) -> None:
-    words = [None if word is None else os.fsencode(word) for word in (source, target, kind, data)]
-    _check(libc.mount(words[0], words[1], words[2], flags, words[3]), f"mount {target}")
-
-
-def _check(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")

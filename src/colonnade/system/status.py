@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from colonnade import __version__
 from colonnade.gateway.state import GatewayView, ServerView
-from colonnade.runtime.restart import is_crash_loop
+from colonnade.runtime.restart import is_looping
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.runtime.wanted import Rollout
 
@@ -73,7 +73,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "errors": pool.traffic.server_errors_total if pool else 0,
         "rejected": pool.rejected_total if pool else 0,
         "replicas": [
-            _replica(replica, servers.get(replica.id.number))
+            _replica(replica, servers.get(replica.id.number), system.clock.monotonic())
             for replica in runtime.replicas
             if replica.id.service == name
         ],
@@ -86,7 +86,7 @@ def _rollout(rollout: Rollout | None) -> dict[str, Any] | None:
     return {"stage": rollout.stage.value, "old": rollout.old, "new": rollout.new, "message": rollout.message}
 
 
-def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, Any]:
+def _replica(replica: ObservedReplica, server: ServerView | None, now: float) -> dict[str, Any]:
     return {
         "id": str(replica.id),
         "state": replica.state.value,
@@ -94,7 +94,7 @@ def _replica(replica: ObservedReplica, server: ServerView | None) -> dict[str, A
         "pid": replica.pid,
         "port": replica.port,
         "restarts": replica.history.total_restarts,
-        "is_crash_loop": is_crash_loop(replica.history),
+        "is_crash_loop": is_looping(replica, now),
         "in_flight": server.in_flight if server else None,
         "serving": server.sessions if server else None,
         "requests": server.requests_total if server else 0,
@@ -115,13 +115,13 @@ def _database(system: System) -> dict[str, Any] | None:
 def _problems(system: System) -> list[str]:
     """What is not as declared, one sentence each; empty when all is well."""
     found = []
-    runtime = system.runtime.view()
+    runtime, now = system.runtime.view(), system.clock.monotonic()
     for name, desired in runtime.desired.items():
         replicas = [replica for replica in runtime.replicas if replica.id.service == name]
         ready = sum(1 for replica in replicas if replica.state is ReplicaState.READY)
         if ready < desired:
             found.append(f"{name}: {ready} of {desired} replicas are ready")
-        looping = [str(replica.id) for replica in replicas if is_crash_loop(replica.history)]
+        looping = [str(replica.id) for replica in replicas if is_looping(replica, now)]
         if looping:
             found.append(f"{', '.join(looping)}: crash loop; see `colonnade logs {name}`")
     return found + (system.database.problems() if system.database else [])

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
-from colonnade.drill.history import History
-from colonnade.drill.ledger import Kind, Operation, Outcome
-from colonnade.drill.plan import Plan
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import Kind, Operation, Outcome
+from colonnade.drill.load.plan import Plan
 
 _WRITE = Operation(
     id=0,
@@ -23,6 +23,16 @@ _WRITE = Operation(
 
 def write(mark: str = "t", outcome: Outcome = Outcome.OK, **fields: Any) -> Operation:
     return replace(_WRITE, token=mark, outcome=outcome, **fields)
+
+
+def read(outcome: Outcome = Outcome.OK, **fields: Any) -> Operation:
+    return replace(_WRITE, kind=Kind.READ, action="home", token=None, outcome=outcome, **fields)
+
+
+def at_second(operation: Operation, second: float, took_s: float = 0.01, **fields: Any) -> Operation:
+    """The same operation, intended and sent at this second of the run."""
+    moments = {"intended_at": second, "started_at": second, "sent_at": second, "done_at": second + took_s}
+    return replace(operation, **{"id": int(second * 1_000), **moments, **fields})
 
 
 def answered_at(*moments: float) -> list[Operation]:

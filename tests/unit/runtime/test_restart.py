@@ -7,9 +7,10 @@ from colonnade.runtime.restart import (
     DELAY_MAX_S,
     STABLE_AFTER_S,
     is_crash_loop,
+    is_looping,
     next_restart,
 )
-from colonnade.runtime.state import RestartHistory
+from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
 
 MIDDLE = 0.5
 """The jitter that changes nothing."""
@@ -53,3 +54,20 @@ def test_having_served_for_a_while_starts_afresh(ready_for_s: float, failures: i
 @pytest.mark.parametrize(("failures", "is_loop"), [(0, False), (CRASH_LOOP_FAILURES - 1, False), (3, True), (99, True)])
 def test_three_failures_in_a_row_are_a_crash_loop(failures: int, is_loop: bool) -> None:
     assert is_crash_loop(RestartHistory(failures)) is is_loop
+
+
+@pytest.mark.parametrize(
+    ("failures", "state", "for_s", "is_loop"),
+    [
+        (3, ReplicaState.WAITING, 60.0, True),
+        (3, ReplicaState.STARTING, 60.0, True),
+        (3, ReplicaState.READY, 4.9, True),
+        (3, ReplicaState.READY, 5.0, False),
+        (2, ReplicaState.WAITING, 0.0, False),
+    ],
+)
+def test_a_crash_loop_is_over_once_it_has_been_ready_for_long(
+    failures: int, state: ReplicaState, for_s: float, is_loop: bool
+) -> None:
+    replica = ObservedReplica(ReplicaId("web", 1), state, 100.0 - for_s, history=RestartHistory(failures))
+    assert is_looping(replica, 100.0) is is_loop

@@ -15,6 +15,10 @@ from colonnade.spec.load import load_spec
 from colonnade.spec.model import (
     BackupSpec,
     DatabaseSpec,
+    DrillOwn,
+    DrillRead,
+    DrillSpec,
+    DrillWrite,
     GatewaySpec,
     HealthSpec,
     ReplicasSpec,
@@ -44,6 +48,7 @@ TABLES: list[tuple[type[BaseModel], tuple[str, ...]]] = [
     (RolloutSpec, ("services", "web", "rollout")),
     (DatabaseSpec, ("database",)),
     (BackupSpec, ("database", "backup")),
+    (DrillSpec, ("drill",)),
 ]
 
 REQUIRED = {"app"}
@@ -72,6 +77,9 @@ def test_the_small_tables_are_shown_in_full() -> None:
     assert set(ALL["services"]["web"]["weights"][0]) == keys_of(WeightGroup)
     assert "{ min = 2, max = 8 }" in TEXT
     assert keys_of(ReplicasSpec) == {"min", "max"}
+    assert keys_of(DrillRead) == {"path", "weight", "status"}
+    assert keys_of(DrillOwn) == {"path", "newest"}
+    assert keys_of(DrillWrite) == {"path", "method", "headers", "body", "weight", "status"}
 
 
 @pytest.mark.parametrize(("model", "path"), TABLES)

@@ -23,8 +23,9 @@ def paths(tmp_path: Path) -> StatePaths:
     [
         Accepted(Path("/srv/app"), "/srv/app/colonnade.toml", applications={2: {"web": FOUND}}, was_running=True),
         Accepted(Path("/srv/app"), "", app="web:create_app()", listen="127.0.0.1:9000", database={"standbys": 1}),
+        Accepted(Path("/srv/app"), "", app="web:app", is_reloading=True, detours="/srv/detours"),
     ],
-    ids=["a file", "an import string"],
+    ids=["a file", "an import string", "with detours"],
 )
 def test_what_was_accepted_is_read_again(paths: StatePaths, accepted: Accepted) -> None:
     write_accepted(paths, accepted)

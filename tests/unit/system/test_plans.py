@@ -1,5 +1,6 @@
 """Environments and plans of services, and who is in rotation."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from colonnade.runtime.view import RuntimeView
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import ServiceSpec, Spec
+from colonnade.system.detours import Detours, port_file
 from colonnade.system.mapping import service_membership, traffic_of
 from colonnade.system.plans import Addresses, Surroundings, service_environment, service_listener, service_plan
 
@@ -93,6 +95,23 @@ def seen(number: int, state: ReplicaState, service: str = "web") -> ObservedRepl
 def test_only_what_serves_has_a_place_in_the_gateway(state: ReplicaState, in_rotation: ServerState | None) -> None:
     (pool,) = service_membership({"web": spec()}, RuntimeView({"web": 1}, (seen(2, state),))).pools
     assert pool.servers == ((Server(2, "127.0.0.1:15002", in_rotation, 1),) if in_rotation else ())
+
+
+def test_who_has_detours_is_told_their_beginnings(tmp_path: Path) -> None:
+    ways = {("web", "user-api"): 1, ("web", "database"): 2, ("web", "database-read"): 3, ("gateway", "web-2"): 4}
+    for (who, whom), port in ways.items():
+        port_file(tmp_path, who, whom).write_text(f'{{"port": {port}}}')
+    detours = Detours(tmp_path)
+    urls = {"database_url": "postgresql://u@h:15003/d", "database_read_url": "postgresql://u@h:15004/d"}
+    surroundings = replace(around(**urls), detours=detours)
+    env = service_plan("web", 1, declared(spec(uses=["user-api", "mail", "database"])), None, surroundings).env
+    assert env["USER_API_URL"] == "http://127.0.0.1:1"
+    assert env["MAIL_URL"] == "http://127.0.0.1:15002"
+    assert env["DATABASE_URL"] == "postgresql://u@127.0.0.1:2/d"
+    assert env["DATABASE_READ_URL"] == "postgresql://u@127.0.0.1:3/d"
+    view = RuntimeView({}, (seen(1, ReplicaState.READY), seen(2, ReplicaState.READY)))
+    (pool,) = service_membership({"web": spec()}, view, detours=detours).pools
+    assert [server.address for server in pool.servers] == ["127.0.0.1:15001", "127.0.0.1:4"]
 
 
 def test_every_service_has_a_pool_with_its_own_replicas_and_weights() -> None:

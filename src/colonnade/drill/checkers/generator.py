@@ -1,0 +1,41 @@
+"""Whether the load generator can be believed. It judges nothing about the system, and may forbid that others do.
+
+A generator that was late measures itself; one that could not send has not asked. Then what was measured in time or in
+shares is unknown, good or bad; a lost write stays lost.
+Read next: `load/summary.py`, which finds the doubts.
+"""
+
+from __future__ import annotations
+
+from colonnade.drill.load.schedule import expected_count
+from colonnade.drill.load.summary import summarize
+from colonnade.drill.record import Record
+from colonnade.drill.scenario import RuleName
+
+SENT_SHARE_MIN = 0.9
+"""Of what the plan has on average, and DEVIATIONS_MAX below that, because arrivals are random."""
+DEVIATIONS_MAX = 8.0
+"""Square roots of the expected number. Independent requests deviate by more than four once in 30,000 runs; visitors,
+who come with four requests each, by twice as much."""
+
+MEASURED_BY_LOAD = frozenset(
+    {
+        RuleName.FAILED_READS_SHARE_MAX,
+        RuleName.FAILED_WRITES_SHARE_MAX,
+        RuleName.READ_GAP_S_MAX,
+        RuleName.WRITE_GAP_S_MAX,
+        RuleName.P99_MS_MAX,
+    }
+)
+"""What a generator that was late or could not send would get wrong."""
+
+
+def doubts(record: Record) -> tuple[str, ...]:
+    """Why the load's figures must not be judged by; empty when they can be."""
+    history = record.history
+    found = list(summarize(history).doubts)
+    if history.stopped_at is None and history.operations:
+        expected = expected_count(history.plan)
+        if len(history.operations) < SENT_SHARE_MIN * expected - DEVIATIONS_MAX * expected**0.5:
+            found.append(f"{len(history.operations)} operations were intended where the plan has {expected:.0f}")
+    return tuple(found)
