@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from colonnade.database.failover import PHASES
 from colonnade.drill.checkers.availability import GOOD_IN_A_ROW
 from colonnade.drill.checkers.finding import Finding, Verdict
-from colonnade.drill.load.summary import LAG_MS_P99_MAX
+from colonnade.drill.checkers.generator import LAG_MS_P99_MAX
 from colonnade.drill.record import Record
 from colonnade.drill.report import words
 from colonnade.drill.report.facts import Facts
