@@ -172,7 +172,7 @@ def test_a_drill_breaks_a_copy_and_comes_to_a_verdict(notes: Runner, scratch: Pa
     for name in ("kill replica", "freeze replica"):
         assert faults[name].end is FaultEnd.DONE, faults[name]
         assert faults[name].whole_at is not None
-    assert any(event.kind == "replica_killed" or event.kind == "instance_exited" for event in record.events)
+    assert any(event.kind == "replica_exited" for event in record.events)
     assert record.held
     assert "two_primaries_s_max" not in record.scenario.rules, "there is no database to ask about"
     assert record.leftovers is not None

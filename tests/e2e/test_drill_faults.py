@@ -17,7 +17,8 @@ from .harness import TINY_APP, TINY_SERVICE, Runner, Trickle
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
-ROLLED = TINY_SERVICE + '\n[services.web.rollout]\ncanary_time = "500ms"\ncanary_requests = 20\n'
+ROLLED = TINY_SERVICE + '\n[services.web.rollout]\ncanary_time = "3s"\ncanary_requests = 20\n'
+"""Three seconds give the new version some hundred answers here; with fewer than twenty nothing is compared."""
 
 
 @pytest.mark.parametrize("settings", [{"how": "does_not_start"}, {"how": "errs", "share": 0.5}], ids=str)

@@ -363,6 +363,30 @@ def test_a_link_to_nobody_refuses_until_somebody_is_there() -> None:
     play(case)
 
 
+def test_the_death_of_who_had_connections_is_noticed_before_the_next_one() -> None:
+    async def case(stage: Stage) -> None:
+        peer = await stage.connect()
+        await peer.says(b"x")
+        await stage.echo.close()
+        await until(lambda: not stage.link.is_open)
+        await stage.is_refused()
+
+    play(case)
+
+
+def test_a_server_that_closes_a_connection_and_lives_is_no_dead_end() -> None:
+    async def case(stage: Stage) -> None:
+        peer = await stage.connect()
+        await peer.says(b"x")
+        stage.echo.writers[0].close()
+        assert await peer.reader.read() == b""
+        await until(lambda: len(stage.echo.writers) == 2)  # somebody looked
+        assert stage.link.is_open
+        assert await (await stage.connect()).says(b"new") == b"new"
+
+    play(case)
+
+
 def test_who_moved_is_found_at_the_next_connection() -> None:
     async def case(stage: Stage) -> None:
         peer, other = await stage.connect(), Echo()

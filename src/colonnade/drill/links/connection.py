@@ -35,6 +35,8 @@ class Way:
     rule: Callable[[], LinkRule]
     towards: Lane
     back: Lane
+    far_closed: Callable[[], None]
+    """Called when the other end closed a connection of its own accord: perhaps it is gone altogether."""
 
 
 class Connection:
@@ -42,11 +44,12 @@ class Connection:
 
     def __init__(self, way: Way, on_end: Callable[[Connection], None]) -> None:
         self._rule = way.rule
+        self._far_closed = way.far_closed
         self._on_end = on_end
         self._towards = Pump(Direction.TOWARDS, way.towards, way.rule, self._close_when_done)
         self._back = Pump(Direction.BACK, way.back, way.rule, self._close_when_done)
         self._near = _End(self._from_near, self._near_ended, self._back, self._lost)
-        self._far = _End(self._from_far, self._back.end, self._towards, self._lost)
+        self._far = _End(self._from_far, self._far_ended, self._towards, self._lost)
         self._is_answer_awaited = False
         self._is_answering_errors = False
         self._head = b""
@@ -123,6 +126,11 @@ class Connection:
         else:
             self._towards.end()
 
+    def _far_ended(self) -> None:
+        if not self._towards.is_done:
+            self._far_closed()
+        self._back.end()
+
     def _close_when_done(self) -> None:
         if self._towards.is_done and self._back.is_done:
             for end in (self._near, self._far):
@@ -134,6 +142,8 @@ class Connection:
         if self._is_answering_errors and not self._near.is_lost:
             return  # the far side was reset by us, and the near one is being answered
         if error is not None:
+            if self._far.is_lost:
+                self._far_closed()
             self.reset()
         elif self._near.is_lost and (self._far.is_lost or self._far.transport is None):
             self._finish()

@@ -1,15 +1,16 @@
 """One way from one part to another: its door, the connections on it, and the rule in force.
 
-A link is as good as invisible while its rule is clear: what comes goes on at once, and where it leads to nobody it soon
+A link is as good as invisible while its rule is clear: what comes goes on at once, and where it leads to nobody it
 refuses in the other's name, so that whoever connects is told and may try elsewhere. One thing differs: a connection is
-accepted before the other end was reached. The first one after the other's death is reset where it would have been
-refused.
+accepted before the other end was reached. In the moment between the other's death and our noticing (by a connection of
+its that is closed, or the next one that is refused) it is reset where it would have been refused.
 Read next: `process`, which has many.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Coroutine
 from random import Random
@@ -38,10 +39,12 @@ class Link:
     def __init__(self, find_end: Callable[[], Place | None], random: Random) -> None:
         self._find_end = find_end
         self._rule = CLEAR
-        self._way = Way(lambda: self._rule, Lane(random), Lane(random))
+        self._way = Way(lambda: self._rule, Lane(random), Lane(random), self._look_soon)
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_dead_end = False
+        self._looked_at_s = 0.0
+        self._look: asyncio.TimerHandle | None = None
         self._door = Door(self._enter)
         self._set_door()
 
@@ -78,11 +81,13 @@ class Link:
         return count
 
     async def close(self) -> None:
+        self._cancel_look()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._door.close()
         self.reset()
+        self._cancel_look()
 
     def _set_door(self) -> None:
         self._door.set(self._rule.door(is_dead_end=self._is_dead_end))
@@ -107,6 +112,23 @@ class Link:
         except OSError:
             connection.reset()
             self._note_dead_end()
+
+    def _look_soon(self) -> None:
+        """At once, but not more often than it makes sense: servers close connections for many reasons."""
+        if self._look is None:
+            loop = asyncio.get_running_loop()
+            self._look = loop.call_at(max(loop.time(), self._looked_at_s + LOOK_AGAIN_S), self._look_now)
+
+    def _look_now(self) -> None:
+        self._look, self._looked_at_s = None, asyncio.get_running_loop().time()
+        end = self._find_end()
+        if end is not None and is_refused(end):
+            self._note_dead_end()
+
+    def _cancel_look(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
 
     def _note_dead_end(self) -> None:
         if not self._is_dead_end:
@@ -134,3 +156,13 @@ class Link:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def is_refused(place: Place) -> bool:
+    """Whether a connection to a place on loopback is refused at once; the kernel answers before it returns to us. One
+    that is not refused is dropped again, which servers take for a client that changed its mind."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC) as probe:
+        failed = probe.connect_ex(place)
+        if failed == errno.EINPROGRESS:
+            failed = probe.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        return failed == errno.ECONNREFUSED
