@@ -60,8 +60,13 @@ def lines_of(runner: Runner, *arguments: str) -> Iterator[tuple[list[str], subpr
             yield lines, process
         finally:
             process.send_signal(signal.SIGINT)
-            process.wait(10)
-            reader.join(10)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()  # or closing its output would wait for the thread that reads it, for ever
+                raise
+            finally:
+                reader.join(10)
 
 
 def test_events_are_followed_as_json_through_another_controller_until_the_end(runner: Runner) -> None:

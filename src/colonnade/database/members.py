@@ -181,10 +181,13 @@ def make_enough(cluster: Cluster, now: float) -> Iterator[Action]:
 
 
 def _outdated(cluster: Cluster, now: float) -> Iterator[ObservedNode]:
+    """Who has to be rewound or copied. On a full disk of its own neither can end well, and a rewind that fails half way
+    has spoilt what was there: that node waits for room."""
     record = cluster.record
     for node in _idle(cluster, now):
         is_restored = node.restored_generation == record.generation
-        if node.exists and record.standing[node.name] not in COUNTED and not is_restored:
+        is_outdated = node.exists and record.standing[node.name] not in COUNTED and not is_restored
+        if is_outdated and not node.is_disk_full:
             yield node
 
 

@@ -207,6 +207,9 @@ def test_old_primary_is_rewound_once_its_successor_serves() -> None:
     follower = standby("c", lsn=101, upstream="b")
     nodes = (dead("a"), well, follower)
     assert act.Rejoin("a", "b", 2) in decide(cluster(*nodes, record=served), NOW_S).actions
+    full = (dead("a", own_free_bytes=OWN_FREE_BYTES_MIN - 1), well, follower)
+    waiting = decide(cluster(*full, record=served), NOW_S).actions
+    assert not [action for action in waiting if isinstance(action, act.Rejoin | act.Clone)], "it waits for room"
     failed = (dead("a", failures=1), well, follower)
     assert act.Clone("a", "b", 2) in decide(cluster(*failed, record=served), NOW_S).actions
     rewound = (dead("a", restored_generation=2), well, follower)
