@@ -1,8 +1,9 @@
 """A tiny HTTP server for the gateway's tests: on the standard library alone, as a process or inside a test's own loop.
 
-What it does is in the path: `/sleep/MS`, `/status/N`, `/headers` (echoes them), `/write` (one line per request to the
-file in WRITES, then a pause), `/health/N` (sets what `/readyz` answers), `/ws` (raw echo after an upgrade), `/sse/MS`
-(one event, and another after a pause), `/upload` (counts the body). Every answer says who gave it.
+What it does is in the path: `/sleep/MS`, `/hold` (until the test lets go), `/status/N`, `/headers` (echoes them),
+`/write` (one line per request to the file in WRITES, then a pause), `/health/N` (sets what `/readyz` answers), `/ws`
+(raw echo after an upgrade), `/sse/MS` (one event, and another after a pause), `/upload` (counts the body). Every answer
+says who gave it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import json
 import os
 import socket
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -28,6 +29,7 @@ class Replica:
     served: int = 0
     in_flight: int = 0
     in_flight_max: int = 0
+    let_go: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -72,6 +74,8 @@ class Replica:
         match action:
             case "sleep":
                 await asyncio.sleep(number / 1000)
+            case "hold":
+                await self.let_go.wait()
             case "status":
                 status = number
             case "health":
