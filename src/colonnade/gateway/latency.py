@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT
 from colonnade.gateway.state import Pool
 
-LATENCY_EXITS = (3, 7, 11)
-"""After these buckets (7 ms, 60 ms, 500 ms) answers that are counted leave the list of rules."""
+LATENCY_EXITS = (1, 4, 8, 12)
+"""After these buckets (2 ms, 12 ms, 100 ms, 900 ms) answers that are counted leave the list of rules."""
 
 
 def latency_lines(pool: Pool) -> Iterator[str]:

@@ -115,6 +115,7 @@ def test_client_address_scheme_host_and_request_id_are_forwarded_and_cannot_be_f
             assert not {"forwarded", "x-real-ip", "x-forwarded-port", "proxy"} & set(seen)
             assert len(seen["x-request-id"][0]) == 36
             assert seen["(answer) x-request-id"] == seen["x-request-id"]
+            assert (await headers_seen(gateway.port))["x-request-id"] != seen["x-request-id"], "one for each"
             kept = await headers_seen(gateway.port, ("X-Request-ID", "order-12345"))
             assert kept["x-request-id"] == kept["(answer) x-request-id"] == ["order-12345"]
             for unfit in ("short", "has spaces in it", "x" * 200, 'quo"te-quote'):
@@ -155,9 +156,10 @@ def test_bodies_have_a_limit_whether_their_length_is_announced_or_not(work_dir: 
     asyncio.run(story())
 
 
-def test_heads_have_a_limit_in_bytes_and_in_number(work_dir: Path) -> None:
+@pytest.mark.parametrize("idempotency_key", [False, True], ids=["small buffers", "large buffers"])
+def test_heads_have_a_limit_in_bytes_and_in_number(work_dir: Path, idempotency_key: bool) -> None:
     async def story() -> None:
-        async with one_service(work_dir) as (gateway, _):
+        async with one_service(work_dir, idempotency_key=idempotency_key) as (gateway, _):
             assert (await get(gateway.port, "/", x_big="x" * 15_000)).status == 200
             assert (await get(gateway.port, "/", x_big="x" * 17_000)).status == 400
             assert (await get(gateway.port, "/", x_big="x" * 150_000)).status == 400
