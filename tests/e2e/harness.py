@@ -36,7 +36,7 @@ SmallDisk = Callable[[Path, int], Path]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 COMMAND_TIMEOUT_S = 60.0
-WAIT_S = 20.0
+WAIT_S = 60.0
 """For anything that takes a second on an idle machine; two busy cores take longer."""
 
 POLL_S = 0.02

@@ -254,7 +254,7 @@ def test_a_write_that_is_cut_off_during_commit_is_unknown_and_the_next_look_is_a
             began_s = time.monotonic()
             with pytest.raises(CommitUnknown) as raised:
                 await asyncio.to_thread(lambda: visit.write(set_to(3, 1), policy=hurried))
-            assert time.monotonic() - began_s < 3.0
+            assert time.monotonic() - began_s < 10.0
             assert not raised.value.is_repeatable
             assert visit.token.demands_primary()
         finally:

@@ -157,7 +157,7 @@ async def _kills(work_dir: Path) -> None:
             await stream.check()
             figures.show(stream)
             plain = figures.gaps_s["a killed primary"]
-            assert statistics.median(plain) < 2.0
+            assert statistics.median(plain) < 10.0, "about 0.5 on a machine at rest"
     finally:
         await links.close()
 

@@ -52,9 +52,9 @@ def test_a_load_brings_replicas_and_rest_takes_them_away(runner: Runner) -> None
     declare(runner)
     runner.up()
     reloads = runner.running()["gateway"]["reloads"]
-    # Eight clients without a pause are eight places busy, of which there is one.
-    with Trickle(runner, clients=8, interval_s=0.0) as trickle:
-        runner.wait_until(lambda: ready(runner) == 4, "four replicas serve")
+    # Sixteen clients without a pause are sixteen places busy, of which there is one.
+    with Trickle(runner, clients=16, interval_s=0.0) as trickle:
+        runner.wait_until(lambda: ready(runner) == 4, "four replicas serve", timeout_s=75)
         grown = runner.events("service_scaled")
         assert {event.reason for event in grown} <= {"queue_grew", "load_rose"}
         assert "places" in grown[-1].message

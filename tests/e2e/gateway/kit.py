@@ -194,7 +194,7 @@ async def wait_for_port(address: str, timeout_s: float = 10.0) -> None:
                 return
 
 
-async def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+async def eventually(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
     """Wait until `condition` holds; fails the test when it does not in time."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 — what is waited for happens in other processes

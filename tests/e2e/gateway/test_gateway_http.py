@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.e2e.gateway.client import Connection, Load, Request, Response, get, read_response, send
-from tests.e2e.gateway.kit import Harness, local_replicas, port_of, ready, running_gateway, service
+from tests.e2e.gateway.kit import Harness, eventually, local_replicas, port_of, ready, running_gateway, service
 from tests.e2e.gateway.server import Replica
 
 from colonnade.gateway.state import Membership
@@ -183,7 +183,7 @@ def test_slow_clients_are_cut_off_and_do_not_hold_a_replica(work_dir: Path) -> N
             ]
             assert (await get(gateway.port)).status == 200
             assert {(await trickle).status for trickle in trickles} == {408}
-            assert time.monotonic() - started < 2.0
+            assert time.monotonic() - started < 8.0
             # A body that stops half-way: the client is told, and the replica's one place is free again.
             half = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nxxx"
             assert (await raw(gateway.port, half)).status in {408, 400}
@@ -209,13 +209,12 @@ def test_no_more_than_threads_requests_reach_a_replica_and_the_queue_is_bounded(
 
 def test_who_waits_too_long_in_the_queue_is_told(work_dir: Path) -> None:
     async def story() -> None:
-        async with one_service(work_dir, threads=1, queue_timeout="200ms") as (gateway, _):
-            slow = asyncio.create_task(get(gateway.port, "/sleep/800"))
-            await asyncio.sleep(0.1)
-            started = time.monotonic()
+        async with one_service(work_dir, threads=1, queue_timeout="200ms") as (gateway, (replica,)):
+            slow = asyncio.create_task(get(gateway.port, "/hold"))
+            await eventually(lambda: replica.in_flight == 1)
             waited = await get(gateway.port)
             assert (waited.status, waited.headers["retry-after"]) == (503, "1")
-            assert time.monotonic() - started < 0.5
+            replica.let_go.set()
             assert (await slow).status == 200
 
     asyncio.run(story())

@@ -48,7 +48,8 @@ def test_each_answer_is_counted_at_its_slot_by_how_long_it_took(work_dir: Path) 
                 # A busy machine may make an answer late, never early.
                 assert min(lower for lower, _ in bounds_ms(latency)) <= 1000 * delay_s
                 assert all(1000 * delay_s < upper for _, upper in bounds_ms(latency))
-                assert pool.servers[slot].response_ms_mean >= 1000 * delay_s - 1
+                # HAProxy's mean slides, and is a little low at its beginning.
+                assert pool.servers[slot].response_ms_mean >= 900 * delay_s - 1
             assert pool.latency == pool.servers[1].latency.plus(pool.servers[2].latency)
             # Another replica takes over, and what was counted stays; an unused slot has counted nothing.
             await gateway.apply(ready({1: addresses[1], 3: addresses[3]}))
