@@ -54,7 +54,7 @@ SEED_MAX = 2**31
 
 REPEAT_MAX = 1_000
 
-app = typer.Typer(help="Break a copy of this system under load, and prove what it keeps.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
