@@ -43,7 +43,7 @@ from colonnade.drill.report.repeat import summary_lines
 from colonnade.drill.scenario import Scenario
 from colonnade.drill.scenario_file import DEFAULT, SUFFIX, find_scenario, shipped_names
 from colonnade.drill.verdict import Judgement, judge
-from colonnade.spec.load import FILE_NAME
+from colonnade.spec.load import FILE_NAME, load_spec
 from colonnade.system.paths import STATE_DIRECTORY_NAME
 
 EXIT_INTERRUPTED = 130
@@ -116,9 +116,10 @@ def run(
     if is_all and names:
         raise SpecError("--all and names are one too many", hint="`colonnade drill run --all`, or names alone")
     chosen = shipped_names() if is_all else names or [DEFAULT]
-    scenarios = [_at_rate(find_scenario(name, FAULTS), rate) for name in chosen]
     first = secrets.randbelow(SEED_MAX) if seed is None else seed
     wishes = _wishes(file, out_dir, first, allow_external_database=allow_external_database)
+    declared = load_spec(wishes.file).spec.drill.rate_per_s
+    scenarios = [scenario_at(name, rate, declared) for name in chosen]
     planned = [
         (scenario, first + number, _command(name, first + number, rate, wishes))
         for name, scenario in zip(chosen, scenarios, strict=True)
@@ -170,7 +171,11 @@ def _wishes(file: Path | None, out_dir: Path | None, seed: int, *, allow_externa
     return _Wishes(path, out_dir or path.parent / STATE_DIRECTORY_NAME / "drills", seed, allow_external_database)
 
 
-def _at_rate(scenario: Scenario, rate_per_s: float | None) -> Scenario:
+def scenario_at(name: str, typed_per_s: float | None, declared_per_s: float | None) -> Scenario:
+    """A scenario with its rate: as typed, else as [drill] has it (for scenarios whose author could not know the
+    application), else its own."""
+    scenario = find_scenario(name, FAULTS)
+    rate_per_s = typed_per_s or (declared_per_s if name in shipped_names() else None)
     if rate_per_s is None:
         return scenario
     return replace(scenario, load=replace(scenario.load, rate_per_s=rate_per_s))
