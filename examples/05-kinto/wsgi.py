@@ -14,6 +14,7 @@ SETTINGS = {
     # Nothing stays in a replica: what one of them has stored, every other one can answer.
     "kinto.storage_backend": "kinto.core.storage.postgresql",
     "kinto.storage_url": DATABASE_URL,
+    "kinto.storage_pool_pre_ping": True,  # a connection is looked at before use: after a failover the old ones are dead
     "kinto.permission_backend": "kinto.core.permission.postgresql",
     "kinto.permission_url": DATABASE_URL,
     "kinto.cache_backend": "kinto.core.cache.postgresql",
