@@ -100,6 +100,16 @@ leftovers_max = 0
 """
 
 
+SHORT = """
+title = "One replica dies."
+steady = "1s"
+recovery = "2s"
+load = { rate = 20 }
+fault = [{ kind = "kill", at = "1s", role = "replica" }]
+rules = { lost_writes_max = 0, read_gap_s_max = 10 }
+"""
+
+
 @pytest.fixture
 def scratch(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where drills make their instances: in the test's own directory, so that what they leave is seen."""
@@ -184,6 +194,18 @@ def test_a_drill_breaks_a_copy_and_comes_to_a_verdict(notes: Runner, scratch: Pa
     assert report["verdict"] in shown.out
     compared = notes.run("drill", "compare", str(directory), str(directory))
     assert "0 of" in compared.out
+
+
+def test_repeats_are_told_together_and_each_is_held_against_the_one_before(notes: Runner, scratch: Path) -> None:
+    short = notes.write("short.toml", SHORT)
+    ran = notes.run("drill", "run", str(short), "--repeat", "2", "--seed", "5", timeout_s=DRILL_TIMEOUT_S)
+    assert ran.exit_code in (0, 6), ran.text  # a machine that is busy with other tests may leave it unknown
+    assert "seed 5 (1 of 2)" in ran.out
+    assert ran.out.count("since the run before it (seed 5, ") == 1
+    assert "2 runs with " in ran.out
+    pages = sorted(path.read_text() for path in (notes.directory / ".colonnade" / "drills").glob("*/report.html"))
+    assert [("This is one run." in page, "2 runs with " in page) for page in pages] == [(True, False), (False, True)]
+    assert instances(scratch) == []
 
 
 def test_an_interrupted_drill_heals_and_still_writes_its_report(notes: Runner, scratch: Path) -> None:

@@ -8,7 +8,10 @@ import os
 import shutil
 import socket
 
+import httpx
 import pytest
+
+from colonnade.spec.load import load_spec
 
 from .harness import Runner
 
@@ -39,7 +42,11 @@ def test_03_django_with_a_database(runner: Runner) -> None:
     assert ran.exit_code == 0, ran.text + runner.story()
     first, second = runner.get(), runner.get()
     assert first.status == second.status == 200, first.body
-    assert first.body != second.body, "each visit is counted"
+    assert first.body != second.body, "another replica answers each time"
+    page = f"http://127.0.0.1:{runner.port}/page/about"
+    assert [httpx.post(page).text.split(" says ")[0] for _ in range(2)] == ["1 visits,", "2 visits,"]
+    assert runner.get("/page/about").body.startswith("2 visits, ")
+    assert runner.get().body.startswith("0 visits, "), "each page is counted by itself"
 
 
 @pytest.mark.skipif(shutil.which("perl") is None, reason="there is no perl here")
@@ -48,6 +55,22 @@ def test_04_any_command(runner: Runner) -> None:
     runner.up()
     assert runner.get().body.startswith("Hello from perl/")
     assert runner.get("/nothing").status == 404
+
+
+@pytest.mark.timeout(240)
+def test_05_kinto_from_its_package(runner: Runner) -> None:
+    pytest.importorskip("kinto", reason="needs `pip install -r examples/05-kinto/requirements.txt`")
+    runner.take_example("05-kinto")
+    ran = runner.run("up", "--detach", timeout_s=120)
+    assert ran.exit_code == 0, ran.text + runner.story()
+    declared = load_spec(runner.directory / "colonnade.toml").spec.drill
+    write = declared.writes[0]
+    records = f"http://127.0.0.1:{runner.port}{write.path}"
+    headers = {**declared.headers, **write.headers}
+    wrote = httpx.post(records, headers=headers, content=write.body.replace("{token}", "hello"))
+    assert wrote.status_code == 201, wrote.text
+    listed = httpx.get(records, headers=headers).json()["data"]
+    assert [each["text"] for each in listed] == ["hello"]
 
 
 def websocket_echo(port: int, path: str, text: str) -> str:

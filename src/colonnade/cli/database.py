@@ -21,7 +21,7 @@ from colonnade.system.client import ControlClient
 from colonnade.system.database_changes import settings_of
 from colonnade.system.launch import Target, find_target
 
-app = typer.Typer(help="The replicated PostgreSQL.", no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True)
 backup.add_commands(app)
 
 FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]

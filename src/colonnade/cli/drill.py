@@ -36,13 +36,14 @@ from colonnade.drill.progress import Progress
 from colonnade.drill.record import Record
 from colonnade.drill.record_file import read_record, write_record
 from colonnade.drill.report import write_reports
-from colonnade.drill.report.compare import compare, comparison_lines
+from colonnade.drill.report.compare import compare, comparison_lines, since_lines
+from colonnade.drill.report.earlier import directory_name, earlier_reports
 from colonnade.drill.report.json import from_json
-from colonnade.drill.report.repeat import repetition_lines, repetition_of
+from colonnade.drill.report.repeat import summary_lines
 from colonnade.drill.scenario import Scenario
 from colonnade.drill.scenario_file import DEFAULT, SUFFIX, find_scenario, shipped_names
 from colonnade.drill.verdict import Judgement, judge
-from colonnade.spec.load import FILE_NAME
+from colonnade.spec.load import FILE_NAME, load_spec
 from colonnade.system.paths import STATE_DIRECTORY_NAME
 
 EXIT_INTERRUPTED = 130
@@ -54,7 +55,7 @@ SEED_MAX = 2**31
 
 REPEAT_MAX = 1_000
 
-app = typer.Typer(help="Break a copy of this system under load, and prove what it keeps.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
@@ -115,9 +116,10 @@ def run(
     if is_all and names:
         raise SpecError("--all and names are one too many", hint="`colonnade drill run --all`, or names alone")
     chosen = shipped_names() if is_all else names or [DEFAULT]
-    scenarios = [_at_rate(find_scenario(name, FAULTS), rate) for name in chosen]
     first = secrets.randbelow(SEED_MAX) if seed is None else seed
     wishes = _wishes(file, out_dir, first, allow_external_database=allow_external_database)
+    declared = load_spec(wishes.file).spec.drill.rate_per_s
+    scenarios = [scenario_at(name, rate, declared) for name in chosen]
     planned = [
         (scenario, first + number, _command(name, first + number, rate, wishes))
         for name, scenario in zip(chosen, scenarios, strict=True)
@@ -169,7 +171,11 @@ def _wishes(file: Path | None, out_dir: Path | None, seed: int, *, allow_externa
     return _Wishes(path, out_dir or path.parent / STATE_DIRECTORY_NAME / "drills", seed, allow_external_database)
 
 
-def _at_rate(scenario: Scenario, rate_per_s: float | None) -> Scenario:
+def scenario_at(name: str, typed_per_s: float | None, declared_per_s: float | None) -> Scenario:
+    """A scenario with its rate: as typed, else as [drill] has it (for scenarios whose author could not know the
+    application), else its own."""
+    scenario = find_scenario(name, FAULTS)
+    rate_per_s = typed_per_s or (declared_per_s if name in shipped_names() else None)
     if rate_per_s is None:
         return scenario
     return replace(scenario, load=replace(scenario.load, rate_per_s=rate_per_s))
@@ -184,11 +190,10 @@ def _command(name: str, seed: int, rate: float | None, wishes: _Wishes) -> str:
 
 
 def _run_all(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> int:
-    """Run them one after the other, tell each, and all together where there are several; returns the exit code."""
+    """Run them one after the other and tell each; then each scenario's runs together. Returns the exit code."""
     runs = _run_each(planned, wishes)
     if len(runs) > 1:
-        reports = [_report_of(run.directory) for run in runs]
-        out.print("\n".join(["", *map(escape, repetition_lines(repetition_of(reports)))]))
+        out.print("\n".join(map(escape, summary_lines([_report_of(run.directory) for run in runs]))))
     return _exit_code(runs, len(planned))
 
 
@@ -199,7 +204,7 @@ def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> 
     runs: list[_Run] = []
     with ExitStack() as stack:
         disk = _disk_for([scenario for scenario, _, _ in planned], stack)
-        for scenario, seed, command in planned:
+        for number, (scenario, seed, command) in enumerate(planned, 1):
             at = datetime.fromtimestamp(SystemClock().wall()).strftime("%Y%m%d-%H%M%S")  # noqa: DTZ006 — the user's own
             order = Order(
                 file=wishes.file,
@@ -207,10 +212,12 @@ def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> 
                 seed=seed,
                 run_id=secrets.token_hex(6),
                 command=command,
-                out=wishes.out / f"{at}-{scenario.name}-{seed}",
+                out=wishes.out / directory_name(at, scenario.name, seed),
                 allow_external_database=wishes.allow_external_database,
                 state=disk if _fills_disk(scenario) else None,
             )
+            which = f" ({number} of {len(planned)})" if len(planned) > 1 else ""
+            out.print(f"[bold]drill {escape(scenario.name)}[/] seed {seed}{which}: {escape(scenario.title)}")
             try:
                 record = asyncio.run(_drill(order))
             except Interrupted:
@@ -250,7 +257,6 @@ async def _drill(order: Order) -> Record:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, director.interrupt.set)
-    out.print(f"[bold]drill {escape(order.scenario.name)}[/] seed {order.seed}: {escape(order.scenario.title)}")
     watching = asyncio.create_task(_watch(director, order.scenario.name, clock))
     try:
         return await director.run()
@@ -277,12 +283,17 @@ async def _watch(director: Director, name: str, clock: SystemClock) -> None:
 
 
 def _finish(record: Record, directory: Path) -> _Run:
-    """Judge, write everything down, and say it."""
+    """Judge, write everything down, and say it, with what changed since the last run of the scenario. One that was
+    interrupted is held against none: what it lacks would look like a change."""
     write_record(record, directory)
     judgement = judge(record)
-    write_reports(record, judgement, directory)
+    earlier = () if record.is_interrupted else earlier_reports(directory.parent, record.scenario.name)
+    write_reports(record, judgement, directory, earlier=earlier)
     finished = _Run(record, judgement, directory)
     _print(finished)
+    if earlier:
+        for line in since_lines(compare(earlier[-1], _report_of(directory))):
+            out.print(f"  [dim]{escape(line)}[/]")
     return finished
 
 

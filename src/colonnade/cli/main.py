@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from colonnade import __version__
-from colonnade.cli import database, doctor, drill, follow, versions
 from colonnade.cli import deploy as rollout
+from colonnade.cli import doctor, follow, versions
 from colonnade.cli.init import write_declaration
+from colonnade.cli.lazy import lazy_group
 from colonnade.cli.messages import err, out, print_error, print_json
 from colonnade.cli.screens import system_screen
 from colonnade.cli.up import up as run_up
@@ -27,8 +28,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(database.app, name="db")
-app.add_typer(drill.app, name="drill")
+app.add_typer(lazy_group("colonnade.cli.database", "The replicated PostgreSQL."), name="db")
+app.add_typer(
+    lazy_group("colonnade.cli.drill", "Break a copy of this system under load, and prove what it keeps."), name="drill"
+)
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")

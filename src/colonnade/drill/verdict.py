@@ -1,7 +1,8 @@
 """Says in one sentence what a drill came to, from everything that its checkers found.
 
-A fault found stands, whatever else could not be seen. Good news needs everything: a generator that kept up, faults
-that really happened, and checkers that could see. What was skipped is said and changes nothing else.
+A fault found stands, whatever else could not be seen. Good news needs everything: a generator that kept up, an
+application that was well before, faults that really happened, and checkers that could see. What was skipped is said
+and changes nothing else.
 Read next: `checkers`, one file for each question.
 """
 
@@ -18,6 +19,7 @@ from colonnade.drill.checkers import (
     primaries,
     recovery,
     sessions,
+    steady,
     strength,
     writes,
 )
@@ -48,10 +50,10 @@ class Judgement:
 
 def judge(record: Record) -> Judgement:
     """Judge a drill by the rules of its scenario. Pure: the same record gives the same judgement."""
-    late = generator.doubts(record)
-    findings = tuple(_as_believed(each, late) for checker in CHECKERS for each in checker.check(record))
+    not_believed = (*generator.doubts(record), *steady.doubts(record))
+    findings = tuple(_as_believed(each, not_believed) for checker in CHECKERS for each in checker.check(record))
     findings += _never_checked(record, findings)
-    doubts = (*late, *_doubts(record))
+    doubts = (*not_believed, *_doubts(record))
     verdicts = [*(each.verdict for each in findings), *(Verdict.UNKNOWN for _ in doubts)]
     verdict = worst(verdicts)
     deciding = [each for each in findings if each.verdict is verdict]
@@ -66,12 +68,12 @@ def judge(record: Record) -> Judgement:
     return replace(found, sentence=_sentence(found, record))
 
 
-def _as_believed(finding: Finding, late: Sequence[str]) -> Finding:
-    """What the load measured is unknown, good or bad, when the generator cannot be believed."""
-    if not late or finding.rule not in generator.MEASURED_BY_LOAD or finding.verdict is Verdict.UNKNOWN:
+def _as_believed(finding: Finding, doubts: Sequence[str]) -> Finding:
+    """What the load measured is unknown, good or bad, when it cannot be believed."""
+    if not doubts or finding.rule not in generator.MEASURED_BY_LOAD or finding.verdict is Verdict.UNKNOWN:
         return finding
-    message = f"{finding.message}; but {late[0]}"
-    return replace(finding, verdict=Verdict.UNKNOWN, reason="generator_not_believed", message=message)
+    message = f"{finding.message}; but {doubts[0]}"
+    return replace(finding, verdict=Verdict.UNKNOWN, reason="load_not_believed", message=message)
 
 
 def _never_checked(record: Record, findings: Sequence[Finding]) -> tuple[Finding, ...]:

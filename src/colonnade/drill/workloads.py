@@ -6,10 +6,11 @@ Read next: `load/workload` for what a workload is.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from colonnade.drill.load.ledger import Kind
-from colonnade.drill.load.workload import Action, Workload
+from colonnade.drill.load.workload import Action, Headers, Workload
 from colonnade.spec.model import DrillOwn, DrillRead, DrillWrite, ServiceSpec, Spec
 
 STATUS_MIN, STATUS_MAX = 200, 399
@@ -19,11 +20,13 @@ STATUS_MIN, STATUS_MAX = 200, 399
 def workload_of(spec: Spec) -> Workload:
     """The workload of a declaration. Without `[drill]` reads: the pages that `guessed_paths` finds."""
     drill = spec.drill
+    headers = _lines(drill.headers)
     reads = drill.reads or [DrillRead(path=path) for path in guessed_paths(spec)]
     return Workload(
         name=spec.system.name,
-        actions=(*(_read(read) for read in reads), *(_write(write) for write in drill.writes)),
-        read_own=tuple(_own(own) for own in drill.own),
+        actions=(*(_read(read, headers) for read in reads), *(_write(write, drill.headers) for write in drill.writes)),
+        read_own=tuple(_own(own, headers) for own in drill.own),
+        headers=headers,
         list_path=drill.list_path,
         text_field=drill.text_field,
         item_path=drill.item_path,
@@ -56,17 +59,25 @@ def _is_below(path: str, prefix: str) -> bool:
     return f"{path}/".startswith(f"{prefix}/")
 
 
-def _read(read: DrillRead) -> Action:
+def _read(read: DrillRead, headers: Headers) -> Action:
     low, high = _bounds(read.status)
-    name = f"GET {read.path}"
-    return Action(name, Kind.READ, "GET", read.path, weight=read.weight, status_min=low, status_max=high)
+    return Action(
+        name=f"GET {read.path}",
+        kind=Kind.READ,
+        method="GET",
+        path=read.path,
+        weight=read.weight,
+        headers=headers,
+        status_min=low,
+        status_max=high,
+    )
 
 
-def _own(own: DrillOwn) -> Action:
-    return replace(_read(DrillRead(path=own.path)), name=f"own {own.path}", shows_newest=own.newest)
+def _own(own: DrillOwn, headers: Headers) -> Action:
+    return replace(_read(DrillRead(path=own.path), headers), name=f"own {own.path}", shows_newest=own.newest)
 
 
-def _write(write: DrillWrite) -> Action:
+def _write(write: DrillWrite, headers: Mapping[str, str]) -> Action:
     low, high = _bounds(write.status)
     return Action(
         name=f"{write.method} {write.path}",
@@ -74,11 +85,15 @@ def _write(write: DrillWrite) -> Action:
         method=write.method,
         path=write.path,
         weight=write.weight,
-        headers=tuple(write.headers.items()),
+        headers=_lines({**headers, **write.headers}),
         body=write.body,
         status_min=low,
         status_max=high,
     )
+
+
+def _lines(headers: Mapping[str, str]) -> Headers:
+    return tuple(headers.items())
 
 
 def _bounds(status: int | None) -> tuple[int, int]:

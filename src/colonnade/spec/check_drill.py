@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from colonnade.spec.model import DrillSpec, Spec
 from colonnade.spec.problem import KeyPath, Problem
@@ -15,6 +15,7 @@ def check_drill(spec: Spec) -> Iterator[Problem]:
     for index, read in enumerate(drill.reads):
         if TOKEN in read.path:
             yield Problem(("drill", "reads", index, "path"), "is a read, and {token} is the mark of a write")
+    yield from _headers(("drill", "headers"), drill.headers)
     yield from _writes(drill)
     yield from _ways_back(drill, spec)
 
@@ -33,9 +34,13 @@ def _writes(drill: DrillSpec) -> Iterator[Problem]:
             yield Problem(
                 key, "has no {token} in its path or body", hint=f'put {TOKEN} where it is kept: body = "text={TOKEN}"'
             )
-        for name, value in write.headers.items():
-            if any(character in "\r\n\0" for character in name + value) or ":" in name:
-                yield Problem((*key, "headers", name), "expected a header of one line, its name without a colon")
+        yield from _headers((*key, "headers"), write.headers)
+
+
+def _headers(key: KeyPath, headers: Mapping[str, str]) -> Iterator[Problem]:
+    for name, value in headers.items():
+        if any(character in "\r\n\0" for character in name + value) or ":" in name:
+            yield Problem((*key, name), "expected a header of one line, its name without a colon")
 
 
 def _ways_back(drill: DrillSpec, spec: Spec) -> Iterator[Problem]:

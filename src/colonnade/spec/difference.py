@@ -106,7 +106,9 @@ EFFECTS: Mapping[str, Effect] = {
     "database.backup.keep_full": Effect.DOWN_AND_UP,
     "database.backup.archive_timeout": Effect.DOWN_AND_UP,
     "database.backup.verify_every": Effect.DOWN_AND_UP,
-    "drill.reads": Effect.CONTROLLER,  # these are read by `colonnade drill` alone, when it starts
+    "drill.rate": Effect.CONTROLLER,  # these are read by `colonnade drill` alone, when it starts
+    "drill.headers": Effect.CONTROLLER,
+    "drill.reads": Effect.CONTROLLER,
     "drill.writes": Effect.CONTROLLER,
     "drill.list": Effect.CONTROLLER,
     "drill.text_field": Effect.CONTROLLER,
@@ -116,9 +118,11 @@ EFFECTS: Mapping[str, Effect] = {
 }
 """Every key of the file; `*` is any service. A key of a table (`env`, `parameters`) counts as its table."""
 
-SECRET = frozenset({"services.*.env", "services.*.env_file", "database.url", "database.read_url", "drill.writes"})
+SECRET = frozenset(
+    {"services.*.env", "services.*.env_file", "database.url", "database.read_url", "drill.headers", "drill.writes"}
+)
 """Never shown. A path to an env file is none, but who changes it changes what is in it; and the headers of a drill's
-writes may have a key of the application."""
+requests may have a key of the application."""
 
 WHOLE = frozenset({"database", "database.backup"})
 """Tables that switch something on by being there: without them on one side, their keys say nothing more."""

@@ -18,7 +18,7 @@ from colonnade.spec.problem import KeyPath, Problem, nearest, suggestion
 SHOWN_CHARS_MAX = 60
 """Longer values are cut: they are shown to recognise them, not to read them."""
 
-SECRET_KEYS = frozenset({"env", "url", "read_url", "parameters"})
+SECRET_KEYS = frozenset({"env", "url", "read_url", "parameters", "headers"})
 
 _LIMITS = {
     "greater_than_equal": ("at least", "ge"),

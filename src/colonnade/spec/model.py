@@ -325,7 +325,7 @@ class DrillWrite(Model):
     path: UrlPath
     method: Literal["POST", "PUT", "PATCH"] = "POST"
     headers: dict[str, str] = Field(default_factory=dict, repr=False)
-    """`{key}` is a fresh idempotency key."""
+    """In addition to those of every request. `{key}` is a fresh idempotency key."""
     body: str = ""
     weight: float = Field(default=1.0, gt=0)
     status: Whole | None = Field(default=None, ge=100, le=599)
@@ -336,7 +336,7 @@ class DrillOwn(Model):
     """A page by which a visitor looks for what they wrote: `{ path = "/notes?page=1", newest = 20 }`."""
 
     path: UrlPath
-    """With `{id}` for their item, or without for a list. Its answer holds the token."""
+    """With the `{id}` of their item or its `{token}`, or with neither for a list. Its answer holds the token."""
     newest: Whole = Field(default=0, ge=0)
     """Of a list: how many of the newest items it shows; 0: all."""
 
@@ -344,6 +344,11 @@ class DrillOwn(Model):
 class DrillSpec(Model):
     """What `colonnade drill` sends to this application, and how it finds again what it wrote."""
 
+    rate_per_s: float | None = Field(default=None, alias="rate", gt=0)
+    """Requests per second in the scenarios that come with Colonnade; unset: what each says, mostly 100. For an
+    application that needs so long for a request that this machine has no room for a hundred beside all else."""
+    headers: dict[str, str] = Field(default_factory=dict, repr=False)
+    """Sent with every request, such as an Authorization."""
     reads: list[DrillRead] = Field(default_factory=list)
     """Empty: the routes of the public services, and their health pages."""
     writes: list[DrillWrite] = Field(default_factory=list)

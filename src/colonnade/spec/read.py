@@ -74,7 +74,7 @@ def _shown(lines: list[str], number: int) -> tuple[str, bool]:
     line = lines[number - 1] if number <= len(lines) else ""
     headers = [candidate.strip() for candidate in lines[:number] if candidate.lstrip().startswith("[")]
     in_env = bool(headers) and re.search(r"env\W*$", headers[-1].partition("#")[0]) is not None
-    if in_env or re.search(r"env|url|://|secret|password|token|key", line, re.IGNORECASE):
+    if in_env or re.search(r"env|url|://|secret|password|token|key|auth|header", line, re.IGNORECASE):
         name, equals, _ = line.partition("=")
         return (f"{name}= …", False) if equals else ("…", False)
     return line, True

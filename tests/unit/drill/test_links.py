@@ -169,6 +169,23 @@ def test_a_reset_side_resets_the_other() -> None:
     play(case)
 
 
+def test_last_words_to_one_that_has_closed_already_are_no_surprise() -> None:
+    async def case(stage: Stage) -> None:
+        surprises: list[dict[str, object]] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: surprises.append(context))
+        peer = await stage.connect()
+        await peer.says(b"x")
+        stage.echo.writers[0].close()
+        assert await peer.reader.read() == b""
+        stage.link.set(LinkRule(delay_s=0.02))
+        peer.writer.write(b"good-bye")
+        peer.writer.write_eof()
+        await until(lambda: stage.link.connections_count == 0)
+        assert surprises == []
+
+    play(case)
+
+
 def test_delay_is_felt_both_ways_and_gone_after_healing() -> None:
     async def case(stage: Stage) -> None:
         peer, loop = await stage.connect(), asyncio.get_running_loop()

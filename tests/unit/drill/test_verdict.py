@@ -173,6 +173,34 @@ def test_a_generator_that_could_not_send_is_not_believed() -> None:
     assert judge(record).doubts == ("1 operations were not sent: generator_saturated",)
 
 
+def before_the_faults(change: Callable[[Operation], Operation]) -> Record:
+    return with_operations(lambda each: change(each) if each.intended_at < 1_009 else each)
+
+
+def test_an_application_that_failed_before_anything_was_broken_says_nothing_about_faults() -> None:
+    judgement = judge(before_the_faults(lambda each: replace(each, outcome=Outcome.UNKNOWN) if each.id % 4 else each))
+    verdicts = {each.rule: each.verdict for each in judgement.findings}
+
+    assert "requests failed before anything was broken: send less (--rate" in judgement.doubts[0]
+    assert verdicts[RuleName.FAILED_READS_SHARE_MAX] is Verdict.UNKNOWN, "not the fault of any fault"
+    assert verdicts[RuleName.LOST_WRITES_MAX] is Verdict.VALID
+    assert judgement.verdict is Verdict.UNKNOWN
+
+
+def test_nor_does_one_whose_answers_came_ever_later() -> None:
+    judgement = judge(before_the_faults(lambda each: replace(each, done_at=each.done_at + each.intended_at - 1_000)))
+
+    assert judgement.doubts[0].startswith("half of the answers took over 4.")
+    assert judgement.doubts[0].endswith(" before anything was broken: send less (--rate, or rate in [drill])")
+
+
+def test_a_few_failures_before_the_faults_are_no_reason_to_doubt() -> None:
+    few = {each.id for each in clean_record().history.operations[:4]}
+    record = before_the_faults(lambda each: replace(each, outcome=Outcome.UNKNOWN) if each.id in few else each)
+
+    assert judge(record).doubts == ()
+
+
 def test_a_run_that_sent_far_less_than_planned_is_not_believed() -> None:
     record = clean_record()
     few = replace(record.history, operations=record.history.operations[:3_000])

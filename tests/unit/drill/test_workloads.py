@@ -81,3 +81,14 @@ def test_declared_requests_are_sent_as_they_are() -> None:
     assert (workload.list_path, workload.item_path, workload.text_field) == ("/all", "/b/{id}", "title")
     assert [(own.path, own.shows_newest) for own in workload.read_own] == [("/all", 5)]
     assert not is_guessed(declared)
+
+
+def test_headers_of_every_request_are_sent_with_each_and_a_write_may_have_its_own() -> None:
+    write = {"path": "/n", "body": "{token}", "headers": {"B": "its own", "C": "{key}"}}
+    drill = {"headers": {"A": "1", "B": "2"}, "reads": [{"path": "/"}], "writes": [write], "own": [{"path": "/n"}]}
+    workload = workload_of(Spec.model_validate({"services": {"web": {"app": "m:a"}}, "drill": drill}))
+
+    read, wrote = workload.actions
+    everywhere = (("A", "1"), ("B", "2"))
+    assert (read.headers, workload.read_own[0].headers, workload.headers) == (everywhere, everywhere, everywhere)
+    assert wrote.headers == (("A", "1"), ("B", "its own"), ("C", "{key}"))

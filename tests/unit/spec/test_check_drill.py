@@ -25,6 +25,7 @@ def spec(**drill: Any) -> Spec:
         {"writes": [WRITE], "list": "/n?page={page}", "text_field": "text"},
         {"writes": [{"path": "/n/{token}", "method": "PUT"}], "item": "/n/{token}"},
         {"writes": [WRITE], "sql": "SELECT id, text FROM n WHERE text LIKE %s", "own": [{"path": "/n"}]},
+        {"rate": 0.5, "headers": {"Authorization": "Basic eDp4"}, "reads": [{"path": "/"}]},
     ],
 )
 def test_what_can_be_done_is_accepted(drill: dict[str, Any]) -> None:
@@ -38,6 +39,7 @@ def test_what_can_be_done_is_accepted(drill: dict[str, Any]) -> None:
         ({"reads": [{"path": "/{token}"}]}, "drill.reads[0].path", "mark of a write"),
         ({"writes": [{"path": "/n"}], "list": "/n"}, "drill.writes[0]", "no {token}"),
         ({"writes": [{**WRITE, "headers": {"A": "b\r\nC: d"}}], "list": "/n"}, "drill.writes[0].headers.A", "one line"),
+        ({"headers": {"A:": "b"}}, "drill.headers.A:", "one line"),
         ({"list": "/n"}, "drill.list", "without `writes`"),
         ({"item": "/n/{id}"}, "drill.item", "without `writes`"),
         ({"sql": "SELECT 1 LIKE %s"}, "drill.sql", "without `writes`"),

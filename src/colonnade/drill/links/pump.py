@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from colonnade.drill.links.rule import Direction, Lane, LinkRule
 
@@ -102,7 +103,8 @@ class Pump:
             self.sink.write(data)
         if self._is_ended and not self._waiting and not self.is_done:
             self.is_done = True
-            self.sink.write_eof()
+            with suppress(OSError):  # reset meanwhile: of one that has sent its own end, asyncio does not tell
+                self.sink.write_eof()
             self._on_done()
 
     def _read_or_wait(self, *, is_wanted: bool) -> None:

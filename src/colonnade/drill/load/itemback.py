@@ -45,7 +45,7 @@ async def held_by_item(target: Target, workload: Workload, operations: Iterable[
 
     async def is_there(path: str, token: str) -> bool:
         async with gate:
-            request = render(Action("read_back", Kind.READ, "GET", path), target.host_header)
+            request = render(Action("read_back", Kind.READ, "GET", path, headers=workload.headers), target.host_header)
             reply = await ask(pool, target, request, path)
         if reply.status in ABSENT:
             return False

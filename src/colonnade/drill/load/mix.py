@@ -99,12 +99,18 @@ class Mix:
             token = token_of(self._plan.run_id, operation_id)
             action = next(each for each in self._plan.workload.actions if each.kind is Kind.WRITE and not each.needs_id)
             return Request(action, render(action, self._host, token=token, cookies=visitor.cookie_header()), token)
-        ways = [each for each in self._plan.workload.read_own if visitor.item_id is not None or not each.needs_id]
+        ways = [each for each in self._plan.workload.read_own if _can_be_asked(each, visitor)]
         if not ways:  # their write has not been answered: they look at something else meanwhile
             ways = [each for each in self._plan.workload.actions if each.kind is Kind.READ and not each.needs_id]
         action = ways[(visitor.number + number) % len(ways)]
         item_id = quote(visitor.item_id or "", safe="")
-        return Request(action, render(action, self._host, item_id, cookies=visitor.cookie_header()), None)
+        return Request(action, render(action, self._host, item_id, visitor.token, visitor.cookie_header()), None)
+
+
+def _can_be_asked(action: Action, visitor: Visitor) -> bool:
+    """Whether the visitor knows all that this look for their item needs."""
+    knows_id, knows_token = visitor.item_id is not None, visitor.token is not None
+    return (knows_id or not action.needs_id) and (knows_token or not action.needs_token)
 
 
 def _menu(actions: Iterable[Action], kind: Kind, *, may_need_id: bool) -> tuple[list[Action], list[float]]:

@@ -10,7 +10,7 @@ from math import isfinite
 from colonnade.core.errors import SpecError
 from colonnade.drill.load.arrivals import Arrivals
 from colonnade.drill.load.ledger import Kind
-from colonnade.drill.load.workload import BLOG, Action, Workload
+from colonnade.drill.load.workload import BLOG, Action, Headers, Workload
 
 OPERATIONS_MAX = 2_000_000
 """The ledger stays in memory, at about 400 bytes an operation."""
@@ -70,6 +70,7 @@ class Plan:
         workload = fields["workload"]
         for name in ("actions", "read_own"):
             workload[name] = tuple(_action(action) for action in workload[name])
+        workload["headers"] = _headers(workload.get("headers", []))  # records of earlier versions have none
         fields["workload"] = Workload(**workload)
         fields["arrivals"] = Arrivals(fields["arrivals"])
         fields["shape"] = tuple(fields["shape"])
@@ -77,11 +78,14 @@ class Plan:
 
 
 def _action(fields: dict[str, object]) -> Action:
-    headers = fields["headers"]
-    if not isinstance(headers, list):
-        raise TypeError(f"headers must be a list, got {headers!r}")
     kind = Kind(str(fields["kind"]))
-    return Action(**{**fields, "kind": kind, "headers": tuple((name, value) for name, value in headers)})  # type: ignore[arg-type]
+    return Action(**{**fields, "kind": kind, "headers": _headers(fields["headers"])})  # type: ignore[arg-type]
+
+
+def _headers(fields: object) -> Headers:
+    if not isinstance(fields, list):
+        raise TypeError(f"headers must be a list, got {fields!r}")
+    return tuple((str(name), str(value)) for name, value in fields)
 
 
 def _refusal(name: str, problem: str) -> SpecError:

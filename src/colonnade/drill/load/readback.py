@@ -97,7 +97,7 @@ class _Page:
 
 async def _get_page(pool: Pool, target: Target, workload: Workload, number: int) -> _Page:
     path = workload.list_path.replace("{page}", str(number)).replace("{per_page}", str(PER_PAGE))
-    request = render(Action("read_back", Kind.READ, "GET", path), target.host_header)
+    request = render(Action("read_back", Kind.READ, "GET", path, headers=workload.headers), target.host_header)
     reply = await ask(pool, target, request, path)
     if reply.status != 200:
         raise _unusable(target, f"{path} answered {reply.status}")

@@ -227,14 +227,10 @@ class _Run:
 
     def _learn(self, reply: ReplyParser, now: float) -> str | None:
         """Remember the new item, where the reply names it; a reply in another shape only gives reads less choice."""
-        try:
-            item = json.loads(bytes(reply.body))
-        except ValueError:
-            return None
-        if not isinstance(item, dict) or not isinstance(item_id := item.get("id"), (int, str)):
-            return None
-        self._known_ids.learn(str(item_id), now)
-        return str(item_id)
+        item_id = id_in(bytes(reply.body))
+        if item_id is not None:
+            self._known_ids.learn(item_id, now)
+        return item_id
 
     def _record_saturated(self, operation: _Intention, request: Request) -> None:
         now = monotonic()
@@ -258,6 +254,20 @@ class _Run:
     def _record(self, operation: Operation) -> None:
         self._operations.append(operation)
         self._observe(operation)
+
+
+def id_in(body: bytes) -> str | None:
+    """What a JSON answer calls the item that was made: the `id` of the object, or of the one object in it that has
+    one, as in `{"data": {"id": 7}}`. None for an answer in another shape."""
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return None
+    if not isinstance(answer, dict):
+        return None
+    inner = (value for value in answer.values() if isinstance(value, dict))
+    ids = [each["id"] for each in ([answer] if "id" in answer else inner) if isinstance(each.get("id"), int | str)]
+    return str(ids[0]) if len(ids) == 1 else None
 
 
 async def _wait_until(moment: float, overdue: int, stop: asyncio.Event) -> int:

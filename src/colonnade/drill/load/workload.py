@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from colonnade.core.errors import SpecError
 from colonnade.drill.load.ledger import Kind
 
+Headers = tuple[tuple[str, str], ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -21,7 +23,7 @@ class Action:
     method: str
     path: str
     weight: float = 1.0
-    headers: tuple[tuple[str, str], ...] = ()
+    headers: Headers = ()
     body: str = ""
     shows_newest: int = 0
     """For a list by which visitors look for their own item: how many of the newest it shows. 0 when the answer shows
@@ -39,13 +41,17 @@ class Action:
                 f"has the path {self.path!r} and the weight {self.weight:g}",
                 "a path begins with / and has no blanks; a weight is 0 or more",
             )
-        if self.kind is Kind.WRITE and "{token}" not in self.path + self.body:
+        if self.kind is Kind.WRITE and not self.needs_token:
             raise self._refusal(
                 "does not carry {token}, so no check could find what it wrote", "put {token} into its body"
             )
 
     def _refusal(self, problem: str, hint: str) -> SpecError:
         return SpecError(problem, hint=hint, subject=f"action {self.name!r}")
+
+    @property
+    def needs_token(self) -> bool:
+        return "{token}" in self.path + self.body
 
     @property
     def needs_id(self) -> bool:
@@ -63,8 +69,8 @@ class Workload:
     name: str
     actions: tuple[Action, ...]
     read_own: tuple[Action, ...] = ()
-    """Reads by which a visitor looks for what they wrote: the answer then contains its token. `{id}` is the item's
-    own. They take turns, whatever their weights. Without any there are no sessions."""
+    """Reads by which a visitor looks for what they wrote: the answer then contains its token. `{id}` and `{token}` are
+    the item's own. They take turns, whatever their weights. Without any there are no sessions."""
     list_path: str = ""
     """JSON list of what the system holds, by page: `{page}` counts from 1, `{per_page}` is the size. Empty for none."""
     text_field: str = "title"
@@ -73,6 +79,8 @@ class Workload:
     """One item, by `{id}` or `{token}`; its answer holds the token. Empty for none."""
     sql: str = ""
     """Query for (id, text) of what was written; its one parameter is a LIKE pattern."""
+    headers: Headers = ()
+    """Of the requests for the list and for items; actions have their own."""
 
 
 BLOG = Workload(

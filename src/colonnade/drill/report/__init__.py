@@ -14,8 +14,9 @@ from typing import Any
 
 from colonnade.core.files import write_durably
 from colonnade.drill.record import Record
+from colonnade.drill.report.compare import compare, is_like
 from colonnade.drill.report.facts import facts_of
-from colonnade.drill.report.html import to_html
+from colonnade.drill.report.html import Others, to_html
 from colonnade.drill.report.json import from_json, to_json
 from colonnade.drill.report.junit import to_junit
 from colonnade.drill.report.repeat import repetition_of
@@ -37,14 +38,20 @@ def write_reports(
     """Write `report.html`, `report.json` and `junit.xml` into an existing directory. Raises HostError when it cannot
     be written to.
 
-    `earlier` are the reports of other runs of the same scenario, as `json.from_json` reads them; the page then has the
-    distribution over all of them in its point 12.
+    `earlier` are the reports of earlier runs of the same scenario, the oldest first, as `earlier.earlier_reports` finds
+    them. The page then has in its point 12 what changed since the last of them, and the distribution over those in
+    which nothing but the seed was another.
     """
     files = ReportFiles(directory / "report.html", directory / "report.json", directory / "junit.xml")
     facts = facts_of(record)
     report = to_json(record, judgement, facts)
-    runs = repetition_of([*earlier, from_json(report, str(files.json))]) if earlier else None
+    this = from_json(report, str(files.json))
+    like = [each for each in earlier if is_like(each, this)]
+    others = Others(
+        before=compare(earlier[-1], this) if earlier else None,
+        runs=repetition_of([*like, this]) if like else None,
+    )
     write_durably(files.json, report)
     write_durably(files.junit, to_junit(record, judgement, facts))
-    write_durably(files.html, to_html(record, judgement, facts, runs))
+    write_durably(files.html, to_html(record, judgement, facts, others))
     return files

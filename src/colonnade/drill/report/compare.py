@@ -1,7 +1,7 @@
 """What changed between two runs: verdict, rules, and every number that moved by more than runs do by themselves.
 
 Works on two `report.json`. Pure, and never says which is better on account of one number: two runs are two samples.
-Read next: `repeat`, for distributions.
+Read next: `repeat`, for distributions; `earlier`, for where reports come from.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from colonnade.drill.report.json import numbers_in
-from colonnade.drill.report.words import plain
+from colonnade.drill.report.words import moment, plain
 
 CHANGED_SHARE_MIN = 0.2
 """A number that moved by less is not told. Latencies of two equal runs differ by a tenth on a quiet machine."""
+
+
+SEED = "seed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class Change:
 class Comparison:
     """Two runs."""
 
+    before: str
+    """The first of them: its seed, and when it began."""
     sentence: str
     settings: tuple[str, ...]
     """What was not the same to begin with: then numbers may differ because of that."""
@@ -57,12 +62,18 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     if before["verdict"] == after["verdict"]:
         verdicts = f"{after['verdict']} both times"
     return Comparison(
+        before=f"seed {before['seed']}, {moment(before['began_at_s'])}",
         sentence=f"{verdicts}; {len(changes)} of {len(all_changes)} numbers moved by {CHANGED_SHARE_MIN:.0%} or more.",
-        settings=tuple(_settings(before, after)),
+        settings=tuple(f"{name}: {told}" for name, told in _settings(before, after).items()),
         rules=tuple(_rules(before, after)),
         changes=tuple(changes),
         unchanged=len(all_changes) - len(changes),
     )
+
+
+def is_like(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """Whether nothing but the seed was another: then the two are samples of the same, and may be counted together."""
+    return _settings(before, after).keys() <= {SEED}
 
 
 def comparison_lines(comparison: Comparison) -> Iterator[str]:
@@ -76,28 +87,34 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
         yield f"{each.name:<{width}}  {_told(each.before):>10} → {_told(each.after):>10}  {share}".rstrip()
 
 
+def since_lines(comparison: Comparison) -> Iterator[str]:
+    """The same in short, for the end of a run; a seed is another each time."""
+    yield f"since the run before it ({comparison.before}): {comparison.sentence}"
+    yield from (f"  not the same: {each}" for each in comparison.settings if not each.startswith(f"{SEED}: "))
+    yield from (f"  {each}" for each in comparison.rules)
+
+
 def _is_told(change: Change) -> bool:
     if change.before == change.after:
         return False
     return change.share is None or abs(change.share) >= CHANGED_SHARE_MIN
 
 
-def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+def _settings(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, str]:
+    """What was not the same, by its name."""
     named: dict[str, Callable[[Mapping[str, Any]], object]] = {
         "scenario": lambda report: report["scenario"]["name"],
+        "its load, faults or rules": lambda report: str(report["scenario"].get("sha256"))[:12],
         "application": lambda report: report["application"],
         "declaration": lambda report: report["declaration_sha256"][:12],
         "machine": lambda report: f"{report['machine']['cores']} cores, {report['machine']['processor']}",
         "root": lambda report: report["machine"]["is_root"],
-        "seed": lambda report: report["seed"],
+        SEED: lambda report: report["seed"],
     }
-    for name, of in named.items():
-        if of(before) != of(after):
-            yield f"{name}: {of(before)} and {of(after)}"
+    values = {name: (of(before), of(after)) for name, of in named.items()}
     for name in dict.fromkeys([*before["versions"], *after["versions"]]):
-        old, new = before["versions"].get(name), after["versions"].get(name)
-        if old != new:
-            yield f"version of {name}: {old} and {new}"
+        values[f"version of {name}"] = before["versions"].get(name), after["versions"].get(name)
+    return {name: f"{old} and {new}" for name, (old, new) in values.items() if old != new}
 
 
 def _rules(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:

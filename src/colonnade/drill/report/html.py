@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,7 @@ from colonnade.drill.scenario import RuleName
 from colonnade.drill.verdict import Judgement
 
 if TYPE_CHECKING:
+    from colonnade.drill.report.compare import Comparison
     from colonnade.drill.report.repeat import Repetition
 
 POINTS = (
@@ -80,8 +82,18 @@ LIMITS = (
 _SIGNS = {Verdict.VALID: "✓", Verdict.INVALID: "✕", Verdict.UNKNOWN: "?"}
 
 
-def to_html(record: Record, judgement: Judgement, facts: Facts, runs: Repetition | None = None) -> str:
-    """The text of `report.html`. With `runs`, point 12 has their distribution."""
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What other runs of the scenario say, for point 12."""
+
+    before: Comparison | None = None
+    """With the last one before."""
+    runs: Repetition | None = None
+    """This one and those that are like it."""
+
+
+def to_html(record: Record, judgement: Judgement, facts: Facts, others: Others | None = None) -> str:
+    """The text of `report.html`."""
     began_s = record.history.started_at + record.wall_offset_s
     ended_s = record.history.ended_at + record.wall_offset_s
     failing = (*facts.reads.windows, *facts.writes.windows)
@@ -93,7 +105,7 @@ def to_html(record: Record, judgement: Judgement, facts: Facts, runs: Repetition
             record=record,
             judgement=judgement,
             facts=facts,
-            runs=runs,
+            others=others or Others(),
             t=timeline_of(record),
             points=POINTS,
             phases=PHASES,

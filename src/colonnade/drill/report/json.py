@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from hashlib import sha256
 from typing import Any
 
 from colonnade.core.errors import SpecError
 from colonnade.drill.record import Record
 from colonnade.drill.report.facts import Facts, figures_of
+from colonnade.drill.scenario import Scenario
 from colonnade.drill.verdict import Judgement
 
 FORMAT = 1
@@ -29,7 +31,11 @@ def to_json(record: Record, judgement: Judgement, facts: Facts) -> str:
         "findings": [asdict(finding) for finding in judgement.findings],
         "doubts": judgement.doubts,
         "skipped": judgement.skipped,
-        "scenario": {"name": record.scenario.name, "title": record.scenario.title},
+        "scenario": {
+            "name": record.scenario.name,
+            "title": record.scenario.title,
+            "sha256": _fingerprint(record.scenario),
+        },
         "seed": record.seed,
         "run_id": record.run_id,
         "command": record.command,
@@ -65,6 +71,11 @@ def numbers_in(report: Mapping[str, Any]) -> dict[str, float]:
     """Every number of a report by its name: what the rules measured, then the figures."""
     measured = {each["rule"].removesuffix("_max"): each["value"] for each in report["findings"]}
     return {name: value for name, value in {**measured, **report["figures"]}.items() if value is not None}
+
+
+def _fingerprint(scenario: Scenario) -> str:
+    """The same for the same load, faults and rules: two scenarios of one name may be different ones."""
+    return sha256(json.dumps(asdict(scenario), sort_keys=True).encode()).hexdigest()
 
 
 def _refusal(message: str, subject: str) -> SpecError:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colonnade.drill.checkers.finding import Verdict, worst
+from colonnade.drill.checkers.finding import Verdict, counted, worst
 from colonnade.drill.load.summary import percentile
 from colonnade.drill.report.json import numbers_in
 from colonnade.drill.report.words import plain
@@ -55,7 +55,7 @@ def repetition_of(reports: Sequence[Mapping[str, Any]]) -> Repetition:
             values.setdefault(name, []).append(value)
     return Repetition(
         verdict=worst(verdicts),
-        sentence=f"{len(reports)} runs with {operations:,} operations in all: {told}.",
+        sentence=f"{counted(len(reports), 'run')} with {operations:,} operations in all: {told}.",
         spreads=tuple(_spread(name, sorted(theirs)) for name, theirs in values.items()),
         failures=tuple(
             f"seed {report['seed']} (run {report['run_id']}): {report['sentence']}"
@@ -63,6 +63,23 @@ def repetition_of(reports: Sequence[Mapping[str, Any]]) -> Repetition:
             if report["verdict"] != Verdict.VALID
         ),
     )
+
+
+def summary_lines(reports: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Several runs: each scenario by itself, in the order of its first run, and then all in one sentence. Numbers of
+    different scenarios are never put together, since one number would then mean two things."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for report in reports:
+        scenario = report["scenario"]
+        groups.setdefault((scenario["name"], scenario["sha256"]), []).append(report)
+    for (name, _), theirs in groups.items():
+        repetition = repetition_of(theirs)
+        if len(theirs) > 1:
+            yield from ("", name, *repetition_lines(repetition))
+        else:
+            yield from ("", f"{name}: {repetition.sentence}", *(f"  {failure}" for failure in repetition.failures))
+    if len(groups) > 1:
+        yield from ("", f"{len(groups)} scenarios, {repetition_of(reports).sentence}")
 
 
 def repetition_lines(repetition: Repetition) -> Iterator[str]:

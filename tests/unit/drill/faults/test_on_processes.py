@@ -7,8 +7,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -185,6 +185,16 @@ def test_starved_of_most_of_its_time_and_free_again(stage: Stage) -> None:
     until(lambda: "T" not in [state_of(pid) for pid in pids])
 
 
+@asynccontextmanager
+async def injected(fault: Fault) -> AsyncIterator[None]:
+    """Healed whatever a test says of it: burdens that stay would weigh on all tests that follow."""
+    try:
+        await fault.inject()
+        yield
+    finally:
+        await fault.heal()
+
+
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "burden" in command_of(child)]
 
@@ -199,11 +209,10 @@ def command_of(process: psutil.Process) -> str:
 def test_a_busy_machine_is_at_rest_after_healing(stage: Stage) -> None:
     async def case() -> None:
         fault = stage.fault("starve", role=Role.SYSTEM, busy_per_core=1)
-        await fault.inject()
-        busy = children()
-        assert len(busy) == len(os.sched_getaffinity(0))
-        assert len({tuple(process.cpu_affinity()) for process in busy}) == len(busy)
-        await fault.heal()
+        async with injected(fault):
+            busy = children()
+            assert len(busy) == len(os.sched_getaffinity(0))
+            assert len({tuple(process.cpu_affinity()) for process in busy}) == len(busy)
         assert children() == []
         await fault.heal()
 
@@ -213,11 +222,10 @@ def test_a_busy_machine_is_at_rest_after_healing(stage: Stage) -> None:
 def test_memory_is_taken_within_bounds_and_given_back(stage: Stage) -> None:
     async def case() -> None:
         fault = stage.fault("memory_pressure", role=Role.SYSTEM, share=0.01)
-        await fault.inject()
-        (holder,) = children()
-        assert holder.memory_info().rss > 0.008 * psutil.virtual_memory().available
-        assert oom_score_of(holder.pid) == 1000
-        await fault.heal()
+        async with injected(fault):
+            (holder,) = children()
+            assert holder.memory_info().rss > 0.008 * psutil.virtual_memory().available
+            assert oom_score_of(holder.pid) == 1000
         assert children() == []
 
     asyncio.run(case())

@@ -9,13 +9,13 @@ import pytest
 
 from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.mix import KNOWN_IDS_MAX, SETTLE_S, KnownIds, Mix, Request, render
-from colonnade.drill.load.workload import BLOG
+from colonnade.drill.load.workload import BLOG, Workload
 
 from .test_plan import PLAN
 
 
-def mix(*known_ids: str, write_share: float = 0.2) -> Mix:
-    plan = replace(PLAN, write_share=write_share)
+def mix(*known_ids: str, write_share: float = 0.2, workload: Workload = BLOG) -> Mix:
+    plan = replace(PLAN, write_share=write_share, workload=workload)
     return Mix(plan, "127.0.0.1:8080", KnownIds(Random(1), known_ids), Random(2))
 
 

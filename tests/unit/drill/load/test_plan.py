@@ -46,6 +46,7 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_a_hint(fields: dict[s
     [
         PLAN,
         replace(PLAN, shape=(0.5, 1.5)),
+        replace(PLAN, workload=replace(PLAN.workload, headers=(("Authorization", "Basic eDp4"),))),
         replace(PLAN, workload=reads_of(["/a"]), write_share=0, arrivals=Arrivals.CONSTANT),
     ],
 )

@@ -1,12 +1,14 @@
 """What a visitor carries from step to step, and what they ask."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
-from colonnade.drill.load.ledger import Outcome
+from colonnade.drill.load.ledger import Kind, Outcome
 from colonnade.drill.load.response import ReplyParser
 from colonnade.drill.load.visitor import COOKIES_MAX, Visitor
+from colonnade.drill.load.workload import BLOG, Action
 
 from .test_mix import mix
 
@@ -79,6 +81,14 @@ def test_the_first_step_writes_with_a_token_and_the_others_carry_the_cookies() -
     assert all(b"\r\nCookie: seen=5\r\n" in look.data and look.token is None for look in looks)
     assert {look.action.name for look in looks} == {"own_in_list", "own_post"}
     assert any(look.data.startswith(b"GET /api/posts/a%2Fb ") for look in looks)
+
+
+def test_a_visitor_may_look_by_the_mark_that_they_wrote() -> None:
+    workload = replace(BLOG, read_own=(Action("own", Kind.READ, "GET", "/page/{token}"),))
+    source = mix(workload=workload)
+
+    assert source.visitors_request(8, 1, visitor()).data.startswith(b"GET /page/drill-abc123-7 ")
+    assert source.visitors_request(8, 1, Visitor(0)).action in BLOG.actions, "they know of nothing that they wrote"
 
 
 def test_who_does_not_know_their_items_id_looks_into_the_list() -> None:

@@ -15,11 +15,12 @@ import pytest
 from colonnade.core.errors import HostError, SpecError
 from colonnade.drill.record import FaultEnd, Leftovers, Record
 from colonnade.drill.report import write_reports
-from colonnade.drill.report.compare import compare, comparison_lines
+from colonnade.drill.report.compare import compare, comparison_lines, is_like, since_lines
+from colonnade.drill.report.earlier import EARLIER_MAX, directory_name, earlier_reports
 from colonnade.drill.report.facts import facts_of
 from colonnade.drill.report.json import from_json, to_json
 from colonnade.drill.report.junit import to_junit
-from colonnade.drill.report.repeat import repetition_lines, repetition_of
+from colonnade.drill.report.repeat import repetition_lines, repetition_of, summary_lines
 from colonnade.drill.verdict import judge
 
 from ..records import FAULTS, clean_record
@@ -58,6 +59,26 @@ def test_the_page_of_the_last_of_many_runs_tells_about_all_of_them(tmp_path: Pat
     page = files.html.read_text(encoding="utf-8")
     assert "2 runs with 11,876 operations in all: 1 valid, 1 invalid." in page
     assert "kill primary: recovery_s" in page
+    assert "Since the run before it (seed 7, " in page
+    assert "leftovers_max: valid → invalid" in page
+
+
+def test_only_runs_in_which_nothing_but_the_seed_was_another_are_counted_together(tmp_path: Path) -> None:
+    before = deepcopy(clean_report())
+    before["declaration_sha256"] = "another"
+    record = with_leftover()
+    page = write_reports(record, judge(record), tmp_path, earlier=[before]).html.read_text(encoding="utf-8")
+
+    assert "This is one run." in page
+    assert "not the same: declaration: another and " in page
+
+
+def test_runs_with_another_load_are_not_alike_though_their_scenario_has_the_same_name() -> None:
+    record = clean_record()
+    slower = replace(record.scenario, load=replace(record.scenario.load, rate_per_s=1.0))
+
+    assert is_like(clean_report(), report_of(replace(record, seed=9)))
+    assert not is_like(clean_report(), report_of(replace(record, scenario=slower)))
 
 
 def test_a_directory_that_is_not_there_is_an_error_with_a_hint(tmp_path: Path) -> None:
@@ -131,6 +152,69 @@ def test_a_comparison_names_what_changed_with_its_figures() -> None:
     assert "+100%" in text
     assert "latency_ms_p50" not in text
     assert any("promote_s" in line and line.endswith("→          —") for line in text.splitlines())
+
+
+def test_what_changed_is_told_in_short_without_the_seed() -> None:
+    lines = list(since_lines(compare(clean_report(), report_of(with_leftover()))))
+
+    assert lines[0].startswith("since the run before it (seed 7, 2025-")
+    assert lines[0].endswith(" moved by 20% or more.")
+    assert lines[1:] == ["  leftovers_max: valid → invalid: 1 process left behind after the end"]
+
+
+def test_runs_of_a_scenario_are_found_again_the_oldest_first(tmp_path: Path) -> None:
+    def keep(when: str, scenario: str, **changes: Any) -> None:
+        directory = tmp_path / directory_name(when, scenario, 7)
+        directory.mkdir()
+        content = deepcopy(clean_report()) | {"scenario": {"name": scenario, "title": "", "sha256": ""}} | changes
+        (directory / "report.json").write_text(json.dumps(content))
+
+    keep("20251128-100000", "small", began_at_s=1.0, seed=1)
+    keep("20251128-110000", "small", began_at_s=2.0, seed=2)
+    keep("20251128-120000", "small", began_at_s=3.0, is_interrupted=True)
+    keep("20251128-130000", "small", began_at_s=4.0, format=99)
+    keep("20251128-140000", "very-small-too", began_at_s=5.0)
+    (tmp_path / directory_name("20251128-150000", "small", 7)).mkdir()
+
+    assert [each["seed"] for each in earlier_reports(tmp_path, "small")] == [1, 2]
+    assert earlier_reports(tmp_path, "[s]mall") == ()
+    assert earlier_reports(tmp_path / "missing", "small") == ()
+
+
+def test_of_very_many_runs_the_newest_are_taken(tmp_path: Path) -> None:
+    text = json.dumps(clean_report() | {"scenario": {"name": "small", "title": "", "sha256": ""}})
+    for number in range(EARLIER_MAX + 2):
+        directory = tmp_path / directory_name(f"20251128-{number:06}", "small", 7)
+        directory.mkdir()
+        (directory / "report.json").write_text(text.replace('"seed": 7', f'"seed": {number}'))
+    found = earlier_reports(tmp_path, "small")
+
+    assert (len(found), found[0]["seed"], found[-1]["seed"]) == (EARLIER_MAX, 2, EARLIER_MAX + 1)
+
+
+def test_runs_of_several_scenarios_are_told_scenario_by_scenario() -> None:
+    def run(scenario: str, seed: int, recovery_s: float) -> dict[str, Any]:
+        report = deepcopy(clean_report()) | {"seed": seed}
+        report["scenario"]["name"] = scenario
+        report["figures"]["kill primary: recovery_s"] = recovery_s
+        return report
+
+    failed = report_of(with_leftover())
+    failed["scenario"]["name"] = "links"
+    lines = list(summary_lines([run("primary", 1, 2.0), run("primary", 2, 4.0), failed, run("primary", 3, 8.0)]))
+    text = "\n".join(lines)
+
+    assert lines[1:3] == ["primary", "3 runs with 17,814 operations in all: 3 valid."]
+    assert text.count("kill primary: recovery_s") == 1, "one run alone has no distribution"
+    (recovery,) = (line.split() for line in lines if line.startswith("kill primary: recovery_s"))
+    assert recovery[-4:] == ["3", "4", "8", "8"]
+    assert "links: 1 run with 5,938 operations in all: 1 invalid." in lines
+    assert any(line.startswith("  seed 8 (run run7): Invalid") for line in lines)
+    assert lines[-1] == "2 scenarios, 4 runs with 23,752 operations in all: 3 valid, 1 invalid."
+
+
+def test_repeats_of_one_scenario_need_no_word_on_all_scenarios() -> None:
+    assert "scenarios" not in "\n".join(summary_lines([clean_report(), clean_report()]))
 
 
 def test_many_runs_have_median_p95_and_worst_and_name_those_that_failed() -> None:

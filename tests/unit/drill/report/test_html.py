@@ -11,8 +11,9 @@ import pytest
 
 from colonnade.drill.checkers.finding import Verdict
 from colonnade.drill.record import FaultEnd, Leftovers, Record
+from colonnade.drill.report.compare import Change, Comparison
 from colonnade.drill.report.facts import facts_of
-from colonnade.drill.report.html import POINTS, SECTIONS, to_html
+from colonnade.drill.report.html import POINTS, SECTIONS, Others, to_html
 from colonnade.drill.report.repeat import Repetition, Spread
 from colonnade.drill.scenario import RuleName
 from colonnade.drill.verdict import judge
@@ -22,8 +23,8 @@ from ..records import EVENTS, FAULTS, clean_record, events, small_record
 HOSTILE = "<script>alert('x')</script> & \"quoted\" \x1b[31mred\x00 ]]> \udce4"
 
 
-def page_of(record: Record, runs: Repetition | None = None) -> str:
-    return to_html(record, judge(record), facts_of(record), runs)
+def page_of(record: Record, others: Others | None = None) -> str:
+    return to_html(record, judge(record), facts_of(record), others)
 
 
 def parsed(page: str) -> ET.Element:
@@ -132,4 +133,15 @@ def test_faults_that_were_not_possible_stand_among_the_limits() -> None:
 def test_many_runs_stand_in_the_place_of_one() -> None:
     runs = Repetition(Verdict.VALID, "5 runs.", (Spread("p99_ms", 5, 10.0, 12.0, 13.0),), ())
 
-    assert "p99_ms 5 10 12 13 5 runs." in text_of(page_of(clean_record(), runs))
+    assert "p99_ms 5 10 12 13 5 runs." in text_of(page_of(clean_record(), Others(runs=runs)))
+
+
+def test_what_changed_since_the_run_before_is_told() -> None:
+    changes = (Change("p99_ms", 10.0, 13.0), Change("kill primary: promote_s", None, 0.25))
+    before = Comparison("seed 6, yesterday", "valid both times.", ("root: True and <b>",), (), changes, 40)
+    text = text_of(page_of(clean_record(), Others(before=before)))
+
+    assert "This is one run." in text
+    assert "Since the run before it (seed 6, yesterday) valid both times. not the same: root: True and <b>" in text
+    assert "p99_ms 10 13 +30%" in text
+    assert "kill primary: promote_s — 0.25" in text
