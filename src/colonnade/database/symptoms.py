@@ -32,8 +32,8 @@ class Symptom(Enum):
     """A primary that answers and whose local writes do not come to an end."""
 
     CUT_OFF = "cut_off"
-    """A primary whose COMMITs wait because too few standbys are connected to it, or confirm anything. A link that carries
-    nothing leaves a connection that looks well until wal_sender_timeout; by then clients have waited as long."""
+    """A primary whose COMMITs wait because too few standbys are connected to it, or because none of those confirms
+    anything: a link that carries nothing leaves a connection that looks well until wal_sender_timeout."""
 
     DISK_FULL = "disk_full"
     """A primary whose own file system, which it does not share with the others, has no room left."""
@@ -96,9 +96,7 @@ def note(before: Symptoms, record: ClusterRecord, nodes: Mapping[NodeName, Obser
         # What waits now has waited since that look.
         since_s[cut_off] = before.since_s.get(cut_off, before.looked_at_s)
     settled = _settled(before, record, primary)
-    return replace(
-        before, looked_at_s=now, since_s=since_s, head_lsn=head_lsn, settled=settled, confirmed=confirmed
-    )
+    return replace(before, looked_at_s=now, since_s=since_s, head_lsn=head_lsn, settled=settled, confirmed=confirmed)
 
 
 def _present(record: ClusterRecord, nodes: Mapping[NodeName, ObservedNode]) -> Iterator[tuple[Symptom, NodeName]]:

@@ -134,9 +134,10 @@ class HealthSpec(Model):
     answer from 200 to 499 counts as ready."""
     interval_s: Seconds = Field(default=0.2, alias="interval", ge=0.05, le=60)
     """Between two checks of the gateway."""
-    timeout_s: Seconds = Field(default=0.2, alias="timeout", ge=0.02, le=60)
-    """A check that takes longer has failed."""
-    fall: Whole = Field(default=2, ge=1, le=20)
+    timeout_s: Seconds = Field(default=0.5, alias="timeout", ge=0.02, le=60)
+    """A check that takes longer has failed. One of half a second notices a frozen replica as soon as two of a fifth
+    each, and takes nobody out who is merely late."""
+    fall: Whole = Field(default=1, ge=1, le=20)
     """Failed checks in a row that take a replica out."""
     rise: Whole = Field(default=1, ge=1, le=20)
     """Good checks in a row that bring it back."""
