@@ -173,8 +173,9 @@ class RuntimeController:
 
     def observe_answers(self, service: str, counters: Mapping[int, Tally]) -> None:
         """What the gateway counted for each slot since it started: a rollout compares by it."""
-        self._rollouts.count(service, self._seen(service), counters)
-        if service in self._rollouts.open:
+        if (rollout := self._rollouts.open.get(service)) is not None:
+            policy = self._plans[service, rollout.new].rollout_policy
+            self._rollouts.count(service, self._seen(service), counters, policy, self._clock.monotonic())
             self._wake.set()
 
     def end(self, replica: ReplicaId, *, reason: str, message: str) -> bool:

@@ -21,6 +21,10 @@ from colonnade.runtime.restart import is_crash_loop, is_looping
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.runtime.wanted import FORWARD, Bounds, Rollout, Stage, wanted_replicas
 
+CANARY_TIMES_MAX = 3
+"""With too few answers the first ones are compared for so many times `canary_time` at most. Then the rollout goes on,
+and says by how few it was judged: whoever deploys a service that is hardly asked would otherwise wait for ever."""
+
 DEATHS_MAX = 3
 """Deaths of new replicas, all together, from which on the version is given up: one may be an accident, also two; one
 that serves for a while before it dies is no crash loop and yet no good."""
@@ -85,6 +89,8 @@ class Return:
 @dataclass(frozen=True, slots=True)
 class Enter:
     stage: Stage
+    doubt: str = ""
+    """What is to be said at the end about the comparison."""
 
 
 Step = Move | Return | Enter
@@ -98,9 +104,9 @@ def advance(rollout: Rollout, decision: Decision[Step], now: float) -> Rollout:
                 rollout = replace(rollout, moved=rollout.moved | numbers)
             case Return(numbers):
                 rollout = replace(rollout, moved=rollout.moved - numbers)
-            case Enter(stage):
+            case Enter(stage, doubt):
                 edge(EDGES, rollout.stage, stage, subject=rollout.service)
-                rollout = replace(rollout, stage=stage, stage_since_s=now)
+                rollout = replace(rollout, stage=stage, stage_since_s=now, doubt=doubt or rollout.doubt)
                 if stage is Stage.UNDOING:
                     rollout = replace(rollout, reason=decision.reason, message=decision.message)
     return rollout
@@ -148,12 +154,18 @@ def _judging(look: _Look) -> Decision[Step]:
     judgement = judge(look.seen.comparison, look.policy.canary_requests)
     if judgement.is_worse:
         return Decision((Enter(Stage.UNDOING),), judgement.reason, f"{look.new} is worse: {judgement.message}")
-    left_s = look.rollout.stage_since_s + look.policy.canary_time_s - look.now
-    if left_s > 0:
+    compared_s = look.now - look.rollout.stage_since_s
+    if (left_s := look.policy.canary_time_s - compared_s) > 0:
         return Decision((), "being_compared", judgement.message, left_s)
+    left_s = CANARY_TIMES_MAX * look.policy.canary_time_s - compared_s
+    if not judgement.is_complete and look.is_asked() and left_s > 0:
+        message = f"{judgement.message}; it is compared for {left_s:.0f} s more at most"
+        return Decision((), "answers_are_waited_for", message, left_s)
     if waiting := [number for number in look.first_numbers() if not look.serves_as_new(number)]:
         return Decision((), "first_ones_start", f"{look.names(waiting)} of {look.new} gets ready again")
-    return Decision((Enter(Stage.REPLACING),), judgement.reason, f"{look.new} goes on: {judgement.message}")
+    doubt = "" if judgement.is_complete else judgement.message
+    message = f"{look.new} goes on after {compared_s:.0f} s: {judgement.message}"
+    return Decision((Enter(Stage.REPLACING, doubt),), judgement.reason, message)
 
 
 def _replacing(look: _Look) -> Decision[Step]:
@@ -183,6 +195,8 @@ def _clearing(look: _Look) -> Decision[Step]:
         what = (
             f"{look.names(sorted(rollout.numbers))} {'is replaced' if end is Stage.DONE else 'could not be replaced'}"
         )
+    if end is Stage.DONE and rollout.doubt and not judge(look.seen.comparison, look.policy.canary_requests).is_complete:
+        return Decision((Enter(end),), "done_in_doubt", f"{what}; {rollout.doubt}")
     return Decision((Enter(end),), end.value, what)
 
 
@@ -214,6 +228,10 @@ class _Look:
 
     def is_judged(self) -> bool:
         return self.rollout.is_judged and not self.rollout.is_same_version and self.policy.canary_time_s > 0
+
+    def is_asked(self) -> bool:
+        comparison = self.seen.comparison
+        return comparison.old.answers + comparison.new.answers > 0
 
     def all_numbers(self) -> range:
         return range(1, self.count + self.bounds.surge + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from colonnade.core.clock import SimulatedClock
@@ -54,6 +55,10 @@ def counted(answers: int, errors: int = 0) -> Tally:
     return Tally(answers, errors, Histogram())
 
 
+def count(made: Rollouts, replicas: Sequence[ObservedReplica], counters: Mapping[int, Tally]) -> None:
+    made.count("web", replicas, counters, POLICY, NOW)
+
+
 def test_one_at_a_time() -> None:
     made, _ = begun()
     assert not made.roll("web", 3, [], NOW, is_judged=True, why=WHY)
@@ -104,11 +109,11 @@ def test_the_end_is_kept_until_somebody_has_taken_note() -> None:
 def test_only_what_was_answered_while_both_served_is_compared() -> None:
     made, _ = begun()
     olds = [seen(1), seen(2)]
-    made.count("web", olds, {1: counted(1000, 500), 2: counted(1000)})
-    made.count("web", olds, {1: counted(1100, 600), 2: counted(1100)})  # the old ones alone
+    count(made, olds, {1: counted(1000, 500), 2: counted(1000)})
+    count(made, olds, {1: counted(1100, 600), 2: counted(1100)})  # the old ones alone
     both = [*olds, seen(3, 2)]
-    made.count("web", both, {1: counted(1200, 600), 2: counted(1200), 3: counted(7)})
-    made.count("web", both, {1: counted(1210, 601), 2: counted(1220), 3: counted(17, 2)})
+    count(made, both, {1: counted(1200, 600), 2: counted(1200), 3: counted(7)})
+    count(made, both, {1: counted(1210, 601), 2: counted(1220), 3: counted(17, 2)})
     comparison = made.comparison("web")
     assert (comparison.old.answers, comparison.old.errors) == (10 + 20 + 200, 1)
     assert (comparison.new.answers, comparison.new.errors) == (10, 2)
@@ -117,10 +122,10 @@ def test_only_what_was_answered_while_both_served_is_compared() -> None:
 def test_a_slot_that_has_another_process_is_counted_anew() -> None:
     made, _ = begun()
     both = [seen(1), seen(3, 2)]
-    made.count("web", both, {1: counted(100), 3: counted(50)})
-    made.count("web", [seen(1), seen(3, 2, pid=7)], {1: counted(110), 3: counted(500, 400)})
+    count(made, both, {1: counted(100), 3: counted(50)})
+    count(made, [seen(1), seen(3, 2, pid=7)], {1: counted(110), 3: counted(500, 400)})
     assert made.comparison("web").new.errors == 0
-    made.count("web", [seen(1), seen(3, 2, pid=7)], {1: counted(120), 3: counted(510, 401)})
+    count(made, [seen(1), seen(3, 2, pid=7)], {1: counted(120), 3: counted(510, 401)})
     assert (made.comparison("web").new.answers, made.comparison("web").new.errors) == (10, 1)
 
 
