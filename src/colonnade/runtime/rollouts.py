@@ -25,6 +25,9 @@ TOLD: Mapping[Stage, str] = {
 }
 """The event for a stage, after `rollout_` or `replacement_`; the others are steps in between."""
 
+COMPARED = frozenset({Stage.JUDGING, Stage.REPLACING})
+"""Stages in which a judgement rests on what was answered so far."""
+
 STEPS_AT_ONCE_MAX = 8
 """Of one service in one tick: from the first to the last stage when there is no replica to wait for."""
 
@@ -64,6 +67,14 @@ class Rollouts:
         self.current = dict(versions.current)
         self.open = {name: replace(rollout, stage_since_s=now) for name, rollout in versions.open.items()}
         self.ended = dict(versions.ended)
+        for name, rollout in self.open.items():
+            if rollout.stage in COMPARED and rollout.is_judged and not rollout.is_same_version:
+                message = (
+                    f"another controller goes on, and what was compared so far is lost with the one before: "
+                    f"version {rollout.new} of {name} is compared with version {rollout.old} from now on"
+                )
+                data = {"old": rollout.old, "new": rollout.new}
+                self._events.emit("rollout_judging", name, reason="controller_restarted", message=message, data=data)
 
     def roll(
         self,

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+import pytest
+
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.events import EventLog
 from colonnade.core.histogram import Histogram
-from colonnade.runtime.canary import Tally
+from colonnade.runtime.canary import Comparison, Tally
 from colonnade.runtime.rollout import RolloutPolicy
 from colonnade.runtime.rollouts import Rollouts, Versions
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
@@ -104,6 +106,27 @@ def test_the_end_is_kept_until_somebody_has_taken_note() -> None:
     assert again.ended["web"].stage is Stage.DONE
     again.forget_end("web")
     assert again.versions() == Versions({"web": 2}, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("rollout", "is_told"),
+    [
+        (Rollout("web", 1, 2, Stage.JUDGING), True),
+        (Rollout("web", 1, 2, Stage.REPLACING), True),
+        (Rollout("web", 1, 2, Stage.STARTING), False),
+        (Rollout("web", 1, 2, Stage.UNDOING), False),
+        (Rollout("web", 1, 2, Stage.REPLACING, is_judged=False), False),
+        (Rollout("web", 2, 2, Stage.REPLACING), False),
+    ],
+)
+def test_a_controller_that_goes_on_judges_anew_and_says_so(rollout: Rollout, is_told: bool) -> None:
+    made, events = rollouts()
+    made.adopt(Versions({"web": 1}, {"web": rollout}, {}), NOW)
+    assert made.open["web"].stage_since_s == NOW
+    assert made.comparison("web") == Comparison()
+    assert [(one.kind, one.reason) for one in events.recent()] == [
+        ("rollout_judging", "controller_restarted")
+    ] * is_told
 
 
 def test_only_what_was_answered_while_both_served_is_compared() -> None:
