@@ -6,7 +6,8 @@ At last the surge goes. Going back is the same, the other way round. The same me
 of their own version: then `replaces` has the processes that must go.
 
 What holds at every moment: a replica that serves is taken out only while at least `count - unavailable` others serve,
-of whichever version; and there are never more than `count + surge`. What does not serve may be replaced at any time.
+of whichever version; and there are never more than `count + surge`. What does not serve may be replaced at any time. On
+the way back one that will not come (it crashes again and again, or is not reached) is not waited for.
 """
 
 from __future__ import annotations
@@ -274,7 +275,25 @@ class _Look:
     def room(self) -> int:
         """How many that serve may be taken out now."""
         serving = sum(1 for number in self.all_numbers() if self.serves(number))
-        return max(0, serving - (self.count - self.bounds.unavailable))
+        return max(0, serving - self.needed())
+
+    def needed(self) -> int:
+        """How many have to serve. Going back, one at least, and none of those that will not: a version that is known
+        to be bad would go on for as long as they do not come."""
+        needed = self.count - self.bounds.unavailable
+        if self.rollout.stage is not Stage.UNDOING:
+            return needed
+        return min(needed, max(1, needed - len(self.lost())))
+
+    def lost(self) -> list[int]:
+        """What is as it is wanted, and will not serve all the same."""
+        return [
+            number
+            for number in range(1, self.count + 1)
+            if number in self.by_number
+            and self.wanted[number].is_met_by(self.by_number[number])
+            and (is_looping(self.by_number[number], self.now) or self.by_number[number].is_unreached)
+        ]
 
     def move(self, numbers: Iterable[int]) -> Decision[Step]:
         chosen = self._without_loss(numbers, fits=self.is_new)
@@ -309,17 +328,15 @@ class _Look:
         return chosen
 
     def needs_surplus(self) -> bool:
-        """Without what serves in addition too few would, and that is about to change. One that crashes again and again
-        is not waited for: it would hold up everything else for as long as it does."""
-        numbers = range(1, self.count + 1)
-        serving = sum(1 for number in numbers if self.serves(number))
-        if any(number in self.by_number and is_looping(self.by_number[number], self.now) for number in numbers):
-            return False
-        return serving < self.count - self.bounds.unavailable and any(map(self.is_in_rotation, self.extra_numbers()))
+        """Without what serves in addition too few would, and that is about to change. One that will not come is not
+        waited for: it would hold up everything else for as long as it does not."""
+        serving = sum(1 for number in range(1, self.count + 1) if self.serves(number))
+        needed = self.count - self.bounds.unavailable - len(self.lost())
+        return serving < needed and any(map(self.is_in_rotation, self.extra_numbers()))
 
     def no_room(self) -> str:
         serving = sum(1 for number in self.all_numbers() if self.serves(number))
-        return f"{serving} serve, at least {self.count - self.bounds.unavailable} have to: the next one waits"
+        return f"{serving} serve, at least {self.needed()} have to: the next one waits"
 
     def trouble(self) -> Decision[Step] | None:
         """What ends the new version whatever the comparison says."""
@@ -337,6 +354,13 @@ class _Look:
                     f"(limit {self.policy.start_timeout_s:.0f} s): {replica.probe_message or 'no answer'}"
                 )
                 return Decision((Enter(Stage.UNDOING),), "start_timeout", message)
+            unhealthy_s = self.now - (self.now if replica.unhealthy_since_s is None else replica.unhealthy_since_s)
+            if unhealthy_s >= self.policy.start_timeout_s:
+                message = (
+                    f"{replica.id} of {self.new} fails the gateway's checks for {unhealthy_s:.0f} s "
+                    f"(limit {self.policy.start_timeout_s:.0f} s)"
+                )
+                return Decision((Enter(Stage.UNDOING),), "not_reached", message)
         deaths = sum(replica.history.total_restarts for replica in new)
         if deaths >= DEATHS_MAX:
             message = f"{deaths} replicas of {self.new} ended (limit {DEATHS_MAX - 1})"

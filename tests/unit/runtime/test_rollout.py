@@ -180,6 +180,7 @@ def test_the_surplus_goes_when_all_others_serve() -> None:
     [
         (seen(4, 2, WAITING, history=RestartHistory(3, NOW, 2.0, 3)), "crash_loop"),
         (seen(4, 2, STARTING, for_s=60.0), "start_timeout"),
+        (seen(4, 2, unhealthy_since_s=NOW - 60.0), "not_reached"),
         (seen(4, 2, history=RestartHistory(1, NOW, 0.0, 3)), "keeps_dying"),
     ],
 )
@@ -206,6 +207,29 @@ def test_back_the_same_way_with_the_surplus_making_room() -> None:
     rollout = at(Stage.UNDOING, 4)
     assert step(rollout, *olds(1, 2, 3), seen(4, 2)) == (Enter(Stage.CLEARING), "all_old")
     assert step(at(Stage.CLEARING, 4), *olds(1, 2, 3)) == (Enter(Stage.UNDONE), "undone")
+
+
+LOOPS: dict[str, object] = {"state": WAITING, "pid": None, "history": RestartHistory(7, NOW, 2.0, 7)}
+UNREACHED: dict[str, object] = {"unhealthy_since_s": NOW - 20.0, "is_unreached": True, "answers": True}
+
+
+@pytest.mark.parametrize(
+    "lost", [LOOPS, UNREACHED], ids=["it crashes again and again", "the gateway does not reach it"]
+)
+def test_going_back_does_not_wait_for_an_old_one_that_does_not_come(lost: dict[str, object]) -> None:
+    """The bad version would serve for as long."""
+    rollout = at(Stage.UNDOING, 1, 4)
+    old = replace(seen(2, 1), **lost)  # type: ignore[arg-type]
+    assert step(rollout, seen(1, 2), old, *olds(3), seen(4, 2)) == (Return(frozenset({1})), "next_ones_back")
+    rollout = at(Stage.UNDOING, 4)
+    assert step(rollout, seen(1, 1, STARTING), old, *olds(3), seen(4, 2)) == (None, "old_ones_start")
+    assert step(rollout, seen(1, 1), old, *olds(3), seen(4, 2)) == (Enter(Stage.CLEARING), "all_old")
+
+
+def test_going_back_never_takes_the_last_one_that_serves() -> None:
+    looping = [replace(seen(number, 1), **LOOPS) for number in (2, 3)]  # type: ignore[arg-type]
+    policy = replace(POLICY, surge=0, unavailable=1)
+    assert step(at(Stage.UNDOING, 1), seen(1, 2), *looping, policy=policy) == (None, "no_room")
 
 
 def test_a_dead_surplus_becomes_old_where_it_is_needed_to_make_room() -> None:
