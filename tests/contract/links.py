@@ -30,6 +30,10 @@ class NodeLink:
         self.opened.set(LinkRule(is_refusing=True))
         self.opened.reset()
 
+    def lose(self) -> None:
+        """Nothing arrives any more, and nobody is told: what is there stays, what wants to come gets no answer."""
+        self.opened.set(LinkRule(loses_towards=True, loses_back=True))
+
     def slow_down(self, delay_s: float) -> None:
         self.opened.set(LinkRule(delay_s=delay_s))
 

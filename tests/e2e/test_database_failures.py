@@ -14,7 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from tests.contract.database_kit import Harness, Stream, running_cluster
-from tests.contract.links import LinkMap
+from tests.contract.links import LinkMap, NodeLink
 
 from colonnade.database.disk import BALLAST_BYTES
 from colonnade.database.fence import processes_in
@@ -148,13 +148,16 @@ def test_standby_that_lags_gets_no_readers_until_it_has_caught_up(work_dir: Path
     play(case, work_dir)
 
 
-def test_primary_that_its_standbys_do_not_reach_is_given_up(work_dir: Path) -> None:
+@pytest.mark.parametrize("break_link", [NodeLink.cut, NodeLink.lose], ids=["refused", "silent"])
+def test_primary_that_its_standbys_do_not_reach_is_given_up(
+    work_dir: Path, break_link: Callable[[NodeLink], None]
+) -> None:
     links = LinkMap()
 
     async def case(harness: Harness, stream: Stream) -> None:
         old, cut_at_s = harness.primary, time.monotonic()
         for link in links.all_to(old):
-            link.cut()
+            break_link(link)
         await until_replaced(harness, old, 20.0)
         await stream.until_acknowledged_after(time.monotonic())
         assert "primary_cut_off" in harness.reasons()

@@ -53,6 +53,63 @@ def test_a_replica_that_the_gateway_does_not_reach_is_out_and_comes_back(runner:
     play(runner, TINY_SERVICE, case)
 
 
+def test_a_replica_that_only_the_gateway_does_not_reach_is_started_anew_once_and_waits(runner: Runner) -> None:
+    async def case(system: Drilled) -> None:
+        fault = system.fault(PlannedFault("link_cut", Aim(Role.GATEWAY, service="web", towards=Role.REPLICA), 0.0, 1.0))
+        replica = fault.subjects[1]
+        pids = runner.replicas()
+        with Trickle(runner) as visitors:
+            await fault.inject()
+            await system.until(partial(is_out, runner, replica), f"{replica} is out")
+            await system.until(lambda: runner.events("replica_unreached"), "it is told that it answers")
+            assert runner.replicas() == pids, "it is not dead"
+            answered = len(visitors.answers)
+            await system.until(
+                lambda: runner.replicas().get(replica) not in (None, pids[replica]), "it is started anew"
+            )
+            await system.until(lambda: len(runner.events("replica_unreached")) == 2, "which was in vain")
+            assert is_out(runner, replica)
+            assert {answer.split()[0] for _, answer in visitors.answers[answered:]}.isdisjoint({replica})
+            assert visitors.failures == []
+            await fault.heal()
+            await system.whole()
+            await asyncio.to_thread(visitors.wait_for_answers, 20)
+        assert replica in {answer.split()[0] for _, answer in visitors.answers[-20:]}
+        killed = runner.events("replica_killed")
+        assert [(event.subject, event.reason) for event in killed] == [(replica, "only_gateway_cannot_reach")]
+
+    play(runner, TINY_SERVICE, case)
+
+
+@pytest.mark.parametrize("delay_s", [0.12, 0.4])
+def test_replicas_that_all_answer_late_go_on(runner: Runner, delay_s: float) -> None:
+    """Each way takes so long: the first is within what a check allows, the second is beyond it."""
+
+    async def case(system: Drilled) -> None:
+        pids = runner.replicas()
+        aim = Aim(Role.GATEWAY, Extent.ALL, "web", Role.REPLICA)
+        fault = system.fault(PlannedFault("link_delay", aim, 0.0, 1.0, {"delay_s": delay_s}))
+        with Trickle(runner, clients=8) as visitors:
+            await fault.inject()
+            if delay_s > 0.25:
+                await system.until(lambda: runner.events("gateway_health_overruled"), "checks are not believed")
+            await asyncio.to_thread(visitors.wait_for_answers, 20)
+            turned_away = len(visitors.failures)
+            await asyncio.to_thread(visitors.wait_for_answers, 100)
+            assert len(visitors.failures) == turned_away, visitors.failures
+            await fault.heal()
+            await system.whole()
+        assert runner.replicas() == pids
+        expected = ["most_are_out", "health_is_back"] if delay_s > 0.25 else []
+        await system.until(
+            lambda: len(runner.events("gateway_health_overruled")) >= len(expected), "checks count again"
+        )
+        assert [event.reason for event in runner.events("gateway_health_overruled")] == expected, "once, not to and fro"
+        assert not runner.events("replica_killed")
+
+    play(runner, TINY_SERVICE, case)
+
+
 def test_a_controller_that_takes_over_goes_on_with_the_links(runner: Runner) -> None:
     async def case(system: Drilled) -> None:
         before = (await system.whole())["controller_pid"]

@@ -234,6 +234,12 @@ def test_named_services_start_anew_although_nothing_changed(runner: Runner) -> N
     assert visitors.failures == []
     assert runner.running()["deployed_version"] == 1
     assert runner.run("deploy", "nobody").exit_code == 2
+    assert not runner.events("rollout_judging")
+    # Another version, of which nothing concerns the replicas: there is nothing to compare.
+    redeclare(runner, service(keys="queue_max = 77"))
+    assert runner.run("deploy", "web").exit_code == 0, runner.story()
+    assert runner.running()["deployed_version"] == 2
+    assert not runner.events("rollout_judging")
 
 
 @pytest.mark.parametrize("stage", ["starting", "judging", "replacing", "shrinking"])

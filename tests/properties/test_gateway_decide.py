@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from colonnade.gateway.actions import (
     Action,
+    Doubt,
     HeedHealth,
     IgnoreHealth,
     Reload,
@@ -103,6 +104,8 @@ def applied(observed: ObservedGateway, membership: Membership, action: Action) -
                 found[name] = replace(server, state=state)
             case HeedHealth():
                 found[name] = replace(server, ignores_health=False)
+            case Doubt():
+                found[name] = replace(server, is_up=False)
             case IgnoreHealth():
                 found[name] = replace(server, ignores_health=server.has_checks, is_up=True)
             case ShutdownSessions():

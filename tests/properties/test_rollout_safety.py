@@ -29,6 +29,7 @@ from colonnade.runtime.state import (
     ForgetReplica,
     KillReplica,
     MarkReady,
+    NoteUnreached,
     ObservedReplica,
     ReplicaId,
     ReplicaPolicy,
@@ -197,6 +198,9 @@ class World:
                 case KillReplica():
                     assert replica is not None
                     self.replicas[number] = replace(replica, is_being_killed=True)
+                case NoteUnreached():
+                    assert replica is not None
+                    self.replicas[number] = replace(replica, is_unreached=True)
                 case ScheduleRestart(_, history):
                     self._enter(number, ReplicaState.WAITING)
                     self.replicas[number] = replace(

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from colonnade.core.transitions import edge
-from colonnade.runtime.decide import decide, decide_absent
+from colonnade.runtime.decide import UNREACHED_RESTARTS_MAX, decide, decide_absent
 from colonnade.runtime.restart import DELAY_MAX_S, STABLE_AFTER_S
 from colonnade.runtime.state import (
     Action,
@@ -21,6 +21,7 @@ from colonnade.runtime.state import (
     ForgetReplica,
     KillReplica,
     MarkReady,
+    NoteUnreached,
     ObservedReplica,
     ReplicaId,
     ReplicaPolicy,
@@ -29,6 +30,7 @@ from colonnade.runtime.state import (
     StartReplica,
     StopReplica,
 )
+from colonnade.runtime.traffic import Traffic, noted
 from colonnade.runtime.transitions import TRANSITIONS
 
 ID = ReplicaId("web", 1)
@@ -39,7 +41,10 @@ HEALED_WITHIN_S = DELAY_MAX_S * 1.2 + POLICY.start_timeout_s + 2 * POLICY.drain_
 """The longest wait there can be once nothing goes wrong any more: a back-off at its cap, then a start; or a drain and a
 stop that were under way, and then a start."""
 
-EVENTS = ("nothing", "exit", "probe ok", "sick", "well", "idle", "busy", "dies", "stopped", "wanted", "unwanted")
+EVENTS = (
+    *("nothing", "exit", "probe ok", "sick", "well", "answers", "silent", "idle", "busy", "dies", "stopped"),
+    *("wanted", "unwanted"),
+)
 
 
 @dataclass
@@ -69,9 +74,10 @@ class World:
             self._process_ends()
         elif event == "probe ok" and seen.state is ReplicaState.STARTING and not seen.has_exited:
             self.seen = replace(seen, is_probe_ok=True)
-        elif event in ("sick", "well") and seen.state is ReplicaState.READY:
-            since = None if event == "well" else seen.unhealthy_since_s or self.now
-            self.seen = replace(seen, unhealthy_since_s=since)
+        elif event in ("sick", "well"):
+            self.seen = noted(seen, Traffic(seen.in_flight, is_unhealthy=event == "sick"), self.now)
+        elif event in ("answers", "silent") and seen.unhealthy_since_s is not None:
+            self.seen = replace(seen, answers=event == "answers")
         elif event in ("idle", "busy") and seen.state is ReplicaState.DRAINING:
             self.seen = replace(seen, in_flight=0 if event == "idle" else 3)
         elif event == "stopped" and seen.state is ReplicaState.STOPPING:
@@ -120,7 +126,15 @@ class World:
             case KillReplica():
                 assert seen is not None
                 assert not seen.is_being_killed, "killed once is enough"
+                if seen.answers:
+                    assert seen.unhealthy_since_s is not None
+                    assert self.now - seen.unhealthy_since_s >= POLICY.unreached_timeout_s, "late is not dead"
+                    assert seen.history.in_vain < UNREACHED_RESTARTS_MAX
                 self.seen = replace(seen, is_being_killed=True)
+            case NoteUnreached():
+                assert seen is not None
+                assert not seen.is_unreached, "told once is enough"
+                self.seen = replace(seen, is_unreached=True)
             case ScheduleRestart(_, history):
                 assert self.live_processes == 0
                 self.failed_at, self.delay_s = self.now, history.restart_delay_s
@@ -145,7 +159,15 @@ class World:
     def _enter(self, state: ReplicaState) -> None:
         assert self.seen is not None
         edge(TRANSITIONS, self.seen.state, state, subject="web/1")
-        self.seen = replace(self.seen, state=state, state_since_s=self.now, in_flight=None, unhealthy_since_s=None)
+        self.seen = replace(
+            self.seen,
+            state=state,
+            state_since_s=self.now,
+            in_flight=None,
+            unhealthy_since_s=None,
+            answers=None,
+            is_unreached=False,
+        )
 
     def go_well(self) -> None:
         """From now on whatever can go well does: processes start, answer, drain, and die when they are told to."""
@@ -178,6 +200,19 @@ def test_whatever_happens_no_rule_is_broken_and_when_it_ends_the_replica_serves(
         world.tick()
         world.now += TICK_S / 4
     assert world.live_processes == 1
+
+
+@given(looks_s=st.lists(st.sampled_from((0.1, 0.5, 1.0, 6.0)), min_size=10, max_size=200))
+def test_a_replica_that_only_the_gateway_does_not_reach_is_started_anew_a_bounded_number_of_times(
+    looks_s: list[float],
+) -> None:
+    world = World()
+    for look_s in looks_s:
+        for event in ("probe ok", "sick", "answers", "dies"):
+            world.happens(event)
+        world.tick()
+        world.now += look_s
+    assert len(world.starts) <= 1 + UNREACHED_RESTARTS_MAX
 
 
 @example(lives_s=[0.0] * 25)

@@ -31,6 +31,7 @@ SHOWN = (
     "replica_exited",
     "replica_crash",
     "replica_killed",
+    "replica_unreached",
 )
 """Kinds of events that belong to the story, by how they begin."""
 

@@ -32,10 +32,20 @@ class Symptom(Enum):
     """A primary that answers and whose local writes do not come to an end."""
 
     CUT_OFF = "cut_off"
-    """A primary whose COMMITs wait because too few standbys are connected to it."""
+    """A primary whose COMMITs wait because too few standbys are connected to it, or because none of those confirms
+    anything: a link that carries nothing leaves a connection that looks well until wal_sender_timeout."""
 
     DISK_FULL = "disk_full"
     """A primary whose own file system, which it does not share with the others, has no room left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """What one run of the primary had on disk at a look, and what enough standbys had confirmed of it. In bytes."""
+
+    process_key: str
+    flushed_lsn: int
+    confirmed_lsn: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +61,8 @@ class Symptoms:
     settled: tuple[str, str, int] | None = None
     """The primary's run, the quorum that all of its walsenders had in force, and its position when that was first
     seen: what comes later is acknowledged by that quorum."""
+    confirmed: Confirmed | None = None
+    """As it was at the last look; None while too few standbys are connected, or none has to confirm."""
 
     def lasts_s(self, symptom: Symptom, node: NodeName, now: float) -> float | None:
         """For how long, in seconds; None when it is not there."""
@@ -77,8 +89,14 @@ def note(before: Symptoms, record: ClusterRecord, nodes: Mapping[NodeName, Obser
         is_alive_after_all = key == (Symptom.SILENT, record.primary) and head_lsn > before.head_lsn
         known = None if has_paused or is_alive_after_all else before.since_s.get(key)
         since_s[key] = now if known is None else known
-    settled = _settled(before, record, nodes[record.primary])
-    return replace(before, looked_at_s=now, since_s=since_s, head_lsn=head_lsn, settled=settled)
+    primary = nodes[record.primary]
+    confirmed = _confirmed(record, primary)
+    cut_off = (Symptom.CUT_OFF, primary.name)
+    if not has_paused and before.looked_at_s is not None and _nothing_confirmed_since(before.confirmed, confirmed):
+        # What waits now has waited since that look.
+        since_s[cut_off] = before.since_s.get(cut_off, before.looked_at_s)
+    settled = _settled(before, record, primary)
+    return replace(before, looked_at_s=now, since_s=since_s, head_lsn=head_lsn, settled=settled, confirmed=confirmed)
 
 
 def _present(record: ClusterRecord, nodes: Mapping[NodeName, ObservedNode]) -> Iterator[tuple[Symptom, NodeName]]:
@@ -101,6 +119,24 @@ def connected(record: ClusterRecord, primary: ObservedNode) -> frozenset[NodeNam
     """Standbys that stream from the primary and may acknowledge."""
     voters = {name for name in record.voters if record.standing[name] is Standing.VOTER}
     return frozenset(f.name for f in primary.followers if f.state == "streaming" and f.name in voters)
+
+
+def _confirmed(record: ClusterRecord, primary: ObservedNode) -> Confirmed | None:
+    """Up to where COMMITs are confirmed by as many connected standbys as they wait for."""
+    if primary.position is None or record.opened_for != primary.process_key or not record.acknowledgements:
+        return None
+    names = connected(record, primary)
+    flushed = sorted((f.flush_lsn for f in primary.followers if f.name in names), reverse=True)
+    if len(flushed) < record.acknowledgements:
+        return None
+    return Confirmed(primary.process_key, primary.position.lsn, flushed[record.acknowledgements - 1])
+
+
+def _nothing_confirmed_since(before: Confirmed | None, now: Confirmed | None) -> bool:
+    """Of what was on the primary's disk at the look before, something was not confirmed then and is not now."""
+    if before is None or now is None or before.process_key != now.process_key:
+        return False
+    return now.confirmed_lsn <= before.confirmed_lsn < before.flushed_lsn
 
 
 def _settled(before: Symptoms, record: ClusterRecord, primary: ObservedNode) -> tuple[str, str, int] | None:

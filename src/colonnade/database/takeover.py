@@ -31,7 +31,7 @@ from colonnade.database.state import (
     RollingRestart,
     Switchover,
 )
-from colonnade.database.symptoms import Symptom
+from colonnade.database.symptoms import Symptom, connected
 
 STEP_S = 0.005
 """Between two looks while clients wait."""
@@ -57,7 +57,7 @@ NOT_WRITING_S_MAX = 2.0
 """On top of the second after which a local write counts as overdue."""
 
 CUT_OFF_S_MAX = 5.0
-"""Standbys that lost their primary look for it every 0.25 s; wal_receiver_timeout ends a dead link after 5 s."""
+"""Standbys that lost their primary look for it every 0.25 s; a standby's disk may be stuck for seconds and go on."""
 
 ALONE_S_MAX = 30.0
 """With nobody to take over, a silent primary is started anew where it is; later, because that is all there is."""
@@ -119,7 +119,7 @@ def _cause(cluster: Cluster, now: float) -> Cause | None:
         if _can_elect(cluster, roomy):
             message = f"the file system of {primary.name} alone is full; {_listed(roomy)} have room"
             return Cause(Symptom.DISK_FULL, "primary_disk_full", message)
-    if lasts[Symptom.CUT_OFF] >= CUT_OFF_S_MAX and not is_alone:
+    if lasts[Symptom.CUT_OFF] >= CUT_OFF_S_MAX and not is_alone and _is_cut_off(cluster):
         candidate = next((name for name in sorted(healthy) if _has_its_own_quorum(cluster, name)), None)
         if candidate is not None:
             message = f"too few standbys reach {primary.name} for {lasts[Symptom.CUT_OFF]:.0f} s"
@@ -144,6 +144,13 @@ def _healthy(cluster: Cluster) -> set[NodeName]:
 
 def _can_elect(cluster: Cluster, seen: set[NodeName]) -> bool:
     return bool(seen) and cluster.rule.is_satisfied_by(seen)
+
+
+def _is_cut_off(cluster: Cluster) -> bool:
+    """While enough standbys stream and confirm nothing, their disks may be stuck: then it takes proof that they do not
+    reach the primary."""
+    is_streaming = len(connected(cluster.record, cluster.primary)) >= cluster.record.acknowledgements
+    return not is_streaming or not _has_its_own_quorum(cluster, cluster.primary.name)
 
 
 def _has_its_own_quorum(cluster: Cluster, name: NodeName) -> bool:

@@ -59,6 +59,14 @@ class HeedHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class Doubt:
+    """Send nothing to this slot before its next check has passed."""
+
+    pool: str
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
 class Settle:
     """Wait a moment, so that connections just being tried have failed and try elsewhere."""
 
@@ -75,7 +83,7 @@ class Restart:
     """Start a process: none is running."""
 
 
-SlotAction: TypeAlias = SetAddress | SetState | SetWeight | ShutdownSessions | IgnoreHealth | HeedHealth
+SlotAction: TypeAlias = SetAddress | SetState | SetWeight | ShutdownSessions | IgnoreHealth | HeedHealth | Doubt
 ProcessAction: TypeAlias = Settle | Reload | Restart
 Action: TypeAlias = SlotAction | ProcessAction
 
@@ -108,6 +116,8 @@ def _at_place(action: SlotAction, place: Place) -> list[str]:
             return [] if place.follows else [f"disable health {server}", f"set server {server} health up"]
         case HeedHealth():
             return [] if place.follows else [f"enable health {server}"]
+        case Doubt():
+            return [] if place.follows else [f"set server {server} health down"]
     assert_never(action)
 
 
@@ -130,6 +140,8 @@ def describe(actions: Sequence[Action]) -> str:
                 said.append(f"{action.pool}/{action.slot} regardless of health")
             case HeedHealth():
                 said.append(f"{action.pool}/{action.slot} by its health")
+            case Doubt():
+                said.append(f"{action.pool}/{action.slot} once its check has passed")
             case Settle():
                 pass
             case Reload():

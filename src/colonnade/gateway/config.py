@@ -80,6 +80,7 @@ def service_pool(name: str, service: ServiceSpec, servers: tuple[Server, ...], *
         servers,
         check_expect=check_expect,
         check_path=service.health.path,
+        check_timeout_s=service.health.timeout_s,
         has_cookies=service.affinity == "cookie",
     )
 

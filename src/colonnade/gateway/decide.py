@@ -10,6 +10,7 @@ from __future__ import annotations
 from colonnade.core.decision import Decision
 from colonnade.gateway.actions import (
     Action,
+    Doubt,
     HeedHealth,
     Reload,
     Restart,
@@ -93,4 +94,7 @@ def _slot_actions(pool: Pool, server: Server, seen: list[ObservedServer]) -> lis
         actions.append(SetWeight(name, slot, server.weight))
     if state is not server.state:
         actions.append(SetState(name, slot, server.state))
+        if server.is_unproven and server.state is ServerState.READY:
+            # HAProxy takes whoever comes for healthy until a check has failed, which is a third of a second.
+            actions.append(Doubt(name, slot))
     return actions

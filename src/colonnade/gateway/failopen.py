@@ -14,7 +14,8 @@ from colonnade.gateway.actions import HeedHealth, IgnoreHealth, SlotAction
 from colonnade.gateway.state import ObservedServer, Pool, Server, ServerState
 
 LOOKS_BEFORE_OPEN = 2
-"""Consecutive looks, half a second apart: a replica that just died is taken out of the membership well before."""
+"""Consecutive looks, half a second apart: a replica that just died is taken out of the membership well before. When
+nobody is left who could answer, one look is enough: until then all are turned away."""
 
 REFUSED = "L4CON"
 """HAProxy's word for a refused connection: nothing listens there, and sending to it would help nobody."""
@@ -45,7 +46,7 @@ def decide_fail_open(
         return Decision((), "enough_are_up", f"at least half of the {len(slots)} replicas of {pool.name} are up")
     out = sum(not servers[slot].is_up for slot in slots)
     numbers = f"{out} of {len(slots)} replicas of {pool.name} fail their check"
-    if bad_looks < LOOKS_BEFORE_OPEN:
+    if bad_looks < LOOKS_BEFORE_OPEN and out < len(slots):
         return Decision((), "waiting_for_another_look", f"{numbers}, seen {bad_looks} time(s)")
     ignore = tuple(IgnoreHealth(pool.name, slot) for slot in slots)
     return Decision(ignore, "most_are_out", f"{numbers}: checks are ignored, all are sent to")

@@ -12,8 +12,12 @@ from colonnade.gateway.probe import probe
 from colonnade.gateway.state import Membership, ObservedGateway, ObservedServer, Pool, ServerState
 from colonnade.gateway.view import FailingSince, leading_servers
 
-PROBE_TIMEOUT_S = 0.4
-"""Below the pace of looking; twice the default of HAProxy's own checks."""
+PROMPT_SHARE = 0.75
+"""Of the time that HAProxy's own checks allow: an answer that takes longer would fail them soon, and then everybody is
+out again for the time that it takes to notice."""
+
+PROBE_TIMEOUT_S_MAX = 0.4
+"""Below the pace of looking."""
 
 
 class HealthWatch:
@@ -59,11 +63,9 @@ class HealthWatch:
             for server in pool.servers
             if server.address is not None and server.state is ServerState.READY
         }
+        timeout_s = min(PROBE_TIMEOUT_S_MAX, PROMPT_SHARE * pool.check_timeout_s)
         results = await asyncio.gather(
-            *(
-                probe(address, pool.check_path, pool.check_expect, timeout_s=PROBE_TIMEOUT_S)
-                for address in addresses.values()
-            )
+            *(probe(address, pool.check_path, pool.check_expect, timeout_s=timeout_s) for address in addresses.values())
         )
         return dict(zip(addresses, results, strict=True))
 

@@ -37,6 +37,8 @@ class Server:
     address: str | None = None
     state: ServerState = ServerState.MAINT
     weight: int = 1
+    is_unproven: bool = False
+    """It comes into rotation only with the gateway's own first good check, not before."""
 
     def __post_init__(self) -> None:
         if self.address is None and self.state is not ServerState.MAINT:
@@ -70,6 +72,8 @@ class Pool:
     needs new text, that is a reload; everything else here does not."""
     check_path: str = "/readyz"
     """What the controller asks while HAProxy's own checks are switched off."""
+    check_timeout_s: float = 0.5
+    """How late an answer to HAProxy's own check may be."""
     exclusive: bool = False
     """True for a role of the database: who leaves is cut off, with its sessions, before who comes is let in."""
     has_cookies: bool = False

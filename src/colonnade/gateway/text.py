@@ -81,7 +81,7 @@ def server_lines(pool: Pool, place: Place, options: str = "") -> Iterator[str]:
         # Each slot has a value of its own, which a template cannot give.
         for server in pool.slots():
             own = f"{options}{_cookie(pool, place, server)}".strip()
-            yield server_line(server, place, own, is_disabled=server.state is not ServerState.READY)
+            yield server_line(server, place, own, is_disabled=_comes_later(server))
         return
     for is_empty, run in groupby(pool.slots(), key=lambda server: server.address is None):
         servers = list(run)
@@ -100,8 +100,13 @@ def server_line(server: Server, place: Place, options: str, *, is_disabled: bool
 
 def _named_slots(run: Sequence[Server], place: Place, options: str) -> Iterator[str]:
     for server in run:
-        # HAProxy's text knows no draining; after a start there is nothing to finish, so out is the same.
-        yield server_line(server, place, options, is_disabled=server.state is not ServerState.READY)
+        yield server_line(server, place, options, is_disabled=_comes_later(server))
+
+
+def _comes_later(server: Server) -> bool:
+    """Out at a start. HAProxy's text knows no draining, and nothing is there to be finished then; and it knows no
+    server that has to pass a check first, so that one is let in by the Runtime API."""
+    return server.state is not ServerState.READY or server.is_unproven
 
 
 def _empty_slots(run: Sequence[Server], place: Place, options: str) -> Iterator[str]:

@@ -22,11 +22,11 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import tail_lines
 from colonnade.core.ports import PortAllocator
 from colonnade.core.transitions import edge
+from colonnade.runtime.asking import Question, ask_until_ready, ask_while_unhealthy
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.decide import decide, decide_absent
 from colonnade.runtime.held import HeldReplica
 from colonnade.runtime.launch import ServicePlan, log_path, replica_command
-from colonnade.runtime.probe import probe
 from colonnade.runtime.registry import Registry, adopted, write_registry
 from colonnade.runtime.restart import next_restart
 from colonnade.runtime.rollouts import Rollouts
@@ -36,6 +36,7 @@ from colonnade.runtime.state import (
     ForgetReplica,
     KillReplica,
     MarkReady,
+    NoteUnreached,
     ObservedReplica,
     ReplicaId,
     ReplicaState,
@@ -43,15 +44,13 @@ from colonnade.runtime.state import (
     StartReplica,
     StopReplica,
 )
+from colonnade.runtime.traffic import Traffic, noted
 from colonnade.runtime.transitions import TRANSITIONS
 from colonnade.runtime.view import RuntimeView
 from colonnade.runtime.wanted import Rollout, Wanted
 
 TICK_S = 1.0
 """The slowest pace: everything urgent wakes the loop at once."""
-
-PROBE_INTERVAL_S = 0.03
-"""While a replica starts: fine enough not to add to its start, and each attempt is one refused connection."""
 
 UNREADY_GRACE_S = 1.0
 """Between SIGTERM and SIGKILL for a replica that was never ready: it has nothing to finish, and Granian does not hear
@@ -116,7 +115,7 @@ class RuntimeController:
         self._desired[plan.name] = count
         for replica, record in self._replicas.items():
             if replica.service == plan.name and record.observed.state is ReplicaState.STARTING:
-                self._begin(record, self._probe(replica))
+                self._begin(record, self._ask(ask_until_ready, record))
         self._wake.set()
 
     def remove_service(self, service: str) -> None:
@@ -174,8 +173,9 @@ class RuntimeController:
 
     def observe_answers(self, service: str, counters: Mapping[int, Tally]) -> None:
         """What the gateway counted for each slot since it started: a rollout compares by it."""
-        self._rollouts.count(service, self._seen(service), counters)
-        if service in self._rollouts.open:
+        if (rollout := self._rollouts.open.get(service)) is not None:
+            policy = self._plans[service, rollout.new].rollout_policy
+            self._rollouts.count(service, self._seen(service), counters, policy, self._clock.monotonic())
             self._wake.set()
 
     def end(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
@@ -186,23 +186,19 @@ class RuntimeController:
         self._apply(Decision((KillReplica(replica),), reason, message), record.observed.version)
         return True
 
-    def observe_traffic(
-        self, replica: ReplicaId, *, in_flight: int | None, is_unhealthy: bool, is_widespread: bool = False
-    ) -> None:
+    def observe_traffic(self, replica: ReplicaId, traffic: Traffic) -> None:
         """What the gateway sees of one replica; recorded for the next tick."""
         record = self._replicas.get(replica)
         if record is None:
             return
-        since = record.observed.unhealthy_since_s
-        if not is_unhealthy or record.observed.state is not ReplicaState.READY:
-            since = None
-        elif since is None:
-            since = self._clock.monotonic()
-        changed = (in_flight, since) != (record.observed.in_flight, record.observed.unhealthy_since_s)
-        record.observed = replace(
-            record.observed, in_flight=in_flight, unhealthy_since_s=since, is_sickness_widespread=is_widespread
-        )
-        if changed and (is_unhealthy or record.observed.state is ReplicaState.DRAINING):
+        before = record.observed
+        seen = record.observed = noted(before, traffic, self._clock.monotonic())
+        if before.unhealthy_since_s is None and seen.unhealthy_since_s is not None and not seen.is_being_killed:
+            self._begin(record, self._ask(ask_while_unhealthy, record))
+        if before.history != seen.history:
+            self._on_change()
+        changed = (before.in_flight, before.unhealthy_since_s) != (seen.in_flight, seen.unhealthy_since_s)
+        if changed and (traffic.is_unhealthy or seen.state is ReplicaState.DRAINING):
             self._wake.set()
 
     def adopt(self, registry: Registry) -> None:
@@ -317,6 +313,10 @@ class RuntimeController:
                     record.observed = replace(record.observed, is_being_killed=True)
                     self._emit("replica_killed", replica, decision)
                     self._begin(record, self._kill(replica))
+                case NoteUnreached(replica):
+                    record = self._replicas[replica]
+                    record.observed = replace(record.observed, is_unreached=True)
+                    self._emit("replica_unreached", replica, decision)
                 case ScheduleRestart(replica, history):
                     self._fail(replica, decision)
                     self._enter(replica, ReplicaState.WAITING)
@@ -350,7 +350,7 @@ class RuntimeController:
         self._replicas[replica] = HeldReplica(observed, process)
         self._save()
         process.on_exit(lambda: self._exited(replica))
-        self._begin(self._replicas[replica], self._probe(replica))
+        self._begin(self._replicas[replica], self._ask(ask_until_ready, self._replicas[replica]))
         self._emit("replica_started", replica, decision)
         self._on_change()
 
@@ -376,6 +376,8 @@ class RuntimeController:
             state_since_s=self._clock.monotonic(),
             in_flight=None,
             unhealthy_since_s=None,
+            answers=None,
+            is_unreached=False,
             pid=None if state is ReplicaState.WAITING else record.observed.pid,
         )
         self._wake.set()
@@ -406,19 +408,8 @@ class RuntimeController:
         record.observed = replace(record.observed, has_exited=True, exit_code=record.process.exit_code)
         self._wake.set()
 
-    async def _probe(self, replica: ReplicaId) -> None:
-        record = self._replicas[replica]
-        plan = self._plan_of(record.observed)
-        port = record.observed.port
-        if port is None:
-            return
-        while True:
-            result = await probe(port, plan.spec.health.path)
-            record.observed = replace(record.observed, is_probe_ok=result.is_ok, probe_message=result.message)
-            if result.is_ok:
-                self._wake.set()
-                return
-            await self._clock.sleep(PROBE_INTERVAL_S)
+    def _ask(self, how: Question, record: HeldReplica) -> Coroutine[Any, Any, None]:
+        return how(record, self._plan_of(record.observed).spec.health.path, self._clock, self._wake.set)
 
     async def _stop(self, replica: ReplicaId) -> None:
         record = self._replicas[replica]

@@ -6,6 +6,8 @@ other here; what concerns a whole service (how many, of which version) is `wante
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from colonnade.core.decision import Decision
 from colonnade.runtime.restart import is_crash_loop, next_restart
 from colonnade.runtime.state import (
@@ -14,6 +16,7 @@ from colonnade.runtime.state import (
     ForgetReplica,
     KillReplica,
     MarkReady,
+    NoteUnreached,
     ObservedReplica,
     ReplicaId,
     ReplicaPolicy,
@@ -24,6 +27,9 @@ from colonnade.runtime.state import (
 )
 
 NOTHING: Decision[Action] = Decision((), "as_wanted", "observed and desired agree")
+UNREACHED_RESTARTS_MAX = 1
+"""A new process behind a way that carries nothing is as unreachable as the old one: one is enough to know."""
+
 BEING_KILLED: Decision[Action] = Decision((), "being_killed", "SIGKILL is under way")
 
 
@@ -83,15 +89,39 @@ def _ready(
         return BEING_KILLED
     if replica.unhealthy_since_s is not None:
         unhealthy_s = now - replica.unhealthy_since_s
-        limit_s = policy.widespread_timeout_s if replica.is_sickness_widespread else policy.unhealthy_timeout_s
-        if unhealthy_s >= limit_s:
-            return Decision(
-                (KillReplica(replica.id),),
-                "stuck",
-                f"{replica.id} runs but fails its health checks for {unhealthy_s:.1f} s (limit {limit_s:.1f} s)",
-            )
-        return Decision((), "unhealthy", f"{replica.id} fails its checks for {unhealthy_s:.1f} s", 0.1)
+        if replica.answers:
+            return _unreached(replica, policy, unhealthy_s)
+        return _unhealthy(replica, policy, unhealthy_s)
     return NOTHING
+
+
+def _unhealthy(replica: ObservedReplica, policy: ReplicaPolicy, unhealthy_s: float) -> Decision[Action]:
+    limit_s = policy.widespread_timeout_s if replica.is_sickness_widespread else policy.unhealthy_timeout_s
+    # It is asked as soon as its checks fail. When no answer is known although it should be, we stood still ourselves;
+    # as long again is enough to find out.
+    is_known = replica.answers is not None or unhealthy_s >= 2 * limit_s
+    if unhealthy_s >= limit_s and is_known and not replica.is_spared:
+        return Decision(
+            (KillReplica(replica.id),),
+            "stuck",
+            f"{replica.id} runs but fails its health checks for {unhealthy_s:.1f} s (limit {limit_s:.1f} s)",
+        )
+    return Decision((), "unhealthy", f"{replica.id} fails its checks for {unhealthy_s:.1f} s", 0.1)
+
+
+def _unreached(replica: ObservedReplica, policy: ReplicaPolicy, unhealthy_s: float) -> Decision[Action]:
+    """It answers us. The gateway keeps it out of rotation for as long as its own checks fail, and that is all there is
+    to do, but for one new process."""
+    what = f"{replica.id} answers when asked directly, and fails the gateway's checks for {unhealthy_s:.1f} s"
+    if replica.is_sickness_widespread:
+        return Decision((), "late_with_most", f"{what}, as most of its service does: it goes on")
+    if unhealthy_s >= policy.unreached_timeout_s and replica.history.in_vain < UNREACHED_RESTARTS_MAX:
+        message = f"{what} (limit {policy.unreached_timeout_s:.0f} s): it is started anew, this once"
+        return Decision((KillReplica(replica.id),), "only_gateway_cannot_reach", message)
+    if not replica.is_unreached and unhealthy_s >= policy.unhealthy_timeout_s:
+        message = f"{what}: it gets no requests until they pass"
+        return Decision((NoteUnreached(replica.id),), "only_gateway_cannot_reach", message)
+    return Decision((), "only_gateway_cannot_reach", what, 0.5)
 
 
 def _draining(replica: ObservedReplica, is_wanted: bool, policy: ReplicaPolicy, now: float) -> Decision[Action]:
@@ -135,6 +165,8 @@ def _restart(
     replica: ObservedReplica, is_wanted: bool, now: float, ready_for_s: float, jitter: float, reason: str
 ) -> Decision[Action]:
     history = next_restart(replica.history, now, ready_for_s, jitter)
+    if replica.answers and replica.is_being_killed:
+        history = replace(history, in_vain=history.in_vain + 1)
     how = "ended" if replica.exit_code is None else describe_exit(replica.exit_code)
     message = f"{replica.id} {how}"
     if not is_wanted:

@@ -136,6 +136,7 @@ def _written(rollout: Rollout) -> dict[str, Any]:
         "is_judged": rollout.is_judged,
         "reason": rollout.reason,
         "message": rollout.message,
+        "doubt": rollout.doubt,
     }
 
 
@@ -152,6 +153,7 @@ def _rollouts(items: Iterable[Mapping[str, Any]]) -> dict[str, Rollout]:
             is_judged=item["is_judged"],
             reason=item["reason"],
             message=item["message"],
+            doubt=item.get("doubt", ""),
         )
         for item in items
     }

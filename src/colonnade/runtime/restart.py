@@ -6,6 +6,8 @@ crash loop, and is still tried every half a minute, because what it needs may co
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from colonnade.runtime.state import ObservedReplica, ReplicaState, RestartHistory
 
 STABLE_AFTER_S = 5.0
@@ -29,7 +31,13 @@ def next_restart(history: RestartHistory, now: float, ready_for_s: float, jitter
     delay_s = 0.0
     if failures > 1:
         delay_s = min(DELAY_MAX_S, DELAY_FIRST_S * 2.0 ** min(failures - 2, 16)) * (0.8 + 0.4 * jitter)
-    return RestartHistory(failures, now, delay_s, history.total_restarts + 1)
+    return replace(
+        history,
+        failures_in_a_row=failures,
+        last_failure_at_s=now,
+        restart_delay_s=delay_s,
+        total_restarts=history.total_restarts + 1,
+    )
 
 
 def is_crash_loop(history: RestartHistory) -> bool:

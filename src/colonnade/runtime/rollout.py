@@ -6,7 +6,8 @@ At last the surge goes. Going back is the same, the other way round. The same me
 of their own version: then `replaces` has the processes that must go.
 
 What holds at every moment: a replica that serves is taken out only while at least `count - unavailable` others serve,
-of whichever version; and there are never more than `count + surge`. What does not serve may be replaced at any time.
+of whichever version; and there are never more than `count + surge`. What does not serve may be replaced at any time. On
+the way back one that will not come (it crashes again and again, or is not reached) is not waited for.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from colonnade.runtime.canary import Comparison, judge
 from colonnade.runtime.restart import is_crash_loop, is_looping
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.runtime.wanted import FORWARD, Bounds, Rollout, Stage, wanted_replicas
+
+CANARY_TIMES_MAX = 3
+"""With too few answers the first ones are compared for so many times `canary_time` at most. Then the rollout goes on,
+and says by how few it was judged: whoever deploys a service that is hardly asked would otherwise wait for ever."""
 
 DEATHS_MAX = 3
 """Deaths of new replicas, all together, from which on the version is given up: one may be an accident, also two; one
@@ -85,6 +90,8 @@ class Return:
 @dataclass(frozen=True, slots=True)
 class Enter:
     stage: Stage
+    doubt: str = ""
+    """What is to be said at the end about the comparison."""
 
 
 Step = Move | Return | Enter
@@ -98,9 +105,9 @@ def advance(rollout: Rollout, decision: Decision[Step], now: float) -> Rollout:
                 rollout = replace(rollout, moved=rollout.moved | numbers)
             case Return(numbers):
                 rollout = replace(rollout, moved=rollout.moved - numbers)
-            case Enter(stage):
+            case Enter(stage, doubt):
                 edge(EDGES, rollout.stage, stage, subject=rollout.service)
-                rollout = replace(rollout, stage=stage, stage_since_s=now)
+                rollout = replace(rollout, stage=stage, stage_since_s=now, doubt=doubt or rollout.doubt)
                 if stage is Stage.UNDOING:
                     rollout = replace(rollout, reason=decision.reason, message=decision.message)
     return rollout
@@ -148,12 +155,18 @@ def _judging(look: _Look) -> Decision[Step]:
     judgement = judge(look.seen.comparison, look.policy.canary_requests)
     if judgement.is_worse:
         return Decision((Enter(Stage.UNDOING),), judgement.reason, f"{look.new} is worse: {judgement.message}")
-    left_s = look.rollout.stage_since_s + look.policy.canary_time_s - look.now
-    if left_s > 0:
+    compared_s = look.now - look.rollout.stage_since_s
+    if (left_s := look.policy.canary_time_s - compared_s) > 0:
         return Decision((), "being_compared", judgement.message, left_s)
+    left_s = CANARY_TIMES_MAX * look.policy.canary_time_s - compared_s
+    if not judgement.is_complete and look.is_asked() and left_s > 0:
+        message = f"{judgement.message}; it is compared for {left_s:.0f} s more at most"
+        return Decision((), "answers_are_waited_for", message, left_s)
     if waiting := [number for number in look.first_numbers() if not look.serves_as_new(number)]:
         return Decision((), "first_ones_start", f"{look.names(waiting)} of {look.new} gets ready again")
-    return Decision((Enter(Stage.REPLACING),), judgement.reason, f"{look.new} goes on: {judgement.message}")
+    doubt = "" if judgement.is_complete else judgement.message
+    message = f"{look.new} goes on after {compared_s:.0f} s: {judgement.message}"
+    return Decision((Enter(Stage.REPLACING, doubt),), judgement.reason, message)
 
 
 def _replacing(look: _Look) -> Decision[Step]:
@@ -183,6 +196,8 @@ def _clearing(look: _Look) -> Decision[Step]:
         what = (
             f"{look.names(sorted(rollout.numbers))} {'is replaced' if end is Stage.DONE else 'could not be replaced'}"
         )
+    if end is Stage.DONE and rollout.doubt and not judge(look.seen.comparison, look.policy.canary_requests).is_complete:
+        return Decision((Enter(end),), "done_in_doubt", f"{what}; {rollout.doubt}")
     return Decision((Enter(end),), end.value, what)
 
 
@@ -214,6 +229,10 @@ class _Look:
 
     def is_judged(self) -> bool:
         return self.rollout.is_judged and not self.rollout.is_same_version and self.policy.canary_time_s > 0
+
+    def is_asked(self) -> bool:
+        comparison = self.seen.comparison
+        return comparison.old.answers + comparison.new.answers > 0
 
     def all_numbers(self) -> range:
         return range(1, self.count + self.bounds.surge + 1)
@@ -256,7 +275,25 @@ class _Look:
     def room(self) -> int:
         """How many that serve may be taken out now."""
         serving = sum(1 for number in self.all_numbers() if self.serves(number))
-        return max(0, serving - (self.count - self.bounds.unavailable))
+        return max(0, serving - self.needed())
+
+    def needed(self) -> int:
+        """How many have to serve. Going back, one at least, and none of those that will not: a version that is known
+        to be bad would go on for as long as they do not come."""
+        needed = self.count - self.bounds.unavailable
+        if self.rollout.stage is not Stage.UNDOING:
+            return needed
+        return min(needed, max(1, needed - len(self.lost())))
+
+    def lost(self) -> list[int]:
+        """What is as it is wanted, and will not serve all the same."""
+        return [
+            number
+            for number in range(1, self.count + 1)
+            if number in self.by_number
+            and self.wanted[number].is_met_by(self.by_number[number])
+            and (is_looping(self.by_number[number], self.now) or self.by_number[number].is_unreached)
+        ]
 
     def move(self, numbers: Iterable[int]) -> Decision[Step]:
         chosen = self._without_loss(numbers, fits=self.is_new)
@@ -291,17 +328,15 @@ class _Look:
         return chosen
 
     def needs_surplus(self) -> bool:
-        """Without what serves in addition too few would, and that is about to change. One that crashes again and again
-        is not waited for: it would hold up everything else for as long as it does."""
-        numbers = range(1, self.count + 1)
-        serving = sum(1 for number in numbers if self.serves(number))
-        if any(number in self.by_number and is_looping(self.by_number[number], self.now) for number in numbers):
-            return False
-        return serving < self.count - self.bounds.unavailable and any(map(self.is_in_rotation, self.extra_numbers()))
+        """Without what serves in addition too few would, and that is about to change. One that will not come is not
+        waited for: it would hold up everything else for as long as it does not."""
+        serving = sum(1 for number in range(1, self.count + 1) if self.serves(number))
+        needed = self.count - self.bounds.unavailable - len(self.lost())
+        return serving < needed and any(map(self.is_in_rotation, self.extra_numbers()))
 
     def no_room(self) -> str:
         serving = sum(1 for number in self.all_numbers() if self.serves(number))
-        return f"{serving} serve, at least {self.count - self.bounds.unavailable} have to: the next one waits"
+        return f"{serving} serve, at least {self.needed()} have to: the next one waits"
 
     def trouble(self) -> Decision[Step] | None:
         """What ends the new version whatever the comparison says."""
@@ -319,6 +354,13 @@ class _Look:
                     f"(limit {self.policy.start_timeout_s:.0f} s): {replica.probe_message or 'no answer'}"
                 )
                 return Decision((Enter(Stage.UNDOING),), "start_timeout", message)
+            unhealthy_s = self.now - (self.now if replica.unhealthy_since_s is None else replica.unhealthy_since_s)
+            if unhealthy_s >= self.policy.start_timeout_s:
+                message = (
+                    f"{replica.id} of {self.new} fails the gateway's checks for {unhealthy_s:.0f} s "
+                    f"(limit {self.policy.start_timeout_s:.0f} s)"
+                )
+                return Decision((Enter(Stage.UNDOING),), "not_reached", message)
         deaths = sum(replica.history.total_restarts for replica in new)
         if deaths >= DEATHS_MAX:
             message = f"{deaths} replicas of {self.new} ended (limit {DEATHS_MAX - 1})"

@@ -25,6 +25,9 @@ TOLD: Mapping[Stage, str] = {
 }
 """The event for a stage, after `rollout_` or `replacement_`; the others are steps in between."""
 
+COMPARED = frozenset({Stage.JUDGING, Stage.REPLACING})
+"""Stages in which a judgement rests on what was answered so far."""
+
 STEPS_AT_ONCE_MAX = 8
 """Of one service in one tick: from the first to the last stage when there is no replica to wait for."""
 
@@ -64,6 +67,14 @@ class Rollouts:
         self.current = dict(versions.current)
         self.open = {name: replace(rollout, stage_since_s=now) for name, rollout in versions.open.items()}
         self.ended = dict(versions.ended)
+        for name, rollout in self.open.items():
+            if rollout.stage in COMPARED and rollout.is_judged and not rollout.is_same_version:
+                message = (
+                    f"another controller goes on, and what was compared so far is lost with the one before: "
+                    f"version {rollout.new} of {name} is compared with version {rollout.old} from now on"
+                )
+                data = {"old": rollout.old, "new": rollout.new}
+                self._events.emit("rollout_judging", name, reason="controller_restarted", message=message, data=data)
 
     def roll(
         self,
@@ -177,7 +188,14 @@ class Rollouts:
         evidence = self._evidence.get(service)
         return evidence.comparison if evidence is not None else Comparison()
 
-    def count(self, service: str, replicas: Sequence[ObservedReplica], counters: Mapping[int, Tally]) -> None:
+    def count(
+        self,
+        service: str,
+        replicas: Sequence[ObservedReplica],
+        counters: Mapping[int, Tally],
+        policy: RolloutPolicy,
+        now: float,
+    ) -> None:
         """`counters` is what each slot has answered since the gateway started. What was answered while only one of the
         versions served says nothing about the other, and is left out."""
         rollout = self.open.get(service)
@@ -187,16 +205,16 @@ class Rollouts:
         serving = [replica for replica in replicas if is_serving(replica) and replica.id.number in counters]
         are_both_there = {rollout.old, rollout.new} <= {replica.version for replica in serving}
         counted: dict[tuple[ReplicaId, int | None], Tally] = {}
+        answered = {rollout.old: Tally(), rollout.new: Tally()}
         for replica in serving:
             key = (replica.id, replica.pid)
             now_counted = counted[key] = counters[replica.id.number]
             before = evidence.counted.get(key)
             if before is None or not are_both_there:
                 continue
-            more = now_counted.since(before)
-            old, new = evidence.comparison.old, evidence.comparison.new
-            if replica.version == rollout.new:
-                evidence.comparison = Comparison(old, new.plus(more))
-            elif replica.version == rollout.old:
-                evidence.comparison = Comparison(old.plus(more), new)
+            if replica.version in answered:
+                answered[replica.version] = answered[replica.version].plus(now_counted.since(before))
         evidence.counted = counted
+        if are_both_there:
+            old, new = answered[rollout.old], answered[rollout.new]
+            evidence.comparison = evidence.comparison.with_answers(old, new, now, policy.canary_requests)

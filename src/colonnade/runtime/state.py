@@ -40,6 +40,8 @@ class RestartHistory:
     last_failure_at_s: float = 0.0
     restart_delay_s: float = 0.0
     total_restarts: int = 0
+    in_vain: int = 0
+    """Restarts because only the gateway did not reach it, since the gateway last did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,12 @@ class ObservedReplica:
     """Since when the gateway's checks fail although the process lives."""
     is_sickness_widespread: bool = False
     """Most replicas of its service fail as well."""
+    is_spared: bool = False
+    """Of those that fail with most of the service another one is ended first."""
+    answers: bool | None = None
+    """When asked directly, while the gateway's checks fail; None: not known yet."""
+    is_unreached: bool = False
+    """It was told that it answers and that the gateway's checks fail."""
     is_being_killed: bool = False
     """SIGKILL is under way; its end is seen as an exit."""
     has_stopped: bool = False
@@ -86,6 +94,9 @@ class ReplicaPolicy:
     widespread_timeout_s: float = 15.0
     """The same when most of the service fails at once: then the cause is probably shared (a dependency, a starved
     machine), and killing would not mend it. Long enough for a dependency's failover to be over."""
+    unreached_timeout_s: float = 15.0
+    """A replica that answers when asked directly is not dead, whatever the gateway's checks say: it may be slow, or the
+    way to it is. It is started anew after this long, in case that helps: it gets another port."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +133,13 @@ class KillReplica:
 
 
 @dataclass(frozen=True, slots=True)
+class NoteUnreached:
+    """Tell, once, that only the gateway does not reach it."""
+
+    id: ReplicaId
+
+
+@dataclass(frozen=True, slots=True)
 class ScheduleRestart:
     """It is dead: clear up after it and wait `delay_s` before the next start."""
 
@@ -136,4 +154,13 @@ class ForgetReplica:
     id: ReplicaId
 
 
-Action = StartReplica | MarkReady | DrainReplica | StopReplica | KillReplica | ScheduleRestart | ForgetReplica
+Action = (
+    StartReplica
+    | MarkReady
+    | DrainReplica
+    | StopReplica
+    | KillReplica
+    | NoteUnreached
+    | ScheduleRestart
+    | ForgetReplica
+)

@@ -63,6 +63,8 @@ class Rollout:
     reason: str = "asked"
     message: str = ""
     """Why it began; once it is being undone, why that."""
+    doubt: str = ""
+    """Why the comparison said little, when the others followed all the same."""
 
     @property
     def is_same_version(self) -> bool:

@@ -134,9 +134,10 @@ class HealthSpec(Model):
     answer from 200 to 499 counts as ready."""
     interval_s: Seconds = Field(default=0.2, alias="interval", ge=0.05, le=60)
     """Between two checks of the gateway."""
-    timeout_s: Seconds = Field(default=0.2, alias="timeout", ge=0.02, le=60)
-    """A check that takes longer has failed."""
-    fall: Whole = Field(default=2, ge=1, le=20)
+    timeout_s: Seconds = Field(default=0.5, alias="timeout", ge=0.02, le=60)
+    """A check that takes longer has failed. One of half a second notices a frozen replica as soon as two of a fifth
+    each, and takes nobody out who is merely late."""
+    fall: Whole = Field(default=1, ge=1, le=20)
     """Failed checks in a row that take a replica out."""
     rise: Whole = Field(default=1, ge=1, le=20)
     """Good checks in a row that bring it back."""
@@ -187,9 +188,10 @@ class RolloutSpec(Model):
     unavailable: Whole = Field(default=0, ge=0, le=20)
     """Replicas that may be missing meanwhile. Not 0 together with `surge`."""
     canary_time_s: Seconds = Field(default=10.0, alias="canary_time", ge=0, le=86_400)
-    """How long the first ones are compared with the old version before the others follow; 0: not at all."""
+    """How long the first ones are compared with the old version before the others follow, and up to three times as long
+    while their answers are too few; 0: not at all."""
     canary_requests: Whole = Field(default=50, ge=1, le=1_000_000)
-    """Answers of the new version below which its latency says nothing. Errors that cannot be chance count at once."""
+    """Answers of each version below which latency says nothing. Errors that cannot be chance count at once."""
 
     @model_validator(mode="after")
     def _can_move(self) -> Self:

@@ -221,7 +221,8 @@ class Deployer:
                 system.runtime.add_service(plan, count)
             await until_ready(system, plan, [], may_fail=False)
             return
-        rollout = await self._rolled(name, plan.version, is_judged=deployment.kind == "deploy")
+        is_judged = deployment.kind == "deploy" and await self._has_changed(name, deployment)
+        rollout = await self._rolled(name, plan.version, is_judged=is_judged)
         if rollout.stage is Stage.UNDONE:
             raise AppError(
                 rollout.message,
@@ -229,6 +230,11 @@ class Deployer:
                 hint=f"see `colonnade logs {name}`",
                 detail=_last_words(plan, rollout),
             )
+
+    async def _has_changed(self, name: str, deployment: Deployment) -> bool:
+        """Whether its new replicas run anything else than the old ones; who was only asked for by name may not."""
+        changes = await asyncio.to_thread(self._system.store.changes, deployment.code[name], deployment.new)
+        return name in changes.rollout
 
     async def _rolled(self, name: str, version: int, *, is_judged: bool) -> Rollout:
         """How the rollout of this service ended, once it has; begun here if an earlier controller has not."""

@@ -6,13 +6,13 @@ A replica's number is its slot in the gateway; a database node's place among the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 
 from colonnade.gateway.config import leaving_state, service_pool, weight_of
 from colonnade.gateway.state import GatewayView, Membership, Server, ServerState
 from colonnade.runtime.canary import Tally
-from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
+from colonnade.runtime.traffic import Traffic
 from colonnade.runtime.view import RuntimeView
 from colonnade.spec.model import ServiceSpec
 from colonnade.system.detours import GATEWAY, STRAIGHT, Detours, replica_end
@@ -43,6 +43,7 @@ def service_membership(
                 address=_address(replica.id, replica.port, detours),
                 state=leaving_state(service) if replica.state is ReplicaState.DRAINING else ServerState.READY,
                 weight=weight_of(service, replica.id.number, factors.get(replica.id, 1.0)),
+                is_unproven=replica.history.in_vain > 0,
             )
             for replica in runtime.replicas
             if replica.id.service == name and replica.state in IN_GATEWAY and replica.port is not None
@@ -68,25 +69,21 @@ def answers_of(view: GatewayView) -> dict[str, dict[int, Tally]]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What the gateway sees of one replica."""
-
-    in_flight: int
-    is_unhealthy: bool
-    is_widespread: bool
-    """Most of its pool fails as well, so the cause is probably shared."""
-
-
-def traffic_of(view: GatewayView) -> dict[ReplicaId, Traffic]:
-    """Per replica that the gateway knows. Of a pool that mostly fails only the one that fails longest is reported as
-    unhealthy: replacing them one by one keeps the others answering what they can."""
+def traffic_of(view: GatewayView, replicas: Iterable[ObservedReplica]) -> dict[ReplicaId, Traffic]:
+    """Per replica that the gateway knows. Of a pool that mostly fails all are spared but the one that fails longest, of
+    those that do not answer: replacing them one by one keeps the others answering what they can."""
+    alive = {replica.id for replica in replicas if replica.answers}
     seen: dict[ReplicaId, Traffic] = {}
     for name, pool in view.pools.items():
-        failing = {slot: server.failing_since_s for slot, server in pool.servers.items()}
-        known = [(since, slot) for slot, since in failing.items() if since is not None]
-        worst = min(known)[1] if known else None
+        failing = {
+            ReplicaId(name, slot): server.failing_since_s
+            for slot, server in pool.servers.items()
+            if server.failing_since_s is not None
+        }
+        silent = [(since, replica) for replica, since in failing.items() if replica not in alive]
+        worst = min(silent)[1] if silent else None
         for slot, server in pool.servers.items():
-            is_unhealthy = slot == worst if pool.is_failed_open else failing[slot] is not None
-            seen[ReplicaId(name, slot)] = Traffic(server.in_flight, is_unhealthy, pool.is_failed_open)
+            replica = ReplicaId(name, slot)
+            is_spared = pool.is_failed_open and replica != worst
+            seen[replica] = Traffic(server.in_flight, replica in failing, pool.is_failed_open, is_spared)
     return seen

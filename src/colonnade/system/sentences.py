@@ -42,6 +42,7 @@ HINTS: Mapping[str, str] = {
     "replica_exited": "`colonnade logs {subject}` has all that it said",
     "replica_crash_looping": "`colonnade logs {subject}` has all that it said; once mended it starts by itself",
     "replica_killed": "`colonnade logs {subject}` shows what it did last; often it is a lock, or a blocked event loop",
+    "replica_unreached": "what stands between the gateway and its port? `colonnade logs gateway` has what it saw",
     "replica_sick": "`colonnade logs {subject}` shows what it did last",
     "replica_expected_to_fail": "`colonnade logs {subject}`; memory that only grows is usually a cache without a bound",
     "rollout_undone": "`colonnade logs {subject}`, correct it, then `colonnade deploy` again",

@@ -124,4 +124,9 @@ def _problems(system: System) -> list[str]:
         looping = [str(replica.id) for replica in replicas if is_looping(replica, now)]
         if looping:
             found.append(f"{', '.join(looping)}: crash loop; see `colonnade logs {name}`")
+        unreached = [str(replica.id) for replica in replicas if replica.is_unreached]
+        if unreached:
+            found.append(
+                f"{', '.join(unreached)}: only the gateway does not reach it; see `colonnade why {unreached[0]}`"
+            )
     return found + (system.database.problems() if system.database else [])

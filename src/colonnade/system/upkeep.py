@@ -8,6 +8,7 @@ from functools import partial
 from colonnade.core.errors import ColonnadeError, DriverError, HostError
 from colonnade.core.files import rotate_log
 from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.runtime.traffic import Traffic
 from colonnade.system.assemble import System
 from colonnade.system.mapping import answers_of, traffic_of
 from colonnade.system.reloading import reload_changed
@@ -52,20 +53,15 @@ async def _watch_drain(system: System, replica: ReplicaId) -> None:
     service = system.services[replica.service]
     is_drained = await system.gateway.wait_drained(replica.service, replica.number, service.stop_timeout_s)
     if is_drained:
-        system.runtime.observe_traffic(replica, in_flight=0, is_unhealthy=False)
+        system.runtime.observe_traffic(replica, Traffic(in_flight=0))
 
 
 async def observe_traffic(system: System) -> None:
     """Tell the runtime what the gateway sees of each replica."""
     while True:
-        for replica, seen in traffic_of(system.gateway.view()).items():
+        for replica, seen in traffic_of(system.gateway.view(), system.runtime.view().replicas).items():
             if system.state_of(replica) is ReplicaState.READY:
-                system.runtime.observe_traffic(
-                    replica,
-                    in_flight=seen.in_flight,
-                    is_unhealthy=seen.is_unhealthy,
-                    is_widespread=seen.is_widespread,
-                )
+                system.runtime.observe_traffic(replica, seen)
         for service, counters in answers_of(system.gateway.view()).items():
             system.runtime.observe_answers(service, counters)
         await asyncio.sleep(TRAFFIC_INTERVAL_S)

@@ -7,6 +7,7 @@ import pytest
 from colonnade.core.decision import Decision
 from colonnade.gateway.actions import (
     Action,
+    Doubt,
     HeedHealth,
     Reload,
     Restart,
@@ -15,6 +16,7 @@ from colonnade.gateway.actions import (
     Settle,
     SetWeight,
     ShutdownSessions,
+    SlotAction,
     commands_for,
     describe,
 )
@@ -79,6 +81,15 @@ def test_a_replica_joins_with_its_address_before_its_state() -> None:
         SetState("web", 2, READY),
     )
     assert decision.message == "to be set: web/2 is at h:2, web/2 has weight 3, web/2 ready"
+
+
+def test_a_replica_that_was_not_reached_is_let_in_by_its_check() -> None:
+    desired = web(Server(2, "h:2", READY, is_unproven=True))
+    actions = decided(seen(web()), desired).actions
+    assert actions[-2:] == (SetState("web", 2, READY), Doubt("web", 2))
+    commands = commands_for([action for action in actions if isinstance(action, SlotAction)], desired)
+    assert commands[-2:] == ["set server web/r2 state ready", "set server web/r2 health down"]
+    assert decided(seen(desired), desired).actions == (), "and once there, its checks decide"
 
 
 def test_a_replica_that_left_leaves_an_empty_slot() -> None:

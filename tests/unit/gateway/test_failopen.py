@@ -58,6 +58,13 @@ def test_it_takes_two_looks_to_open() -> None:
     assert second.actions == tuple(IgnoreHealth("web", slot) for slot in (1, 2, 3))
 
 
+def test_nobody_is_turned_away_while_another_look_is_waited_for() -> None:
+    """With nobody up, HAProxy answers 503 by itself."""
+    for words in (("down", "down"), ("down", "refused"), ("down",)):
+        decision = decide_fail_open(pool(len(words)), looks(*words), {}, bad_looks=1)
+        assert decision.reason == "most_are_out", words
+
+
 def test_it_stays_open_while_less_than_half_pass_and_takes_newcomers_along() -> None:
     servers = looks("blind", "blind", "down")
     decision = decide_fail_open(pool(3), servers, {1: True, 2: False, 3: False}, bad_looks=0)

@@ -245,6 +245,14 @@ def test_a_process_that_keeps_dying_is_started_ever_more_slowly() -> None:
     assert delays == [0.0, 0.0, 0.0, 0.1, 0.2, 5.0]
 
 
+@pytest.mark.parametrize("keys", [{}, {"affinity": "cookie"}])
+def test_a_server_that_has_to_prove_itself_is_out_at_a_start(keys: dict[str, object]) -> None:
+    servers = (Server(1, "127.0.0.1:15001", READY), Server(2, "127.0.0.1:15002", READY, is_unproven=True))
+    pool = service_pool("web", service(**keys), servers, check_expect="200-399")
+    lines = list(server_lines(pool, pool.where()[0]))
+    assert [line.endswith(" disabled") for line in lines[:2]] == [False, True]
+
+
 def test_a_slot_cannot_be_ready_without_an_address_or_named_twice() -> None:
     with pytest.raises(Bug):
         Server(1, None, READY)

@@ -13,6 +13,7 @@ from colonnade.runtime.state import (
     ForgetReplica,
     KillReplica,
     MarkReady,
+    NoteUnreached,
     ObservedReplica,
     ReplicaState,
     RestartHistory,
@@ -41,6 +42,14 @@ GOALS: dict[type[Action], ReplicaState | None] = {
 def history(failures: int, delay_s: float = 0.0) -> RestartHistory:
     return RestartHistory(failures, NOW - 1, delay_s, failures)
 
+
+def failing(for_s: float, **fields: Any) -> ObservedReplica:
+    return replica(S.READY, for_s=9_999, unhealthy_since_s=NOW - for_s, **fields)
+
+
+UNREACHED = "only_gateway_cannot_reach"
+IN_VAIN = RestartHistory(in_vain=1)
+MOST = {"is_sickness_widespread": True}
 
 ROWS: list[Row] = [
     ("starting, nothing known yet", replica(S.STARTING), True, None, "starting"),
@@ -82,7 +91,31 @@ ROWS: list[Row] = [
     ("ready", replica(S.READY, for_s=9), True, None, "as_wanted"),
     ("ready and busy", replica(S.READY, in_flight=9), True, None, "as_wanted"),
     ("ready, checks begin to fail", replica(S.READY, unhealthy_since_s=NOW - 0.9), True, None, "unhealthy"),
-    ("ready, checks fail for too long", replica(S.READY, unhealthy_since_s=NOW - 1.0), True, KillReplica, "stuck"),
+    ("ready, checks fail, silent", failing(1.0, answers=False), True, KillReplica, "stuck"),
+    ("ready, checks fail, not known whether it answers", failing(1.0), True, None, "unhealthy"),
+    ("ready, checks fail, not known for too long", failing(2.0), True, KillReplica, "stuck"),
+    ("ready, checks begin to fail, answers", failing(0.9, answers=True), True, None, UNREACHED),
+    ("ready, checks fail, answers", failing(1.0, answers=True), True, NoteUnreached, UNREACHED),
+    ("ready, checks fail, answers, told", failing(14.9, answers=True, is_unreached=True), True, None, UNREACHED),
+    ("ready, not reached for long", failing(15.0, answers=True, is_unreached=True), True, KillReplica, UNREACHED),
+    ("ready, not reached again", failing(15.0, answers=True, history=IN_VAIN), True, NoteUnreached, UNREACHED),
+    (
+        "ready, not reached for an hour although started anew",
+        failing(3600.0, answers=True, is_unreached=True, history=IN_VAIN),
+        True,
+        None,
+        UNREACHED,
+    ),
+    ("ready, fails with most, silent", failing(14.9, answers=False, **MOST), True, None, "unhealthy"),
+    ("ready, fails with most, silent for long", failing(15.0, answers=False, **MOST), True, KillReplica, "stuck"),
+    (
+        "ready, fails with most, another one goes first",
+        failing(99.0, answers=False, is_spared=True, **MOST),
+        True,
+        None,
+        "unhealthy",
+    ),
+    ("ready, late with most", failing(3600.0, answers=True, **MOST), True, None, "late_with_most"),
     (
         "ready, stuck, being killed",
         replica(S.READY, unhealthy_since_s=NOW - 5, is_being_killed=True),
@@ -191,7 +224,9 @@ def test_the_next_look_comes_when_time_alone_changes_the_answer(
     [
         (replica(S.STARTING, for_s=60, probe_message="answered 503"), True, ["60 s", "limit 60 s", "answered 503"]),
         (replica(S.STARTING, for_s=60), True, ["no answer"]),
-        (replica(S.READY, unhealthy_since_s=NOW - 1.5), True, ["1.5 s", "limit 1.0 s"]),
+        (failing(1.5, answers=False), True, ["1.5 s", "limit 1.0 s"]),
+        (failing(15.5, answers=True), True, ["answers when asked", "15.5 s", "limit 15 s", "once"]),
+        (failing(1.5, answers=True), True, ["answers when asked", "1.5 s", "no requests until"]),
         (replica(S.DRAINING, for_s=12, in_flight=2), False, ["2 in flight", "12.0 s", "limit 10.0 s"]),
         (replica(S.STARTING, for_s=0.4, is_probe_ok=True), True, ["ready after 0.40 s"]),
         (replica(S.READY, has_exited=True, exit_code=-9), True, ["ended by signal 9", "starts again now"]),
@@ -218,6 +253,21 @@ def test_a_start_and_a_stop_are_never_decided_together() -> None:
 )
 def test_an_exit_is_told_as_a_code_or_a_signal(code: int, text: str) -> None:
     assert describe_exit(code) == text
+
+
+def test_a_restart_that_was_for_the_gateway_is_counted_until_the_gateway_reaches_it() -> None:
+    ended = failing(15.0, answers=True, is_being_killed=True, has_exited=True)
+    (scheduled,) = decide(ended, is_wanted=True, policy=POLICY, now=NOW, jitter=0.5).actions
+    assert isinstance(scheduled, ScheduleRestart)
+    assert scheduled.history.in_vain == 1
+    crashed = replica(S.STARTING, has_exited=True, history=scheduled.history)
+    (again,) = decide(crashed, is_wanted=True, policy=POLICY, now=NOW, jitter=0.5).actions
+    assert isinstance(again, ScheduleRestart)
+    assert again.history.in_vain == 1, "a crash on the way is no proof that it is reached"
+    died_by_itself = failing(5.0, answers=True, has_exited=True)
+    (other,) = decide(died_by_itself, is_wanted=True, policy=POLICY, now=NOW, jitter=0.5).actions
+    assert isinstance(other, ScheduleRestart)
+    assert other.history.in_vain == 0
 
 
 def test_a_scheduled_restart_carries_the_history_that_the_back_off_needs() -> None:

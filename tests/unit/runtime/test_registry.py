@@ -22,7 +22,7 @@ REPLICAS = (
 def test_what_was_written_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "replicas.json"
     rollout = Rollout("backend", 2, 3, Stage.REPLACING, moved=frozenset({1, 6}), replaces={1: 100}, message="why")
-    one = Rollout("backend", 2, 2, numbers=frozenset({1}), is_judged=False)
+    one = Rollout("backend", 2, 2, numbers=frozenset({1}), is_judged=False, doubt="12 answers")
     versions = Versions({"backend": 2}, {"backend": rollout}, {"web": replace(one, service="web")})
     write_registry(path, REPLICAS, {"backend": 5}, 15_002, versions)
     assert read_registry(path) == Registry(REPLICAS, {"backend": 5}, 15_002, versions)

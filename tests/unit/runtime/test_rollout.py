@@ -8,7 +8,7 @@ import pytest
 
 from colonnade.core.errors import Bug
 from colonnade.core.histogram import Histogram
-from colonnade.runtime.canary import Comparison, Tally
+from colonnade.runtime.canary import STRETCHES, Comparison, Stretch, Tally
 from colonnade.runtime.rollout import (
     Enter,
     Move,
@@ -27,6 +27,8 @@ POLICY = RolloutPolicy(
     surge=1, unavailable=0, slots_max=16, canary_time_s=10.0, canary_requests=50, start_timeout_s=60.0
 )
 WORSE = Comparison(Tally(1000, 0, Histogram()), Tally(300, 30, Histogram()))
+FEW = Comparison(Tally(100, 0, Histogram()), Tally(12, 0, Histogram()))
+ENOUGH = Comparison(Tally(1000, 0, Histogram()), Tally(300, 0, Histogram()), (Stretch(),) * STRETCHES)
 START = Rollout("web", 1, 2, stage_since_s=NOW)
 READY, STARTING, WAITING = ReplicaState.READY, ReplicaState.STARTING, ReplicaState.WAITING
 
@@ -96,8 +98,11 @@ def test_what_is_not_judged_goes_on_at_once(rollout: Rollout, policy: RolloutPol
     ("since_s", "comparison", "expected"),
     [
         (NOW - 9.9, Comparison(), (None, "being_compared")),
-        (NOW - 10.0, Comparison(), (Enter(Stage.REPLACING), "too_few_answers")),
+        (NOW - 9.9, ENOUGH, (None, "being_compared")),
+        (NOW - 10.0, ENOUGH, (Enter(Stage.REPLACING), "no_worse")),
         (NOW - 0.5, WORSE, (Enter(Stage.UNDOING), "more_errors")),
+        (NOW - 10.0, FEW, (None, "answers_are_waited_for")),
+        (NOW - 29.9, FEW, (None, "answers_are_waited_for")),
     ],
 )
 def test_the_judgement_ends_by_time_or_by_what_was_seen(
@@ -105,6 +110,31 @@ def test_the_judgement_ends_by_time_or_by_what_was_seen(
 ) -> None:
     rollout = at(Stage.JUDGING, 4, since_s=since_s)
     assert step(rollout, *olds(1, 2, 3), seen(4, 2), comparison=comparison) == expected
+
+
+@pytest.mark.parametrize(
+    ("since_s", "comparison", "reason", "words"),
+    [
+        (NOW - 30.0, FEW, "too_few_answers", "0 of 12 answers"),
+        (NOW - 10.0, Comparison(), "nothing_asked", "nobody asked anything"),
+    ],
+)
+def test_who_was_judged_by_little_goes_on_and_says_so_to_the_end(
+    since_s: float, comparison: Comparison, reason: str, words: str
+) -> None:
+    look = ObservedService(3, [*olds(1, 2, 3), seen(4, 2)], comparison)
+    rollout = at(Stage.JUDGING, 4, since_s=since_s)
+    decision = decide(rollout, look, POLICY, NOW)
+    assert decision.reason == reason
+    assert words in decision.message
+    replacing = advance(rollout, decision, NOW)
+    assert (replacing.stage, words in replacing.doubt) == (Stage.REPLACING, True)
+    ending = replace(replacing, stage=Stage.SHRINKING)
+    news = [seen(number, 2) for number in (1, 2, 3)]
+    told = decide(ending, ObservedService(3, news, comparison), POLICY, NOW)
+    assert (told.actions, told.reason) == ((Enter(Stage.DONE),), "done_in_doubt")
+    assert words in told.message
+    assert decide(ending, ObservedService(3, news, ENOUGH), POLICY, NOW).reason == "done", "enough came meanwhile"
 
 
 def test_one_follows_the_other_and_the_next_waits_until_it_serves() -> None:
@@ -150,6 +180,7 @@ def test_the_surplus_goes_when_all_others_serve() -> None:
     [
         (seen(4, 2, WAITING, history=RestartHistory(3, NOW, 2.0, 3)), "crash_loop"),
         (seen(4, 2, STARTING, for_s=60.0), "start_timeout"),
+        (seen(4, 2, unhealthy_since_s=NOW - 60.0), "not_reached"),
         (seen(4, 2, history=RestartHistory(1, NOW, 0.0, 3)), "keeps_dying"),
     ],
 )
@@ -176,6 +207,29 @@ def test_back_the_same_way_with_the_surplus_making_room() -> None:
     rollout = at(Stage.UNDOING, 4)
     assert step(rollout, *olds(1, 2, 3), seen(4, 2)) == (Enter(Stage.CLEARING), "all_old")
     assert step(at(Stage.CLEARING, 4), *olds(1, 2, 3)) == (Enter(Stage.UNDONE), "undone")
+
+
+LOOPS: dict[str, object] = {"state": WAITING, "pid": None, "history": RestartHistory(7, NOW, 2.0, 7)}
+UNREACHED: dict[str, object] = {"unhealthy_since_s": NOW - 20.0, "is_unreached": True, "answers": True}
+
+
+@pytest.mark.parametrize(
+    "lost", [LOOPS, UNREACHED], ids=["it crashes again and again", "the gateway does not reach it"]
+)
+def test_going_back_does_not_wait_for_an_old_one_that_does_not_come(lost: dict[str, object]) -> None:
+    """The bad version would serve for as long."""
+    rollout = at(Stage.UNDOING, 1, 4)
+    old = replace(seen(2, 1), **lost)  # type: ignore[arg-type]
+    assert step(rollout, seen(1, 2), old, *olds(3), seen(4, 2)) == (Return(frozenset({1})), "next_ones_back")
+    rollout = at(Stage.UNDOING, 4)
+    assert step(rollout, seen(1, 1, STARTING), old, *olds(3), seen(4, 2)) == (None, "old_ones_start")
+    assert step(rollout, seen(1, 1), old, *olds(3), seen(4, 2)) == (Enter(Stage.CLEARING), "all_old")
+
+
+def test_going_back_never_takes_the_last_one_that_serves() -> None:
+    looping = [replace(seen(number, 1), **LOOPS) for number in (2, 3)]  # type: ignore[arg-type]
+    policy = replace(POLICY, surge=0, unavailable=1)
+    assert step(at(Stage.UNDOING, 1), seen(1, 2), *looping, policy=policy) == (None, "no_room")
 
 
 def test_a_dead_surplus_becomes_old_where_it_is_needed_to_make_room() -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import pytest
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.events import EventLog
 from colonnade.core.histogram import Histogram
-from colonnade.runtime.canary import Tally
+from colonnade.runtime.canary import Comparison, Tally
 from colonnade.runtime.rollout import RolloutPolicy
 from colonnade.runtime.rollouts import Rollouts, Versions
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
@@ -52,6 +55,10 @@ def begun(disk: Disk | None = None) -> tuple[Rollouts, EventLog]:
 
 def counted(answers: int, errors: int = 0) -> Tally:
     return Tally(answers, errors, Histogram())
+
+
+def count(made: Rollouts, replicas: Sequence[ObservedReplica], counters: Mapping[int, Tally]) -> None:
+    made.count("web", replicas, counters, POLICY, NOW)
 
 
 def test_one_at_a_time() -> None:
@@ -101,14 +108,35 @@ def test_the_end_is_kept_until_somebody_has_taken_note() -> None:
     assert again.versions() == Versions({"web": 2}, {}, {})
 
 
+@pytest.mark.parametrize(
+    ("rollout", "is_told"),
+    [
+        (Rollout("web", 1, 2, Stage.JUDGING), True),
+        (Rollout("web", 1, 2, Stage.REPLACING), True),
+        (Rollout("web", 1, 2, Stage.STARTING), False),
+        (Rollout("web", 1, 2, Stage.UNDOING), False),
+        (Rollout("web", 1, 2, Stage.REPLACING, is_judged=False), False),
+        (Rollout("web", 2, 2, Stage.REPLACING), False),
+    ],
+)
+def test_a_controller_that_goes_on_judges_anew_and_says_so(rollout: Rollout, is_told: bool) -> None:
+    made, events = rollouts()
+    made.adopt(Versions({"web": 1}, {"web": rollout}, {}), NOW)
+    assert made.open["web"].stage_since_s == NOW
+    assert made.comparison("web") == Comparison()
+    assert [(one.kind, one.reason) for one in events.recent()] == [
+        ("rollout_judging", "controller_restarted")
+    ] * is_told
+
+
 def test_only_what_was_answered_while_both_served_is_compared() -> None:
     made, _ = begun()
     olds = [seen(1), seen(2)]
-    made.count("web", olds, {1: counted(1000, 500), 2: counted(1000)})
-    made.count("web", olds, {1: counted(1100, 600), 2: counted(1100)})  # the old ones alone
+    count(made, olds, {1: counted(1000, 500), 2: counted(1000)})
+    count(made, olds, {1: counted(1100, 600), 2: counted(1100)})  # the old ones alone
     both = [*olds, seen(3, 2)]
-    made.count("web", both, {1: counted(1200, 600), 2: counted(1200), 3: counted(7)})
-    made.count("web", both, {1: counted(1210, 601), 2: counted(1220), 3: counted(17, 2)})
+    count(made, both, {1: counted(1200, 600), 2: counted(1200), 3: counted(7)})
+    count(made, both, {1: counted(1210, 601), 2: counted(1220), 3: counted(17, 2)})
     comparison = made.comparison("web")
     assert (comparison.old.answers, comparison.old.errors) == (10 + 20 + 200, 1)
     assert (comparison.new.answers, comparison.new.errors) == (10, 2)
@@ -117,10 +145,10 @@ def test_only_what_was_answered_while_both_served_is_compared() -> None:
 def test_a_slot_that_has_another_process_is_counted_anew() -> None:
     made, _ = begun()
     both = [seen(1), seen(3, 2)]
-    made.count("web", both, {1: counted(100), 3: counted(50)})
-    made.count("web", [seen(1), seen(3, 2, pid=7)], {1: counted(110), 3: counted(500, 400)})
+    count(made, both, {1: counted(100), 3: counted(50)})
+    count(made, [seen(1), seen(3, 2, pid=7)], {1: counted(110), 3: counted(500, 400)})
     assert made.comparison("web").new.errors == 0
-    made.count("web", [seen(1), seen(3, 2, pid=7)], {1: counted(120), 3: counted(510, 401)})
+    count(made, [seen(1), seen(3, 2, pid=7)], {1: counted(120), 3: counted(510, 401)})
     assert (made.comparison("web").new.answers, made.comparison("web").new.errors) == (10, 1)
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from colonnade.gateway.state import GatewayView, ObservedBackend, PoolView, Server, ServerState, ServerView
-from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
+from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
+from colonnade.runtime.traffic import Traffic
 from colonnade.runtime.view import RuntimeView
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
@@ -143,18 +144,41 @@ def server(slot: int, *, failing_since_s: float | None = None) -> ServerView:
     )
 
 
-def traffic(*, is_failed_open: bool, **failing: float | None) -> dict[int, bool]:
+def traffic(*, is_failed_open: bool, answering: tuple[int, ...] = (), **failing: float | None) -> dict[int, Traffic]:
     servers = {int(name[1:]): server(int(name[1:]), failing_since_s=since) for name, since in failing.items()}
     view = GatewayView(
         pools={"web": PoolView(servers=servers, traffic=ObservedBackend(), is_failed_open=is_failed_open)}
     )
-    return {replica.number: seen.is_unhealthy for replica, seen in traffic_of(view).items()}
+    replicas = [replace(seen(slot, ReplicaState.READY), answers=slot in answering) for slot in servers]
+    return {replica.number: found for replica, found in traffic_of(view, replicas).items()}
+
+
+def those(found: dict[int, Traffic], what: str) -> set[int]:
+    return {number for number, one in found.items() if getattr(one, what)}
 
 
 def test_whoever_fails_its_checks_is_unhealthy() -> None:
-    assert traffic(is_failed_open=False, s1=None, s2=5.0, s3=None) == {1: False, 2: True, 3: False}
+    found = traffic(is_failed_open=False, s1=None, s2=5.0, s3=None)
+    assert (those(found, "is_unhealthy"), those(found, "is_widespread"), those(found, "is_spared")) == (
+        {2},
+        set(),
+        set(),
+    )
 
 
-def test_of_a_pool_that_mostly_fails_only_the_one_that_fails_longest_is() -> None:
-    assert traffic(is_failed_open=True, s1=7.0, s2=5.0, s3=None) == {1: False, 2: True, 3: False}
-    assert traffic(is_failed_open=True, s1=None, s2=None) == {1: False, 2: False}
+def test_of_a_pool_that_mostly_fails_all_are_spared_but_the_one_that_fails_longest() -> None:
+    found = traffic(is_failed_open=True, s1=7.0, s2=5.0, s3=None)
+    assert (those(found, "is_unhealthy"), those(found, "is_spared")) == ({1, 2}, {1, 3})
+    assert those(traffic(is_failed_open=True, s1=None, s2=None), "is_unhealthy") == set()
+
+
+def test_who_answers_is_not_in_the_way_of_one_that_does_not() -> None:
+    found = traffic(is_failed_open=True, answering=(2,), s1=7.0, s2=5.0, s3=6.0)
+    assert those(found, "is_spared") == {1, 2}
+    assert those(traffic(is_failed_open=True, answering=(1, 2), s1=7.0, s2=5.0), "is_spared") == {1, 2}
+
+
+def test_a_replica_that_was_started_anew_because_it_was_not_reached_has_to_prove_itself() -> None:
+    doubted = replace(seen(2, ReplicaState.READY), history=RestartHistory(in_vain=1))
+    (pool,) = service_membership({"web": spec()}, RuntimeView({}, (seen(1, ReplicaState.READY), doubted))).pools
+    assert [one.is_unproven for one in pool.servers] == [False, True]
