@@ -1,0 +1,175 @@
+"""What a load finds in a whole system: times of its requests, how busy everything is. By formulas, in microseconds.
+
+Three things make a request wait at a station: all places are taken; the cores that its replicas can use are shared; the
+machine's cores are shared with everybody. Each is a queue of its own by `queues`, as if it were the only one. Of the
+three the longest counts, not their sum: who waits for a place does not compete for a core, and when the machine is the
+bottleneck it does not matter where the requests stand that wait for it. In heavy traffic that is exact (the bottleneck
+decides), in light traffic all three are short; in between it is up to a fifth too short, which `simulation` shows.
+
+A place is held while others work for its request, but for no longer than they would take alone: their queues are
+counted where they are. Percentiles come from transforms (`transform`), waits at different resources taken as
+independent, and what one resource takes from a request in all its visits as one draw.
+
+Read next: `capacity` for how much it carries, `sizing` for how many replicas it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from colonnade.planning import transform
+from colonnade.planning.erlang import erlang_c, wait_s_mean
+from colonnade.planning.holding import held, processors_of
+from colonnade.planning.limits import CORES, check_stable
+from colonnade.planning.model import Load, Route, Station, SystemModel, Work, walk
+
+POOLED = ("least-connections", "adaptive")
+"""A new request goes where a core is free, so that the replicas' cores are one pool. With other policies each replica
+is a queue of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sharing:
+    """What a shared resource adds to each second of work on it."""
+
+    utilization: float
+    delayed: float
+    """Share of the requests that it slows down at all."""
+    extra: float
+    """Seconds for each second of work: T/S − 1."""
+
+
+NO_SHARING = Sharing(0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class StationLoad:
+    """One station under a load."""
+
+    name: str
+    rate_per_s: float
+    """Visits a second."""
+    held_s: float
+    """Seconds that a visit holds its place when nobody waits anywhere."""
+    held_scv: float
+    utilization: float
+    """Share of the places that is taken, on average, by that alone."""
+    processors: Sharing
+    wait_s_mean: float
+    """What a visit waits, or is slowed down, because of others, on average."""
+    waits_for: str
+    """`places`, `processors` (of the replicas) or `cores` (of the machine): which of the three is longest here."""
+    delayed: float
+    """Share of the visits that wait for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """A whole system under a load. Raises nothing: a load that does not fit has raised Unstable before."""
+
+    load: Load
+    stations: Mapping[str, StationLoad]
+    cores: Sharing
+    cores_busy: float
+    times_of: Mapping[str, tuple[float, transform.Transform]]
+    """Route → (share, transform of its time)."""
+    mean_s_of: Mapping[str, float]
+
+    @property
+    def mean_s(self) -> float:
+        """Over all routes, from the first byte that comes to the last of the answer."""
+        return math.fsum(share * self.mean_s_of[name] for name, (share, _) in self.times_of.items())
+
+    @property
+    def present_mean(self) -> float:
+        """Requests inside, by Little's law."""
+        return self.load.rate_per_s * self.mean_s
+
+    def quantile_s(self, quantile: float) -> float:
+        """Over all routes."""
+        return transform.quantile_s(transform.mixture(self.times_of.values()), quantile, self.mean_s)
+
+    def share_within(self, time_s: float) -> float:
+        """Of all requests, those that take no longer."""
+        return 1 - transform.tail(transform.mixture(self.times_of.values()), time_s)
+
+
+def predict(model: SystemModel, load: Load) -> Prediction:
+    """The steady state. Raises Unstable, naming what is too busy and by how much."""
+    rate = load.rate_per_s
+    check_stable(model, rate)
+    cores_busy = rate * math.fsum(model.visits(each.name) * model.work(each.name).cpu_s for each in model.stations)
+    cores = shared(cores_busy, model.cores)
+    stations = {each.name: _station_load(model, each, load, cores) for each in model.stations}
+    shares = model.shares()
+    times_of, mean_s_of = {}, {}
+    for route in model.routes:
+        mean_s_of[route.name], time = _route_time(route, stations, cores)
+        times_of[route.name] = (shares[route.name], time)
+    return Prediction(load, stations, cores, cores_busy, times_of, mean_s_of)
+
+
+def shared(busy: float, cores: float) -> Sharing:
+    """What processor sharing adds when `busy` of the `cores` are busy on average (M/G/c-PS: `queues.ps`).
+
+    With a broken number of cores (a part is somebody else's) there are as many as the next whole one, each slower.
+    """
+    if math.isinf(cores):
+        return NO_SHARING
+    servers = max(1, math.ceil(cores - 1e-9))
+    offered = busy * servers / cores
+    delayed = erlang_c(servers, offered)
+    return Sharing(busy / cores, delayed, delayed / (servers - offered))
+
+
+def _station_load(model: SystemModel, station: Station, load: Load, cores: Sharing) -> StationLoad:
+    rate = load.rate_per_s * model.visits(station.name)
+    work, time = model.work(station.name), held(model, station)
+    offered = rate * time.mean_s
+    processors = _processors(station, rate, work)
+    # Allen–Cunneen: half from the arrivals, which calls from another station are taken to have kept.
+    factor = (load.scv_arrivals + time.scv) / 2
+    found = {
+        "places": (wait_s_mean(station.places, rate, time.mean_s) * factor, erlang_c(station.places, offered)),
+        "processors": (work.cpu_s * processors.extra, processors.delayed),
+        CORES: (work.cpu_s * cores.extra, cores.delayed),
+    }
+    longest = max(found, key=lambda name: found[name][0])
+    wait_s, delayed = found[longest]
+    return StationLoad(
+        station.name, rate, time.mean_s, time.scv, offered / station.places, processors, wait_s, longest, delayed
+    )
+
+
+def _processors(station: Station, rate: float, work: Work) -> Sharing:
+    if math.isinf(processors_of(station)):
+        return NO_SHARING
+    parts = 1 if station.balance in POOLED else station.replicas
+    busy, cores = rate * work.cpu_s, processors_of(station)
+    return shared(busy / parts, cores / parts)
+
+
+def _route_time(route: Route, stations: Mapping[str, StationLoad], cores: Sharing) -> tuple[float, transform.Transform]:
+    """(mean, transform) of the time of a route: its work, and what each resource adds."""
+    parts: list[transform.Transform] = []
+    extra_s: dict[tuple[str, str], float] = {}
+    mean_s = 0.0
+    for call, count in walk(route.call):
+        station = stations[call.station]
+        parts.append(transform.repeated(transform.service(call.work.mean_s, call.work.scv), count))
+        mean_s += count * call.work.mean_s
+        if station.waits_for == "places":
+            resource, added_s = ("places", station.name), station.wait_s_mean
+        elif station.waits_for == "processors":
+            resource, added_s = ("processors", station.name), call.work.cpu_s * station.processors.extra
+        else:
+            resource, added_s = (CORES, ""), call.work.cpu_s * cores.extra
+        extra_s[resource] = extra_s.get(resource, 0.0) + count * added_s
+    for (kind, name), added_s in extra_s.items():
+        delayed = cores.delayed if kind == CORES else stations[name].delayed
+        if added_s > 0 and delayed > 0:
+            mean_s += added_s
+            parts.append(transform.delayed(delayed, transform.exponential(added_s / delayed)))
+    return mean_s, transform.total(parts)
