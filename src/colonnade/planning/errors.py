@@ -17,8 +17,8 @@ class Unstable(SpecError):
         message = f"unstable: the servers would have to be busy {utilization:.0%} of the time"
         if arrival_rate is not None and capacity is not None:
             message = (
-                f"unstable: {arrival_rate:.4g}/s come and at most {capacity:.4g}/s can be served (ρ = {utilization:.3g}), "
-                f"so the queue grows by {arrival_rate - capacity:.4g} requests every second"
+                f"unstable: {arrival_rate:.4g}/s come and at most {capacity:.4g}/s can be served "
+                f"(ρ = {utilization:.3g}), so the queue grows by {arrival_rate - capacity:.4g} requests every second"
             )
         super().__init__(message, hint="more servers, a shorter service time, or a lower rate", subject=subject)
         self.utilization = utilization
