@@ -10,10 +10,10 @@ import re
 from collections.abc import Sequence
 
 from colonnade.core.errors import SpecError
-from colonnade.planning.answer import Prices
 from colonnade.planning.capacity import Objective
 from colonnade.planning.declared import PartWork
 from colonnade.planning.model import Work
+from colonnade.planning.question import Prices
 from colonnade.spec.model import PlanSpec
 from colonnade.spec.units import parse_duration_s, parse_fraction, parse_size_bytes
 

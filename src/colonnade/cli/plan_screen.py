@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
 from rich.markup import escape
 from rich.table import Table
 
-from colonnade.planning.answer import Answer, Failure, ServicePlan, Step, Times
+from colonnade.planning.answer import Answer, Failure, ServicePlan
 from colonnade.planning.article import Example
 from colonnade.planning.limits import Limit
+from colonnade.planning.over_time import Day
+from colonnade.planning.profile import Profile
+from colonnade.planning.steps import Step, Times
+from colonnade.planning.words import duration, limit_name, milliseconds, number, times_text
 
 LIMITS_SHOWN = 6
+
+BLOCKS_MAX = 72
+"""Bars in a line: they fit into any terminal."""
 
 
 def plan_screen(answer: Answer) -> list[RenderableType]:
@@ -24,6 +30,8 @@ def plan_screen(answer: Answer) -> list[RenderableType]:
     if answer.failures:
         parts += ["", "[bold]When something is gone[/], with the plan", failures_table(answer.failures, answer)]
     parts += ["", "[bold]To carry more[/], from what is declared on this machine", steps_table(answer.steps, answer)]
+    if answer.day is not None:
+        parts += ["", *day_lines(answer.day)]
     if answer.one_machine is not None:
         parts += ["", f"[bold]This machine[/]: {escape(answer.one_machine.message)}"]
     if answer.budget is not None:
@@ -129,6 +137,52 @@ def steps_table(steps: Sequence[Step], answer: Answer) -> Table:
     return table
 
 
+def day_lines(day: Day) -> Iterator[str]:
+    """The period in two lines of blocks: the rate, and the replicas that follow it."""
+    rates = [each.rate_per_s for each in day.slices]
+    counts = [float(sum(each.replicas.values())) for each in day.slices]
+    yield (
+        f"[bold]Over {duration(day.period_s)}[/] {number(min(rates))} to {number(day.rate_peak)}/s, "
+        f"{number(day.rate_mean)}/s on average"
+    )
+    yield f"  rate      [cyan]{blocks(rates)}[/]"
+    yield f"  replicas  [cyan]{blocks(counts)}[/]  {min(counts):.0f} to {max(counts):.0f}"
+    yield (
+        f"  replica-hours: {number(day.following_replica_hours)} when they follow the load, "
+        f"{number(day.peak_replica_hours)} for the peak all the time ({day.saved_share:.0%} less)"
+    )
+
+
+def blocks(values: Sequence[float]) -> str:
+    """A line of bars, at most BLOCKS_MAX of them, the highest full."""
+    group = -(-len(values) // BLOCKS_MAX)
+    highest = [max(values[at : at + group]) for at in range(0, len(values), group)]
+    top = max(highest) or 1.0
+    return "".join("▁▂▃▄▅▆▇█"[min(7, int(each / top * 7.999))] for each in highest)
+
+
+def profile_screen(profile: Profile) -> list[RenderableType]:
+    """What a log says of its load."""
+    peaks = ", ".join(f"{number(rate)}/s over {duration(window)}" for window, rate in profile.rate_max.items())
+    parts: list[RenderableType] = [
+        f"[bold]{profile.requests:,} requests[/] in {duration(profile.duration_s)}: {number(profile.rate_mean)}/s on "
+        f"average; busiest {peaks}",
+        f"  [cyan]{blocks(profile.shape)}[/]",
+        f"  burstiness {profile.scv_arrivals:.2g} (1 is chance alone)"
+        + ("" if profile.write_share is None else f", {profile.write_share:.1%} writes")
+        + ("" if profile.failed_share is None else f", {profile.failed_share:.2%} failed"),
+    ]
+    if profile.response_s is not None:
+        p50, p95, p99 = map(milliseconds, profile.response_s)
+        parts.append(
+            f"  visitors waited {p50} (p50), {p95} (p95), {p99} (p99): response times, waiting included; a plan needs "
+            "the service times"
+        )
+    if profile.routes:
+        parts.append("  " + ", ".join(f"{escape(path)} {share:.0%}" for path, share in profile.routes[:5]))
+    return [*parts, ""]
+
+
 def article_screen(examples: Sequence[Example]) -> list[RenderableType]:
     """The article's examples: what it prints, what its formula gives, what holds."""
     table = _table("the article's formula", "its example", ">it prints", ">the formula gives", "what holds")
@@ -143,37 +197,6 @@ def article_screen(examples: Sequence[Example]) -> list[RenderableType]:
         )
         table.add_section()
     return [table]
-
-
-def limit_name(limit: Limit) -> str:
-    """`places of backend`, `objective p99 ≤ 250 ms`."""
-    return f"{limit.kind} {limit.subject}" if limit.kind == "objective" else f"{limit.kind} of {limit.subject}"
-
-
-def times_text(times: Times | None) -> str:
-    if times is None:
-        return "queues grow"
-    shown = (("mean", times.mean_s), ("p50", times.p50_s), ("p95", times.p95_s), ("p99", times.p99_s))
-    return ", ".join(f"{name} {milliseconds(value)}" for name, value in shown)
-
-
-def milliseconds(value_s: float) -> str:
-    return f"{value_s * 1000:.3g} ms" if value_s < 0.9995 else f"{value_s:.3g} s"
-
-
-def duration(value_s: float) -> str:
-    if value_s < 120:
-        return f"{value_s:.3g} s"
-    return f"{value_s / 60:.3g} min" if value_s < 7200 else f"{value_s / 3600:.3g} h"
-
-
-def number(value: float) -> str:
-    """Three digits and their zeros: 1,240 or 0.53."""
-    if value == 0 or math.isinf(value):
-        return "0" if value == 0 else "∞"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    rounded = round(value, digits) if value < 1000 else float(f"{value:.4g}")
-    return f"{rounded:,.{digits}f}".rstrip("0").rstrip(".") if digits else f"{rounded:,.0f}"
 
 
 def cores_text(cores: int) -> str:

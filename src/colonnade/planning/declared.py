@@ -144,10 +144,11 @@ def _gateway(spec: Spec) -> Station:
 
 
 def _station(name: str, service: ServiceSpec) -> Station:
-    """A replica is a process of CPython, whose threads share one core."""
+    """A replica is a process of CPython, whose threads share one core. A service that scales by itself has as many as
+    it may."""
     return Station(
         name,
-        max(1, service.replicas.min),
+        max(1, service.replicas.min if service.replicas.fixed else service.replicas.max),
         service.threads,
         queue_max=service.queue_max,
         queue_timeout_s=queue_timeout_s(service),

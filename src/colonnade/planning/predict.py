@@ -101,7 +101,7 @@ def predict(model: SystemModel, load: Load) -> Prediction:
     rate = load.rate_per_s
     check_stable(model, rate)
     cores_busy = rate * math.fsum(model.visits(each.name) * model.work(each.name).cpu_s for each in model.stations)
-    cores = shared(cores_busy, model.cores)
+    cores = shared(cores_busy, model.cores, load.scv_arrivals)
     stations = {each.name: _station_load(model, each, load, cores) for each in model.stations}
     shares = model.shares()
     times_of, mean_s_of = {}, {}
@@ -111,8 +111,9 @@ def predict(model: SystemModel, load: Load) -> Prediction:
     return Prediction(load, stations, cores, cores_busy, times_of, mean_s_of)
 
 
-def shared(busy: float, cores: float) -> Sharing:
-    """What processor sharing adds when `busy` of the `cores` are busy on average (M/G/c-PS: `queues.ps`).
+def shared(busy: float, cores: float, scv_arrivals: float = 1.0) -> Sharing:
+    """What processor sharing adds when `busy` of the `cores` are busy on average (M/G/c-PS: `queues.ps`); for arrivals
+    that are burstier than Poisson more by their part of Allen–Cunneen's factor.
 
     With a broken number of cores (a part is somebody else's) there are as many as the next whole one, each slower.
     """
@@ -121,14 +122,14 @@ def shared(busy: float, cores: float) -> Sharing:
     servers = max(1, math.ceil(cores - 1e-9))
     offered = busy * servers / cores
     delayed = erlang_c(servers, offered)
-    return Sharing(busy / cores, delayed, delayed / (servers - offered))
+    return Sharing(busy / cores, delayed, delayed / (servers - offered) * (scv_arrivals + 1) / 2)
 
 
 def _station_load(model: SystemModel, station: Station, load: Load, cores: Sharing) -> StationLoad:
     rate = load.rate_per_s * model.visits(station.name)
     work, time = model.work(station.name), held(model, station)
     offered = rate * time.mean_s
-    processors = _processors(station, rate, work)
+    processors = _processors(station, rate, work, load.scv_arrivals)
     # Allen–Cunneen: half from the arrivals, which calls from another station are taken to have kept.
     factor = (load.scv_arrivals + time.scv) / 2
     found = {
@@ -143,12 +144,12 @@ def _station_load(model: SystemModel, station: Station, load: Load, cores: Shari
     )
 
 
-def _processors(station: Station, rate: float, work: Work) -> Sharing:
+def _processors(station: Station, rate: float, work: Work, scv_arrivals: float) -> Sharing:
     if math.isinf(processors_of(station)):
         return NO_SHARING
     parts = 1 if station.balance in POOLED else station.replicas
     busy, cores = rate * work.cpu_s, processors_of(station)
-    return shared(busy / parts, cores / parts)
+    return shared(busy / parts, cores / parts, scv_arrivals)
 
 
 def _route_time(route: Route, stations: Mapping[str, StationLoad], cores: Sharing) -> tuple[float, transform.Transform]:

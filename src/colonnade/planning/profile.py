@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from statistics import median
 
 from colonnade.core.errors import SpecError
 from colonnade.planning.access_log import MOMENT_FIELDS, entry_of
@@ -29,6 +30,12 @@ WINDOWS_S = (1, 10, 60, 300, 3600)
 
 ROUTES_MAX = 1_000
 """Different paths that are counted apart; the rest is told as one."""
+
+PAIRS_MIN = 10
+"""Of neighbouring windows, for their median."""
+
+CHI_SQUARE_MEDIAN = 0.4549
+"""Of one degree of freedom, whose mean is 1."""
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -129,14 +136,17 @@ def shape_of(moments: Sequence[float], slices: int = SLICES) -> tuple[float, ...
 
 
 def burstiness(counts_per_s: Sequence[int], window_s: int = 10) -> float:
-    """Var(N₂ − N₁)/(2·mean) of neighbouring windows: the index of dispersion for counts (D. Cox, P. Lewis, 1966), less
-    what changes slowly. At least 0.1, as a log in whole seconds cannot show less; 1 where there is too little."""
+    """The index of dispersion for counts, variance over mean (D. Cox, P. Lewis, 1966), less what changes slowly: the
+    usual value of (N₂ − N₁)²/(N₁ + N₂) over neighbouring windows, by its median, so that one step does not count.
+
+    At least 0.1, as a log in whole seconds cannot show less; 1 where there is too little to say.
+    """
     sums = [sum(counts_per_s[at : at + window_s]) for at in range(0, len(counts_per_s) - window_s + 1, window_s)]
-    if len(sums) < 10 or sum(sums) < LINES_MIN:
+    pairs = [(before, after) for before, after in pairwise(sums) if before + after]
+    if len(pairs) < PAIRS_MIN or sum(sums) < LINES_MIN:
         return 1.0
-    differences = [after - before for before, after in pairwise(sums)]
-    variance = math.fsum(each * each for each in differences) / len(differences) / 2
-    return max(0.1, variance / (sum(sums) / len(sums)))
+    usual = median((after - before) ** 2 / (before + after) for before, after in pairs)
+    return max(0.1, usual / CHI_SQUARE_MEDIAN)
 
 
 def bounded(lines: Iterable[str], subject: str) -> Iterator[str]:

@@ -20,6 +20,9 @@ from colonnade.planning.predict import predict
 STEPS_MAX = 5_000
 """Replicas and cores that are added one by one after the first guess, which is by utilisation and close."""
 
+LEAST_GAIN = 1e-9
+"""Of the share of requests within the objective: less is rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -114,16 +117,19 @@ def _check_fixed(model: SystemModel, name: str, needed: int, load: Load) -> None
 
 
 def _best_addition(
-    model: SystemModel, replicas: Mapping[str, int], cores: int, load: Load, objective: Objective
+    model: SystemModel, replicas: dict[str, int], cores: int, load: Load, objective: Objective
 ) -> tuple[dict[str, int], int] | None:
-    """One more of something, that which brings most requests within the objective; None when nothing does."""
-    before = _share(model, replicas, cores, load, objective)
-    tries = [({**replicas, name: replicas[name] + 1}, cores) for name in replicas]
-    tries.append((dict(replicas), cores + 1))
-    best = max(tries, key=lambda each: _share(model, each[0], each[1], load, objective))
-    return best if _share(model, best[0], best[1], load, objective) > before + 1e-12 else None
+    """One more of what brings most requests within the objective; one more of everything where nothing alone does
+    (replicas and cores may be equally short); None when not even that does."""
 
+    def share(each: tuple[dict[str, int], int]) -> float:
+        tried = replace(with_replicas(model, each[0]), cores=each[1])
+        return predict(tried, load).share_within(objective.within_s)
 
-def _share(model: SystemModel, replicas: Mapping[str, int], cores: int, load: Load, objective: Objective) -> float:
-    tried = replace(with_replicas(model, dict(replicas)), cores=cores)
-    return predict(tried, load).share_within(objective.within_s)
+    before = share((replicas, cores))
+    alone = [*(({**replicas, name: replicas[name] + 1}, cores) for name in replicas), (replicas, cores + 1)]
+    best, reached = max(((each, share(each)) for each in alone), key=lambda each: each[1])
+    if reached > before + LEAST_GAIN:
+        return best
+    all_of_them = ({name: count + 1 for name, count in replicas.items()}, cores + 1)
+    return all_of_them if share(all_of_them) > before + LEAST_GAIN else None
