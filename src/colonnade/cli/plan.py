@@ -15,13 +15,17 @@ from typing import Annotated, Any
 
 import typer
 
+from colonnade.cli.calibration_screen import calibration_screen
 from colonnade.cli.messages import out, print_json
+from colonnade.cli.plan_measure import measure, remembered
 from colonnade.cli.plan_question import Wishes, declaration, question_of, read_profile
 from colonnade.cli.plan_screen import article_screen, plan_screen, profile_screen
 from colonnade.cli.plan_write import write_plan
 from colonnade.core.errors import HostError
+from colonnade.drill.calibration.measure import Wishes as MeasureWishes
 from colonnade.planning.answer import Answer, answer
 from colonnade.planning.article import examples
+from colonnade.planning.calibration import Calibration
 from colonnade.planning.capacity import knee, with_replicas
 from colonnade.planning.curves import latency_curve, size_curve
 from colonnade.planning.profile import Profile
@@ -59,6 +63,15 @@ def plan(
     is_article: Annotated[
         bool, typer.Option("--article", help="The article's examples: its formulas, and what holds")
     ] = False,
+    is_measuring: Annotated[
+        bool, typer.Option("--measure", help="Calibrate on the running system: measures, predicts, measures again")
+    ] = False,
+    with_writes: Annotated[
+        bool, typer.Option("--with-writes", help="… and send the writes of [drill] to it, which stay there")
+    ] = False,
+    stretch: Annotated[
+        float, typer.Option(metavar="SECONDS", help="… for so long at each load", min=3, max=600)
+    ] = 15.0,
     is_writing: Annotated[bool, typer.Option("--write", help="Put the replicas into colonnade.toml")] = False,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")] = False,
@@ -72,12 +85,17 @@ def plan(
         _show_article(as_json=json)
         return
     target = find_target(file, "", state_dir)
+    if is_measuring:
+        found_out = measure(target, MeasureWishes(stretch_s=stretch, with_writes=with_writes), is_quiet=json)
+        if rate is None and trace is None:
+            _show_calibration(found_out, as_json=json)
+            return
     wishes = Wishes(rate, slo or [], time or [], scv or [], spares, cores, memory, price or [], trace, shape)
     profile = read_profile(trace) if trace is not None else None
     if profile is not None and not json:
         _print(profile_screen(profile))
     spec = declaration(target, wishes)
-    question = question_of(spec, wishes, profile)
+    question = question_of(spec, wishes, profile, remembered(target.paths))
     found = answer(question)
     if html is not None:
         _write_page(html, found, question, target)
@@ -94,6 +112,13 @@ def plan(
 def _print(parts: list[Any]) -> None:
     for part in parts:
         out.print(part)
+
+
+def _show_calibration(calibration: Calibration, *, as_json: bool) -> None:
+    if as_json:
+        print_json(calibration.to_data())
+    else:
+        _print(calibration_screen(calibration))
 
 
 def _show_article(*, as_json: bool) -> None:

@@ -15,8 +15,9 @@ from colonnade.cli.plan_options import parse_memory, parse_prices, parse_rate, p
 from colonnade.core.errors import SpecError
 from colonnade.core.memory import machine_memory
 from colonnade.core.processor import cores_count
+from colonnade.planning.calibration import Calibration, Mix, measured_model
 from colonnade.planning.capacity import Objective
-from colonnade.planning.declared import PartWork, declared_model, works_of
+from colonnade.planning.declared import Declared, PartWork, declared_model, works_of
 from colonnade.planning.load_shape import LoadShape, find_shape, shape_from
 from colonnade.planning.model import Load
 from colonnade.planning.profile import Profile, profile_of
@@ -97,7 +98,7 @@ def declaration(target: Target, wishes: Wishes) -> Spec:
 
 
 def question_of(
-    spec: Spec, wishes: Wishes, profile: Profile | None, measured: Mapping[str, PartWork] | None = None
+    spec: Spec, wishes: Wishes, profile: Profile | None, calibration: Calibration | None = None
 ) -> Question:
     """What is asked. Raises SpecError for what is wrong or missing."""
     given = parse_times(wishes.time, wishes.scv)
@@ -109,7 +110,7 @@ def question_of(
     shape = _shape(wishes.shape) if wishes.shape else None
     course = _course(spec, wishes, shape, profile)
     objective, availability = parse_slos(wishes.slo)
-    declared = declared_model(spec, {**works_of(spec), **(measured or {}), **given})
+    declared = _declared(spec, given, shape, calibration)
     return Question(
         declared=replace(declared, assumptions=(*declared.assumptions, *course.assumptions)),
         load=Load(course.rate_peak, course.scv_arrivals),
@@ -126,6 +127,21 @@ def question_of(
         period_s=course.period_s,
         rate_mean=course.rate_mean,
     )
+
+
+def _declared(
+    spec: Spec, given: Mapping[str, PartWork], shape: LoadShape | None, calibration: Calibration | None
+) -> Declared:
+    """By what was measured, unless times are given, and else by what is declared."""
+    if given or calibration is None:
+        return declared_model(spec, {**works_of(spec), **given})
+    write_share = shape.write_share if shape is not None else calibration.write_share
+    mix = Mix.of(calibration.routes, write_share)
+    found = measured_model(spec, calibration.routes, mix, cores=math.inf, replicas={}, visitors=False)
+    told = [f"service times as measured on {calibration.at} ({calibration.machine}), {write_share:.0%} writes"]
+    if (error := calibration.capacity_error) is not None:
+        told.append(f"the capacity that was predicted then was {error:+.0%} off what was measured")
+    return replace(found, memory_bytes=calibration.memory_bytes, assumptions=tuple(told))
 
 
 def _course(spec: Spec, wishes: Wishes, shape: LoadShape | None, profile: Profile | None) -> Course:

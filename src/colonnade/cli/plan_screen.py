@@ -29,7 +29,11 @@ def plan_screen(answer: Answer) -> list[RenderableType]:
     parts += ["", "[bold]What runs out first[/], as declared and as planned", limits_table(answer)]
     if answer.failures:
         parts += ["", "[bold]When something is gone[/], with the plan", failures_table(answer.failures, answer)]
-    parts += ["", "[bold]To carry more[/], from what is declared on this machine", steps_table(answer.steps, answer)]
+    parts += [
+        "",
+        "[bold]To carry more[/], from what is declared on this machine",
+        steps_table(answer.steps, answer),
+    ]
     if answer.day is not None:
         parts += ["", *day_lines(answer.day)]
     if answer.one_machine is not None:
@@ -57,7 +61,9 @@ def _headline(answer: Answer) -> Iterator[str]:
 
 
 def services_table(services: Sequence[ServicePlan]) -> Table:
-    table = _table("service", ">now", ">needed", ">with spares", ">places busy", ">utilization", ">cores", ">memory")
+    table = columns_of(
+        "service", ">now", ">needed", ">with spares", ">places busy", ">utilization", ">cores", ">memory"
+    )
     for each in services:
         change = f"[bold]{each.replicas}[/]" if each.replicas != each.replicas_now else str(each.replicas)
         table.add_row(
@@ -98,7 +104,7 @@ def _needs(answer: Answer) -> Iterator[str]:
 
 
 def limits_table(answer: Answer) -> Table:
-    table = _table("as declared", ">at", "as planned", ">at")
+    table = columns_of("as declared", ">at", "as planned", ">at")
     one, other = answer.now_limits[:LIMITS_SHOWN], answer.planned_limits[:LIMITS_SHOWN]
     for index in range(max(len(one), len(other))):
         table.add_row(*_limit_cells(one, index), *_limit_cells(other, index))
@@ -113,7 +119,7 @@ def _limit_cells(limits: Sequence[Limit], index: int) -> tuple[str, str]:
 
 
 def failures_table(failures: Sequence[Failure], answer: Answer) -> Table:
-    table = _table("", ">carries", f">p99 at {number(answer.rate_per_s)}/s")
+    table = columns_of("", ">carries", f">p99 at {number(answer.rate_per_s)}/s")
     for each in failures:
         table.add_row(escape(each.what), f"{number(each.rate_per_s)}/s", _p99(each.times))
     return table
@@ -122,7 +128,7 @@ def failures_table(failures: Sequence[Failure], answer: Answer) -> Table:
 def steps_table(steps: Sequence[Step], answer: Answer) -> Table:
     has_cost = any(each.cost_month is not None for each in steps)
     columns = ["", "", ">carries", f">p99 at {number(answer.rate_per_s)}/s", "then breaks first"]
-    table = _table(*columns, *([">a month"] if has_cost else []))
+    table = columns_of(*columns, *([">a month"] if has_cost else []))
     for each in steps:
         p99 = "queues grow" if each.p99_s is None else milliseconds(each.p99_s)
         cost = "—" if each.cost_month is None else f"{each.cost_month:,.2f}"
@@ -185,7 +191,7 @@ def profile_screen(profile: Profile) -> list[RenderableType]:
 
 def article_screen(examples: Sequence[Example]) -> list[RenderableType]:
     """The article's examples: what it prints, what its formula gives, what holds."""
-    table = _table("the article's formula", "its example", ">it prints", ">the formula gives", "what holds")
+    table = columns_of("the article's formula", "its example", ">it prints", ">the formula gives", "what holds")
     for each in examples:
         given = f"{each.computed:,.4g} {each.unit}" if each.unit == "s" else f"{each.computed:,.6g}{each.unit}"
         table.add_row(
@@ -207,7 +213,7 @@ def _p99(times: Times | None) -> str:
     return "queues grow" if times is None else milliseconds(times.p99_s)
 
 
-def _table(*columns: str) -> Table:
+def columns_of(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in columns:
         table.add_column(name.removeprefix(">"), justify="right" if name.startswith(">") else "left")

@@ -77,9 +77,10 @@ def declared_model(spec: Spec, works: Mapping[str, PartWork], *, cores: float = 
             subject="plan",
         )
     assumptions: list[str] = []
-    stations = [_gateway(spec), *(_station(name, spec.services[name]) for name in reached if name in spec.services)]
+    services = [name for name in reached if name in spec.services]
+    stations = [gateway_station(spec), *(service_station(name, spec.services[name]) for name in services)]
     if DATABASE in reached and spec.database is not None:
-        stations.append(_database(spec.database))
+        stations.append(database_station(spec.database))
         if DATABASE not in works:
             assumptions.append(
                 f"a query takes {DATABASE_VISIT.mean_s * 1000:g} ms, half of it waiting for a disk (nobody said)"
@@ -97,7 +98,7 @@ def declared_model(spec: Spec, works: Mapping[str, PartWork], *, cores: float = 
         tuple(name for name in reached if name in spec.services),
         tuple(assumptions),
         {name: size for name, size in memory.items() if size is not None},
-        {name: _pool_size(spec.services[name]) for name in reached if name in spec.services},
+        {name: pool_size(spec.services[name]) for name in reached if name in spec.services},
     )
 
 
@@ -138,12 +139,12 @@ def gateway_work(works: Mapping[str, PartWork]) -> Work:
     return works[GATEWAY].work if GATEWAY in works else GATEWAY_WORK
 
 
-def _gateway(spec: Spec) -> Station:
+def gateway_station(spec: Spec) -> Station:
     """One process with one thread; a request that waits for its service costs it a connection and nothing else."""
     return Station(GATEWAY, 1, spec.gateway.connections_max, cores_per_replica=1.0)
 
 
-def _station(name: str, service: ServiceSpec) -> Station:
+def service_station(name: str, service: ServiceSpec) -> Station:
     """A replica is a process of CPython, whose threads share one core. A service that scales by itself has as many as
     it may."""
     return Station(
@@ -158,12 +159,12 @@ def _station(name: str, service: ServiceSpec) -> Station:
     )
 
 
-def _database(database: DatabaseSpec) -> Station:
+def database_station(database: DatabaseSpec) -> Station:
     """All nodes as one: a primary and its standbys, each with a process, and so a core, for each connection."""
     return Station(DATABASE, 1 + (0 if database.url else database.standbys), database.connections_max)
 
 
-def _pool_size(service: ServiceSpec) -> int:
+def pool_size(service: ServiceSpec) -> int:
     """Connections that one replica may open; 0 for a service that uses no database."""
     if DATABASE not in service.uses:
         return 0
