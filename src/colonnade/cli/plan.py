@@ -33,52 +33,68 @@ from colonnade.planning.question import Question
 from colonnade.planning.report import Pictured, to_html
 from colonnade.system.launch import Target, find_target
 
+RateOption = Annotated[
+    str | None, typer.Option(metavar="R", help="Requests a second: 500, or 30000/min; the mean of a --shape")
+]
+SloOption = Annotated[
+    list[str] | None, typer.Option(metavar="p99=TIME", help="The objective, or availability=99.9%; repeatable")
+]
+TimeOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=TIME", help="Service time of a part, instead of what was measured; repeatable"),
+]
+ScvOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=X", help="… and how it varies: variance over squared mean")
+]
+ShapeOption = Annotated[
+    str, typer.Option(metavar="NAME", help="How the load goes: social, shop, trading, teaching, or a file")
+]
+TraceOption = Annotated[
+    Path | None, typer.Option(metavar="LOG", help="… or as an access log says: common, combined, HAProxy, JSON")
+]
+SparesOption = Annotated[int | None, typer.Option(help="Replicas of each service that may be gone", min=0, max=50)]
+CoresOption = Annotated[float | None, typer.Option(help="Of the machine that is planned for", min=0.1)]
+MemoryOption = Annotated[str | None, typer.Option(metavar="SIZE", help="… and its memory for replicas: 8GB")]
+PriceOption = Annotated[
+    list[str] | None, typer.Option(metavar="NAME=X", help="core-hour or memory-gb-hour; repeatable")
+]
+ArticleOption = Annotated[bool, typer.Option("--article", help="The article's examples: its formulas, and what holds")]
+MeasureOption = Annotated[
+    bool, typer.Option("--measure", help="Calibrate on the running system: measures, predicts, measures again")
+]
+WritesOption = Annotated[
+    bool, typer.Option("--with-writes", help="… and send the writes of [drill] to it, which stay there")
+]
+StretchOption = Annotated[float, typer.Option(metavar="SECONDS", help="… for so long at each load", min=3, max=600)]
+WriteOption = Annotated[bool, typer.Option("--write", help="Put the replicas into colonnade.toml")]
+HtmlOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
+FileOption = Annotated[
+    Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
+]
+StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
+
 
 def plan(
-    rate: Annotated[
-        str | None, typer.Option(metavar="R", help="Requests a second: 500, or 30000/min; the mean of a --shape")
-    ] = None,
-    slo: Annotated[
-        list[str] | None, typer.Option(metavar="p99=TIME", help="The objective, or availability=99.9%; repeatable")
-    ] = None,
-    time: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=TIME", help="Service time of a part where nothing was measured; repeatable"),
-    ] = None,
-    scv: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=X", help="… and how it varies: variance over squared mean")
-    ] = None,
-    shape: Annotated[
-        str, typer.Option(metavar="NAME", help="How the load goes: social, shop, trading, teaching, or a file")
-    ] = "",
-    trace: Annotated[
-        Path | None, typer.Option(metavar="LOG", help="… or as an access log says: common, combined, HAProxy, JSON")
-    ] = None,
-    spares: Annotated[int | None, typer.Option(help="Replicas of each service that may be gone", min=0, max=50)] = None,
-    cores: Annotated[float | None, typer.Option(help="Of the machine that is planned for", min=0.1)] = None,
-    memory: Annotated[str | None, typer.Option(metavar="SIZE", help="… and its memory for replicas: 8GB")] = None,
-    price: Annotated[
-        list[str] | None, typer.Option(metavar="NAME=X", help="core-hour or memory-gb-hour; repeatable")
-    ] = None,
-    is_article: Annotated[
-        bool, typer.Option("--article", help="The article's examples: its formulas, and what holds")
-    ] = False,
-    is_measuring: Annotated[
-        bool, typer.Option("--measure", help="Calibrate on the running system: measures, predicts, measures again")
-    ] = False,
-    with_writes: Annotated[
-        bool, typer.Option("--with-writes", help="… and send the writes of [drill] to it, which stay there")
-    ] = False,
-    stretch: Annotated[
-        float, typer.Option(metavar="SECONDS", help="… for so long at each load", min=3, max=600)
-    ] = 15.0,
-    is_writing: Annotated[bool, typer.Option("--write", help="Put the replicas into colonnade.toml")] = False,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")] = False,
-    file: Annotated[
-        Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
-    ] = None,
-    state_dir: Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")] = None,
+    rate: RateOption = None,
+    slo: SloOption = None,
+    time: TimeOption = None,
+    scv: ScvOption = None,
+    shape: ShapeOption = "",
+    trace: TraceOption = None,
+    spares: SparesOption = None,
+    cores: CoresOption = None,
+    memory: MemoryOption = None,
+    price: PriceOption = None,
+    is_article: ArticleOption = False,
+    is_measuring: MeasureOption = False,
+    with_writes: WritesOption = False,
+    stretch: StretchOption = 15.0,
+    is_writing: WriteOption = False,
+    html: HtmlOption = None,
+    json: JsonOption = False,
+    file: FileOption = None,
+    state_dir: StateOption = None,
 ) -> None:
     """How much the system carries, what breaks first and at which load, and what the next step needs."""
     if is_article:

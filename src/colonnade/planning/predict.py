@@ -4,7 +4,8 @@ Three things make a request wait at a station: all places are taken; the cores t
 machine's cores are shared with everybody. Each is a queue of its own by `queues`, as if it were the only one. Of the
 three the longest counts, not their sum: who waits for a place does not compete for a core, and when the machine is the
 bottleneck it does not matter where the requests stand that wait for it. In heavy traffic that is exact (the bottleneck
-decides), in light traffic all three are short; in between it is up to a fifth too short, which `simulation` shows.
+decides), in light traffic all three are short. Against simulation the mean is within 10 %, p95 within 16 % and p99
+within 24 % up to 80 % of the capacity (`tests/unit/planning/test_against_simulation.py`).
 
 A place is held while others work for its request, but for no longer than they would take alone: their queues are
 counted where they are. Percentiles come from transforms (`transform`), waits at different resources taken as
@@ -25,9 +26,21 @@ from colonnade.planning.holding import held, processors_of
 from colonnade.planning.limits import CORES, check_stable
 from colonnade.planning.model import Load, Route, Station, SystemModel, Work, walk
 
-POOLED = ("least-connections", "adaptive")
-"""A new request goes where a core is free, so that the replicas' cores are one pool. With other policies each replica
-is a queue of its own."""
+LEAST_LOADED = ("least-connections", "adaptive")
+"""Policies that send a new request where the fewest are."""
+
+IN_TURN = ("round-robin", "weighted")
+"""Policies that send each replica every so-manieth request: what comes to one of them is more even than chance."""
+
+APART = 0.25
+"""Who was sent to the least loaded replica stays there, so that replicas are not quite one pool: a quarter of the way
+from a pool to queues of their own, as simulations of 2 to 6 replicas at 20 to 90 % have it (within 8 % of the mean)."""
+
+
+ALIKE = 0.5
+"""Of what sharing adds, the part that is the same for all requests of a size, where these are all alike; nothing where
+they vary as exponentials do. Between the two in proportion. So that p95 is within a fifth of simulations up to 80 % of
+capacity for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,31 +158,46 @@ def _station_load(model: SystemModel, station: Station, load: Load, cores: Shari
 
 
 def _processors(station: Station, rate: float, work: Work, scv_arrivals: float) -> Sharing:
-    if math.isinf(processors_of(station)):
+    """The replicas' cores: as one pool, as queues of their own, or in between, by the policy."""
+    cores = processors_of(station)
+    if math.isinf(cores):
         return NO_SHARING
-    parts = 1 if station.balance in POOLED else station.replicas
-    busy, cores = rate * work.cpu_s, processors_of(station)
-    return shared(busy / parts, cores / parts, scv_arrivals)
+    busy, count = rate * work.cpu_s, station.replicas
+    scv = scv_arrivals / count if station.balance in (*IN_TURN, *LEAST_LOADED) else scv_arrivals
+    apart = shared(busy / count, cores / count, scv)
+    if station.balance not in LEAST_LOADED:
+        return apart
+    pool = shared(busy, cores, scv_arrivals)
+    return Sharing(
+        pool.utilization,
+        pool.delayed + APART * (apart.delayed - pool.delayed),
+        pool.extra + APART * (apart.extra - pool.extra),
+    )
 
 
 def _route_time(route: Route, stations: Mapping[str, StationLoad], cores: Sharing) -> tuple[float, transform.Transform]:
-    """(mean, transform) of the time of a route: its work, and what each resource adds."""
+    """(mean, transform) of the time of a route: its work, and what each resource adds.
+
+    A wait is one draw for the whole request at each resource (it came at a busy moment), but for the part of sharing
+    that all meet alike.
+    """
     parts: list[transform.Transform] = []
-    extra_s: dict[tuple[str, str], float] = {}
+    drawn_s: dict[tuple[str, float], float] = {}
     mean_s = 0.0
     for call, count in walk(route.call):
         station = stations[call.station]
-        parts.append(transform.repeated(transform.service(call.work.mean_s, call.work.scv), count))
-        mean_s += count * call.work.mean_s
+        work, sized = call.work, 0.0
         if station.waits_for == "places":
-            resource, added_s = ("places", station.name), station.wait_s_mean
-        elif station.waits_for == "processors":
-            resource, added_s = ("processors", station.name), call.work.cpu_s * station.processors.extra
+            resource, added_s = (station.name, station.delayed), station.wait_s_mean
         else:
-            resource, added_s = (CORES, ""), call.work.cpu_s * cores.extra
-        extra_s[resource] = extra_s.get(resource, 0.0) + count * added_s
-    for (kind, name), added_s in extra_s.items():
-        delayed = cores.delayed if kind == CORES else stations[name].delayed
+            sharing = cores if station.waits_for == CORES else station.processors
+            resource = (CORES if station.waits_for == CORES else station.name, sharing.delayed)
+            sized = ALIKE * max(0.0, 1 - work.scv) * work.cpu_s * sharing.extra
+            added_s = work.cpu_s * sharing.extra - sized
+        parts.append(transform.repeated(transform.service(work.mean_s + sized, work.scv), count))
+        drawn_s[resource] = drawn_s.get(resource, 0.0) + count * added_s
+        mean_s += count * (work.mean_s + sized)
+    for (_, delayed), added_s in drawn_s.items():
         if added_s > 0 and delayed > 0:
             mean_s += added_s
             parts.append(transform.delayed(delayed, transform.exponential(added_s / delayed)))
