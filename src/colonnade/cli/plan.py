@@ -33,6 +33,8 @@ from colonnade.planning.question import Question
 from colonnade.planning.report import Pictured, to_html
 from colonnade.system.launch import Target, find_target
 
+app = typer.Typer(invoke_without_command=True, subcommand_metavar="")
+
 RateOption = Annotated[
     str | None, typer.Option(metavar="R", help="Requests a second: 500, or 30000/min; the mean of a --shape")
 ]
@@ -75,6 +77,7 @@ FileOption = Annotated[
 StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
 
 
+@app.callback()
 def plan(
     rate: RateOption = None,
     slo: SloOption = None,
