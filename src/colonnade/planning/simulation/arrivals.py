@@ -5,6 +5,7 @@ Each gives ascending moments in seconds from 0, some without end; whoever asks s
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -41,6 +42,12 @@ class Trace:
 
     rates: Sequence[float]
     step_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if len(self.rates) < 2 or not min(self.rates) >= 0 or not 0 < self.step_s < math.inf:
+            raise ValueError(
+                f"expected at least two rates of at least 0 and steps above 0, got {len(self.rates)} rates"
+            )
 
     @property
     def duration_s(self) -> float:

@@ -156,7 +156,7 @@ class Fleet:
         self._timeline.at(ready_s, self._ready, replica)
 
     def _ready(self, replica: Replica) -> None:
-        if not replica.is_leaving:
+        if not replica.is_leaving and not self._outages[replica.number]:
             self._station.bring_in([replica])
             if self._station.traits.failures is not None:
                 self._will_fail(self._station.traits.failures, replica)

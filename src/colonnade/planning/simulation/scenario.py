@@ -49,6 +49,10 @@ class Scaling:
     starts_at_once: int = 2
     tick_s: float = 0.5
 
+    def __post_init__(self) -> None:
+        if self.starts_at_once < 1 or not 0 < self.tick_s < math.inf:
+            raise ValueError(f"expected at least one start at once and ticks above 0: {self}")
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -69,6 +73,10 @@ class Adapting:
 
     weigher: Callable[[], Weigher]
     step_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step_s < math.inf:
+            raise ValueError(f"expected steps above 0: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,11 @@ class Failures:
     up: Distribution
     down: Distribution
     noticed_after_s: float = 0.0
+    """As for an `Outage`; with the end of the failure at the latest."""
+
+    def __post_init__(self) -> None:
+        if not self.noticed_after_s >= 0 or not self.up.mean_s > 0:
+            raise ValueError(f"expected lives above 0, and to notice after a time of at least 0: {self}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +131,10 @@ class Keys:
 
     count: int = 0
     skew: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.count < 0 or not 0 <= self.skew < math.inf:
+            raise ValueError(f"expected a count and a skew of at least 0: {self}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -140,7 +140,7 @@ class StationRun:
             self._leave_queue(visit, "abandoned")
 
     def proceed(self, visit: Visit) -> None:
-        """The next call, or the end. Tells at the same moment, as nothing is left to be done."""
+        """The next call, or the end."""
         if visit.is_over or self._is_stuck(visit):
             return
         if visit.to_call:
