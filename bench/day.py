@@ -29,8 +29,13 @@ from colonnade.drill.load.summary import percentile
 from colonnade.drill.load.target import resolve_target
 from colonnade.drill.load.workload import reads_of
 from colonnade.planning.erlang import wait_s_quantile
-from colonnade.planning.simulator import Observation, Scaler, Setup, Trace, simulate, steps_of
-from colonnade.planning.simulator import Outcome as Simulated
+from colonnade.planning.model import Station, Work
+from colonnade.planning.simulation.arrivals import Trace
+from colonnade.planning.simulation.distributions import Sample
+from colonnade.planning.simulation.outcome import Outcome as Simulated
+from colonnade.planning.simulation.outcome import steps_of
+from colonnade.planning.simulation.scenario import Observation, Scaler, Scaling, Scenario, Traits, of_one
+from colonnade.planning.simulation.simulate import simulate
 from colonnade.scaling.simulated import SimulatedScaling
 from colonnade.scaling.state import ScalingPolicy
 
@@ -176,34 +181,28 @@ class Day:
 
 
 def simulate_day(name: str, trace: Trace, scaler: Scaler, startups_s: Sequence[float], seed: int = SEED) -> Day:
-    outcome = simulate(_setup(trace, startups_s), scaler, Random(seed))  # noqa: S311 — replays, guards nothing
-    return judged(name, outcome)
+    return judged(name, simulate(_scenario(trace, startups_s, scaler), seed))
 
 
-def _setup(trace: Trace, startups_s: Sequence[float]) -> Setup:
-    return Setup(
-        trace,
-        lambda _: SERVICE_S,
-        THREADS,
-        REPLICAS[0],
-        startup=lambda random: random.choice(startups_s),
-        queue_max=2_000,
-    )
+def _scenario(trace: Trace, startups_s: Sequence[float], scaler: Scaler) -> Scenario:
+    station = Station("web", REPLICAS[0], THREADS, queue_max=2_000, queue_timeout_s=10.0)
+    traits = Traits(scaling=Scaling(lambda: scaler, Sample(startups_s)))
+    return of_one(station, Work(SERVICE_S, 0.0), trace, trace.duration_s, traits)
 
 
 def judged(name: str, outcome: Simulated) -> Day:
     minutes = outcome.quantile_by_interval(60.0, 0.99)
-    latencies = outcome.latency_s
+    latencies, station = outcome.latency_s, outcome.stations["web"]
     return Day(
         name=name,
         minutes=len(minutes),
         minutes_within=sum(latency_s <= OBJECTIVE_S for latency_s in minutes),
         requests=len(latencies),
         requests_within=sum(latency_s <= OBJECTIVE_S for latency_s in latencies),
-        failed=outcome.refused + outcome.timed_out,
-        replica_hours=outcome.replica_s / 3600,
-        changes=len(outcome.changes) - 1,
-        reversals=outcome.reversals(),
+        failed=outcome.lost.total(),
+        replica_hours=station.replica_s / 3600,
+        changes=len(station.changes) - 1,
+        reversals=station.reversals(),
         latency_s_max=max((latency_s for latency_s in latencies if latency_s < math.inf), default=0.0),
     )
 
@@ -238,18 +237,18 @@ def _step_figures(scaler: Scaler) -> dict[str, float]:
     """40/s for five minutes, within a second 160/s, for ten: what the day does not have. Times are from when it has
     risen."""
     rates = [CALM_PER_S] * 300 + [STEP_PER_S] * 601
-    setup = _setup(Trace(rates, 1.0), STARTUPS_S)
-    outcome = simulate(setup, scaler, Random(SEED))  # noqa: S311 — replays, guards nothing
+    outcome = simulate(_scenario(Trace(rates, 1.0), STARTUPS_S, scaler), SEED)
+    station = outcome.stations["web"]
     seconds = outcome.quantile_by_interval(1.0, 0.99)
     late = [second for second, latency_s in enumerate(seconds) if latency_s > OBJECTIVE_S and second >= 300]
-    ups = [at_s for at_s, _ in outcome.changes if at_s >= 300]
+    ups = [at_s for at_s, _ in station.changes if at_s >= 300]
     return {
         "decided_s": ups[0] - 300 if ups else math.inf,
         "objective_met_again_s": float(late[-1] - 299) if late else 0.0,
         "seconds_outside_objective": float(len(late)),
-        "failed": float(outcome.refused + outcome.timed_out),
+        "failed": float(outcome.lost.total()),
         "slowest_s": round(max(latency_s for latency_s in outcome.latency_s if latency_s < math.inf), 2),
-        "reversals": float(outcome.reversals()),
+        "reversals": float(station.reversals()),
     }
 
 

@@ -29,6 +29,7 @@ import overload
 import peers
 import scaling
 import sessions
+import simulator
 import spread
 import starting
 import static_files
@@ -45,6 +46,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "step": scaling.measure,
     "day": day.measure,
     "day-live": day.measure_live,
+    "simulator": simulator.measure,
     "spread": spread.measure,
     "sessions": sessions.measure,
     "switchovers": sessions.measure_switchovers,
@@ -59,12 +61,14 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
 BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "peers": peers.measure,
     "generator": generator.measure,
+    "simulator-ciw": simulator.measure_beside_ciw,
     "gateways": gateways.measure,
     "gateways-lines": gateways.measure_lines_of_ours,
     "gateways-kills": gateways.measure_kills,
     "gateways-replacements": gateways.measure_replacements,
 }
-"""Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`, wrk)."""
+"""Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`,
+`make bench-simulator`, wrk)."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from colonnade.planning.simulator import Setup, Trace, simulate
+from colonnade.planning.model import Station, Work
+from colonnade.planning.simulation.arrivals import Steady
+from colonnade.planning.simulation.scenario import Scaling, Traits, of_one
+from colonnade.planning.simulation.simulate import simulate
 from colonnade.scaling.decide import step
 from colonnade.scaling.demand import read_demand, replicas_for
 from colonnade.scaling.limits import Bound, Machine
@@ -153,8 +156,7 @@ def test_a_constant_load_is_settled_once(rate: float, service_s: float, threads:
     """Real arrivals, random as they are, for five minutes: up once, down once at most (what came first was little to go
     by), and then nothing more."""
     policy = ScalingPolicy("web", 1, 60, threads, 0.7, None, 20.0)
-    setup = Setup(
-        Trace([rate, rate], 300.0), lambda random: random.expovariate(1 / service_s), threads, 2, lambda _: 1.0
-    )
-    outcome = simulate(setup, SimulatedScaling(policy), Random(seed))
+    station = Station("web", 2, threads, queue_max=200, queue_timeout_s=10.0)
+    traits = Traits(scaling=Scaling(lambda: SimulatedScaling(policy)))
+    outcome = simulate(of_one(station, Work(service_s), Steady(rate), 300.0, traits), seed).stations["web"]
     assert outcome.reversals() <= 1, outcome.changes

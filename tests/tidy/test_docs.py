@@ -17,6 +17,7 @@ NOT_OURS = {
     ".venv",
     ".venv-gateways",
     ".venv-peers",
+    ".venv-simulator",
     ".colonnade",
     ".hypothesis",
     ".mypy_cache",

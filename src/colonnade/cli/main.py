@@ -32,6 +32,9 @@ app.add_typer(lazy_group("colonnade.cli.database", "The replicated PostgreSQL.")
 app.add_typer(
     lazy_group("colonnade.cli.drill", "Break a copy of this system under load, and prove what it keeps."), name="drill"
 )
+app.add_typer(
+    lazy_group("colonnade.cli.plan", "How much it carries, what breaks first, what the next step needs."), name="plan"
+)
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")

@@ -47,6 +47,8 @@ from colonnade.drill.scenario import PlannedFault, Scenario
 from colonnade.drill.strike import Strike
 from colonnade.drill.trial import try_out
 from colonnade.drill.workloads import is_guessed, workload_of
+from colonnade.planning.load_shape import find_shape
+from colonnade.planning.profile import SLICES
 
 WHOLE_S_MAX = 60.0
 """From the first answer of the gateway to an instance in which nothing is missing. Clones of a fresh database take
@@ -124,8 +126,11 @@ class Director:
     async def run(self) -> Record:
         """The record of it. Raises Interrupted when nothing was measured yet, SpecError for a declaration that cannot
         be drilled, and what keeps an instance from starting. Whatever happens, nothing of the instance is left."""
-        trace = self._order.scenario.load.trace
-        self._shape = await asyncio.to_thread(read_shape, Path(trace)) if trace else ()
+        load = self._order.scenario.load
+        if load.shape:
+            self._shape = find_shape(load.shape).relative(SLICES)
+        else:
+            self._shape = await asyncio.to_thread(read_shape, Path(load.trace)) if load.trace else ()
         # Not raced with the interruption: a copy that is half made would be left.
         prepared = await asyncio.to_thread(
             prepare,

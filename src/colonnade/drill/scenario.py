@@ -79,6 +79,8 @@ class LoadPlan:
     trace: str = ""
     """Path of an access log whose shape over time the load follows; its mean becomes `rate_per_s`."""
     timeout_s: float = 10.0
+    shape: str = ""
+    """Name of a load shape (`planning/shapes`) that the load follows instead, its whole period in one run."""
 
 
 class RuleName(StrEnum):

@@ -8,6 +8,7 @@ Starts nothing. Read next: `scenario` for what comes of it, `scenarios/default.t
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from colonnade.core.errors import SpecError
 from colonnade.drill.load.arrivals import Arrivals
 from colonnade.drill.load.plan import OPERATIONS_MAX
 from colonnade.drill.scenario import Aim, Extent, LoadPlan, PlannedFault, Role, RuleName, Scenario
+from colonnade.planning.load_shape import find_shape, shape_names
 from colonnade.spec.explain import explain
 from colonnade.spec.model import Model
 from colonnade.spec.problem import InvalidSpec, Problem, suggestion
@@ -51,6 +53,8 @@ class _Load(Model):
     trace: str = _USUAL.load.trace
     """Relative to the scenario's file."""
     timeout_s: Seconds = Field(default=_USUAL.load.timeout_s, alias="timeout", gt=0, le=120)
+    shape: str = _USUAL.load.shape
+    """A load shape by its name; `write_share` and `session_share` are its own unless given."""
 
 
 class _Fault(Model):
@@ -108,7 +112,7 @@ def scenario_from(
     except ValidationError as error:
         raise InvalidSpec(explain(error, _File), subject=subject) from None
     scenario = _scenario(file, name, directory)
-    problems = [*_wrong_rules(file), *_wrong_faults(file, kinds), *_too_much(scenario)]
+    problems = [*_wrong_shape(file.load), *_wrong_rules(file), *_wrong_faults(file, kinds), *_too_much(scenario)]
     if problems:
         raise InvalidSpec(problems, subject=subject)
     return scenario
@@ -134,12 +138,35 @@ def _scenario(file: _File, name: str, directory: Path | None) -> Scenario:
     return Scenario(
         name=name,
         title=file.title,
-        load=LoadPlan(load.rate_per_s, load.write_share, load.session_share, load.arrivals, trace, load.timeout_s),
+        load=_with_shape(
+            LoadPlan(load.rate_per_s, load.write_share, load.session_share, load.arrivals, trace, load.timeout_s), load
+        ),
         faults=tuple(sorted(faults, key=lambda fault: fault.at_s)),
         rules={RuleName(rule): bound for rule, bound in file.rules.items() if rule in KNOWN_RULES},
         steady_s=file.steady_s,
         recovery_s=file.recovery_s,
     )
+
+
+def _with_shape(plan: LoadPlan, load: _Load) -> LoadPlan:
+    """The mix of the load shape, where the file does not give its own."""
+    if load.shape not in shape_names():
+        return plan
+    shape = find_shape(load.shape)
+    return replace(
+        plan,
+        shape=load.shape,
+        write_share=load.write_share if "write_share" in load.model_fields_set else shape.write_share,
+        session_share=load.session_share if "session_share" in load.model_fields_set else shape.session_share,
+    )
+
+
+def _wrong_shape(load: _Load) -> Iterator[Problem]:
+    if load.shape and load.shape not in shape_names():
+        hint = suggestion(load.shape, shape_names(), what="there are")
+        yield Problem(("load", "shape"), f'there is no load shape "{load.shape}"', hint=hint)
+    if load.shape and load.trace:
+        yield Problem(("load", "shape"), "and `trace` are one too many", hint="take one of them out")
 
 
 def _wrong_rules(file: _File) -> Iterator[Problem]:

@@ -19,6 +19,9 @@ from dataclasses import dataclass
 SERVERS_MAX = 100_000
 """More is a slip of units (milliseconds for seconds), not a system: bounds every loop here."""
 
+UNDERFLOW = 745.2
+"""e^(−x) is 0 in double precision for any larger x."""
+
 
 @dataclass(frozen=True, slots=True)
 class Objective:
@@ -41,6 +44,9 @@ def erlang_b(servers: int, offered: float) -> float:
     of servers, where powers and factorials would overflow. (Gross and Harris, 2.5; c ≥ 0, a ≥ 0.)
     """
     _check(servers, offered)
+    # By Chernoff's bound on a Poisson count it is less than the smallest number there is: not worth thousands of steps.
+    if 0 < offered < servers and servers * math.log(servers / offered) - servers + offered > UNDERFLOW:
+        return 0.0
     blocked = 1.0
     for count in range(1, servers + 1):
         blocked = _next_b(blocked, count, offered)

@@ -1,11 +1,11 @@
 """The decisions as they run in a system, for a simulated service: what planning, benches and tests ask "what if" with.
 
-Never decides anything itself. Read next: `decide.py`; `planning/simulator.py`, which calls it.
+Never decides anything itself. Read next: `decide.py`; `planning/simulation/scenario.py` (`Scaling`), which is given it.
 """
 
 from __future__ import annotations
 
-from colonnade.planning.simulator import Observation
+from colonnade.planning.simulation.scenario import Observation
 from colonnade.scaling.decide import step
 from colonnade.scaling.state import Look, Memory, ScalingPolicy
 

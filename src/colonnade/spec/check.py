@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from colonnade.spec.check_database import check_database
 from colonnade.spec.check_drill import check_drill, drill_warnings
+from colonnade.spec.check_plan import check_plan
 from colonnade.spec.derive import DATABASE, find_cycle, url_variables
 from colonnade.spec.envfile import NAME
 from colonnade.spec.model import ScalingSpec, ServiceSpec, Spec
@@ -48,6 +49,7 @@ def check_spec(spec: Spec) -> list[Problem]:
     if spec.database is not None:
         problems.extend(check_database(spec.database))
     problems.extend(check_drill(spec))
+    problems.extend(check_plan(spec))
     return problems
 
 

@@ -115,6 +115,11 @@ EFFECTS: Mapping[str, Effect] = {
     "drill.item": Effect.CONTROLLER,
     "drill.sql": Effect.CONTROLLER,
     "drill.own": Effect.CONTROLLER,
+    "plan.rate": Effect.CONTROLLER,  # and these by `colonnade plan`
+    "plan.spares": Effect.CONTROLLER,
+    "plan.work": Effect.CONTROLLER,
+    "plan.price_core_hour": Effect.CONTROLLER,
+    "plan.price_memory_gb_hour": Effect.CONTROLLER,
 }
 """Every key of the file; `*` is any service. A key of a table (`env`, `parameters`) counts as its table."""
 
@@ -241,6 +246,7 @@ def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
         yield ("database",), _Leaf("database", True, "")
         yield from _leaves_of(spec.database, ("database",), "database")
     yield from _leaves_of(spec.drill, ("drill",), "drill")
+    yield from _leaves_of(spec.plan, ("plan",), "plan")
 
 
 def _leaves_of(table: BaseModel, path: KeyPath, pattern: str) -> Iterator[tuple[KeyPath, _Leaf]]:
@@ -280,6 +286,8 @@ def value_text(value: Any, field_name: str = "") -> str:
             if getattr(value, name) not in (None, {})
         ]
         return f"{{ {', '.join(entries)} }}"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{key} = {value_text(entry)}' for key, entry in value.items())} }}"
     if isinstance(value, list):
         return f"[{', '.join(value_text(item) for item in value)}]"
     if isinstance(value, bool | str):

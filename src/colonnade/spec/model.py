@@ -368,6 +368,36 @@ class DrillSpec(Model):
     """Where visitors look for what they have just written, with the cookies they were given. Empty: they do not."""
 
 
+class PlanWork(Model):
+    """What a visit takes where nobody else is: `{ service_time = "20ms", calls = { database = 3 } }`."""
+
+    service_time_s: Seconds = Field(alias="service_time", gt=0, le=600)
+    """Seconds of its own work, without what it calls: the service time, not the response time of a busy system."""
+    variability: float = Field(default=1.0, ge=0, le=1000)
+    """Squared coefficient of variation of that: 0 always alike, 1 exponential. Unknown is taken for 1."""
+    cpu: Fraction = 1.0
+    """Share of it in which a processor works; the rest waits for something that is not planned here, a disk say."""
+    calls: dict[str, float] = Field(default_factory=dict)
+    """How often, for each visit, it calls what it `uses`; once where nothing is said."""
+    memory_bytes: Bytes | None = Field(default=None, alias="memory")
+    """Of one replica."""
+
+
+class PlanSpec(Model):
+    """What `colonnade plan` reckons with where it has not measured: nothing else reads this table."""
+
+    rate_per_s: float | None = Field(default=None, alias="rate", gt=0, le=10_000_000)
+    """Requests a second to plan for, where the command names none."""
+    spares: Whole = Field(default=1, ge=0, le=50)
+    """Replicas of each service that may be gone while the objective still holds."""
+    work: dict[str, PlanWork] = Field(default_factory=dict)
+    """By service, or `database`, or `gateway`."""
+    price_core_hour: float | None = Field(default=None, ge=0)
+    """Of one core for an hour, in any currency."""
+    price_memory_gb_hour: float | None = Field(default=None, ge=0)
+    """Of 10⁹ bytes of memory for an hour, in the same currency."""
+
+
 class Spec(Model):
     """The whole file, checked."""
 
@@ -376,3 +406,4 @@ class Spec(Model):
     services: dict[Name, ServiceSpec] = Field(default_factory=dict)
     database: DatabaseSpec | None = None
     drill: DrillSpec = DrillSpec()
+    plan: PlanSpec = PlanSpec()

@@ -12,6 +12,7 @@ from colonnade.drill.faults.registry import FAULTS, LINK_FAULTS
 from colonnade.drill.faults.ways import ways_needed
 from colonnade.drill.scenario import Extent, Role, RuleName
 from colonnade.drill.scenario_file import DEFAULT, find_scenario, scenario_from, shipped_names
+from colonnade.planning.load_shape import find_shape
 from colonnade.spec.load import load_spec
 from colonnade.spec.read import parse_toml
 
@@ -142,3 +143,19 @@ def test_a_name_that_is_none_is_told_the_nearest() -> None:
     with pytest.raises(SpecError, match="no such scenario") as caught:
         find_scenario("primry", FAULTS)
     assert "primary" in caught.value.hint
+
+
+def test_a_load_shape_brings_its_mix_unless_the_file_has_its_own() -> None:
+    shape = find_shape("shop")
+    load = read(SMALL.replace("[rules]", '[load]\nshape = "shop"\n[rules]')).load
+    assert (load.shape, load.write_share, load.session_share) == ("shop", shape.write_share, shape.session_share)
+    own = read(SMALL.replace("[rules]", '[load]\nshape = "shop"\nwrite_share = 0.5\n[rules]')).load
+    assert (own.write_share, own.session_share) == (0.5, shape.session_share)
+
+
+@pytest.mark.parametrize(
+    ("load", "words"), [('shape = "shoop"', "no load shape"), ('shape = "shop"\ntrace = "a.log"', "one too many")]
+)
+def test_a_load_shape_that_is_none_or_too_much_is_told(load: str, words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        read(SMALL.replace("[rules]", f"[load]\n{load}\n[rules]"))

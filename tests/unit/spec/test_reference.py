@@ -21,6 +21,8 @@ from colonnade.spec.model import (
     DrillWrite,
     GatewaySpec,
     HealthSpec,
+    PlanSpec,
+    PlanWork,
     ReplicasSpec,
     RolloutSpec,
     ScalingSpec,
@@ -49,6 +51,7 @@ TABLES: list[tuple[type[BaseModel], tuple[str, ...]]] = [
     (DatabaseSpec, ("database",)),
     (BackupSpec, ("database", "backup")),
     (DrillSpec, ("drill",)),
+    (PlanSpec, ("plan",)),
 ]
 
 REQUIRED = {"app"}
@@ -78,6 +81,7 @@ def test_the_small_tables_are_shown_in_full() -> None:
     assert "{ min = 2, max = 8 }" in TEXT
     assert keys_of(ReplicasSpec) == {"min", "max"}
     assert keys_of(DrillRead) == {"path", "weight", "status"}
+    assert all(key in TEXT for key in keys_of(PlanWork))
     assert keys_of(DrillOwn) == {"path", "newest"}
     assert keys_of(DrillWrite) == {"path", "method", "headers", "body", "weight", "status"}
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.errors import SpecError
-from colonnade.drill.load.trace import SLICES, moment_of, read_shape, shape_of
+from colonnade.drill.load.trace import read_shape
+from colonnade.planning.access_log import moment_of
+from colonnade.planning.profile import SLICES, shape_of
 
 COMBINED = '203.0.113.9 - - [10/Oct/2025:13:55:36 +0200] "GET /a HTTP/1.1" 200 23 "-" "Mozilla/5.0 (X11; Linux)"'
 AT = datetime(2025, 10, 10, 11, 55, 36, tzinfo=UTC).timestamp()

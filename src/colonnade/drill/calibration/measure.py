@@ -1,0 +1,278 @@
+"""Goes through a calibration on a running system: idle, each request alone, several at once, then what was predicted.
+
+1. *Idle*: what is busy while nobody asks.
+2. *Each route alone*, at a load at which it hardly meets another: its latency and how that varies; then busier, for
+   what it costs each part (a core that is never idle does the same in less time than one that sleeps in between).
+3. *At once*: throughput of the mix with 1, 2, 4 … in flight, for the universal scalability law.
+4. *Predicted, then measured*: the mix, which was not used before, at shares of the predicted capacity up to beyond it.
+
+Reads only, unless writes are allowed: it is the user's system. Every stretch is bounded, and so is the whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from colonnade.core.clock import Clock
+from colonnade.core.errors import SpecError
+from colonnade.core.processor import cores_count
+from colonnade.drill.calibration.parts import memory_of_replicas, parts_of, read_parts
+from colonnade.drill.calibration.shot import Aim, Shot, shoot
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.target import resolve_target
+from colonnade.drill.load.workload import Action
+from colonnade.drill.trial import try_out
+from colonnade.drill.workloads import is_guessed, workload_of
+from colonnade.planning.calibration import (
+    VISITORS,
+    Calibration,
+    Contention,
+    Mix,
+    RouteCost,
+    Verified,
+    measured_model,
+    winsorized,
+    without_waiting,
+)
+from colonnade.planning.errors import Unstable
+from colonnade.planning.limits import capacity
+from colonnade.planning.model import Load, SystemModel
+from colonnade.planning.predict import predict
+from colonnade.planning.scalability import POINTS_MIN, fit
+from colonnade.spec.model import ServiceSpec, Spec
+
+LOW_UTILIZATION = 0.08
+"""Of the machine, at which a request hardly ever meets another: its latency is the time that it takes."""
+
+BUSY_UTILIZATION = 0.5
+"""At which a request's processor time is read: as in earnest, and still without a queue that grows."""
+
+RATE_LOW = (2.0, 20.0)
+"""Requests a second of the first look at a route: as few as say something in the time that there is."""
+
+CONCURRENCIES = (1, 2, 4, 8, 16)
+
+SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.1, 1.3)
+"""Of the predicted capacity: up to the knee, and twice beyond, for what is answered there is the capacity."""
+
+RATE_MAX = 5_000.0
+"""Requests a second that one generator can send: a core of its own does so many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """How long, and what may be sent."""
+
+    stretch_s: float = 15.0
+    """Of each stretch of load."""
+    with_writes: bool = False
+    write_share: float = 0.2
+
+
+Tell = Callable[[str], None]
+Simulate = Callable[[SystemModel, Load], Mapping[str, float]]
+
+
+async def calibrate(
+    spec: Spec,
+    status: Mapping[str, Any],
+    wishes: Wishes,
+    *,
+    at: str,
+    machine: str,
+    clock: Clock,
+    tell: Tell,
+    simulate: Simulate | None = None,
+) -> Calibration:
+    """All of it. Raises SpecError for a workload that cannot be sent, DriverUnavailable when nothing answers."""
+    work = _Measuring(spec, wishes, clock, tell, simulate)
+    await work.aim_at(status)
+    await work.idle()
+    routes = [await work.route(action) for action in work.aim.workload.actions]
+    return await work.finish(routes, at=at, machine=machine)
+
+
+class _Measuring:
+    def __init__(self, spec: Spec, wishes: Wishes, clock: Clock, tell: Tell, simulate: Simulate | None) -> None:
+        self._spec = spec
+        self._wishes = wishes
+        self._clock = clock
+        self._tell = tell
+        self._simulate = simulate
+        self._cores = float(cores_count())
+        self._background_cores = 0.0
+        self._notes: list[str] = []
+        self.aim: Aim
+
+    async def aim_at(self, status: Mapping[str, Any]) -> None:
+        target = await resolve_target(status["url"])
+        workload = workload_of(self._spec)
+        kept = [each for each in workload.actions if self._wishes.with_writes or each.kind is Kind.READ]
+        if len(kept) < len(workload.actions):
+            self._notes.append("reads only: what writes cost was not measured (--with-writes measures it, and writes)")
+        workload = replace(workload, actions=tuple(kept), read_own=())
+        if not workload.actions:
+            raise SpecError(
+                "there is nothing to send",
+                subject="drill.reads",
+                hint='name pages of the application: [drill] reads = [{ path = "/about" }]',
+            )
+        workload = await try_out(workload, target, "calibrationtrial", is_guessed=is_guessed(self._spec))
+        self.aim = Aim(status["url"], target, workload, parts_of(status))
+
+    async def idle(self) -> None:
+        """What everything uses while nobody asks."""
+        self._tell("idle: what is busy while nobody asks")
+        seconds = self._wishes.stretch_s / 3
+        before, began_at = read_parts(self.aim.parts), self._clock.monotonic()
+        await self._clock.sleep(seconds)
+        used, passed_s = read_parts(self.aim.parts).since(before), self._clock.monotonic() - began_at
+        background = {name: value / passed_s for name, value in used.cpu_s.items()}
+        self.aim = replace(self.aim, background=background)
+        self._background_cores = used.machine_busy_s / passed_s
+        if self._background_cores > 0.15 * self._cores:
+            self._notes.append(
+                f"{self._background_cores:.2f} of {self._cores:g} cores were busy while nobody asked: others use this "
+                "machine, and what they do moves every figure"
+            )
+
+    async def route(self, action: Action) -> RouteCost:
+        """One action alone: slowly for its latency, faster for its cost."""
+        first = await self._alone(action, RATE_LOW[0] * 2, 5.0)
+        cost_s = sum(first.cpu_s.values()) + first.generator_cpu_s
+        low = min(max(LOW_UTILIZATION * self._free_cores / cost_s, RATE_LOW[0]), RATE_LOW[1]) if cost_s else RATE_LOW[1]
+        slow = await self._alone(action, low, self._wishes.stretch_s)
+        busy_rate = min(RATE_MAX, BUSY_UTILIZATION * self._free_cores / cost_s) if cost_s > 0 else RATE_LOW[1]
+        busy = await self._alone(action, max(busy_rate, low), self._wishes.stretch_s)
+        mean_s, scv = winsorized(slow.latencies_s)
+        for shot in (slow, busy):
+            if shot.doubt:
+                self._notes.append(f"{action.name} at {shot.rate_per_s:.3g}/s: {shot.doubt}")
+        self._tell(
+            f"{action.name}: {mean_s * 1000:.2f} ms, {sum(busy.cpu_s.values()) * 1000:.2f} ms of a core "
+            f"({slow.count} answers at {low:.3g}/s, {busy.count} at {busy.rate_per_s:.3g}/s)"
+        )
+        return RouteCost(
+            name=action.name,
+            kind=action.kind.value,
+            weight=action.weight,
+            count=slow.count,
+            rate_per_s=low,
+            mean_s=mean_s,
+            scv=scv,
+            cpu_s={**busy.cpu_s, VISITORS: busy.generator_cpu_s},
+            entry=entry_of(self._spec, action.path),
+        )
+
+    async def finish(self, routes: Sequence[RouteCost], *, at: str, machine: str) -> Calibration:
+        known = without_waiting(self._spec, routes, cores=self._free_cores, replicas=self.aim.parts.replicas)
+        model = self.model_of(known)
+        contention = await self._contention()
+        top = capacity(model)
+        verified, reached = await self._verify(model, top)
+        return Calibration(
+            at=at,
+            machine=machine,
+            cores=int(self._cores),
+            background_cores=self._background_cores,
+            write_share=self._write_share,
+            routes=known,
+            memory_bytes=memory_of_replicas(self.aim.parts),
+            contention=contention,
+            capacity_predicted=top,
+            capacity_measured=reached,
+            verified=tuple(verified),
+            notes=tuple(self._notes),
+        )
+
+    def model_of(self, routes: Sequence[RouteCost]) -> SystemModel:
+        mix = Mix.of(routes, self._write_share)
+        return measured_model(
+            self._spec, routes, mix, cores=self._free_cores, replicas=self.aim.parts.replicas, visitors=True
+        ).model
+
+    async def _contention(self) -> Contention | None:
+        """Throughput with so many in flight: whoever comes while they are is not let in by the generator."""
+        points = []
+        for count in CONCURRENCIES:
+            rate = min(RATE_MAX, 40.0 * count + 400.0)
+            shot = await self._mix(rate, self._wishes.stretch_s / 2, in_flight_max=count)
+            present = shot.ok_rate * shot.mean_s
+            if present > 0:
+                points.append((max(1.0, present), shot.ok_rate))
+            self._tell(f"{count} at once: {shot.ok_rate:.4g}/s, {shot.mean_s * 1000:.3g} ms each")
+        if len({round(users, 3) for users, _ in points}) < POINTS_MIN:
+            return None
+        found = fit(points)
+        peak = found.law.peak_users if math.isfinite(found.law.peak_users) else None
+        return Contention(tuple(points), found.rate_of_one, found.contention, found.coherency, peak)
+
+    async def _verify(self, model: SystemModel, top: float) -> tuple[list[Verified], float | None]:
+        """(each load, the most that was ever answered)."""
+        verified, most = [], 0.0
+        for share in SHARES:
+            rate = min(RATE_MAX, share * top)
+            shot = await self._mix(rate, self._wishes.stretch_s)
+            most = max(most, shot.ok_rate)
+            found = _verified(model, rate, rate / top, shot, self._simulate)
+            verified.append(found)
+            self._tell(_told(found))
+        is_reached = any(each.measured_rate < 0.97 * each.rate_per_s for each in verified)
+        if not is_reached:
+            self._notes.append(f"the capacity was not reached: all of {verified[-1].rate_per_s:.4g}/s were answered")
+        return verified, most if is_reached else None
+
+    async def _alone(self, action: Action, rate: float, duration_s: float) -> Shot:
+        share = 1.0 if action.kind is Kind.WRITE else 0.0
+        return await shoot(self.aim, rate, duration_s, write_share=share, only=action, clock=self._clock)
+
+    async def _mix(self, rate: float, duration_s: float, in_flight_max: int = 2_000) -> Shot:
+        return await shoot(
+            self.aim, rate, duration_s, write_share=self._write_share, in_flight_max=in_flight_max, clock=self._clock
+        )
+
+    @property
+    def _write_share(self) -> float:
+        kinds = {each.kind for each in self.aim.workload.actions}
+        if Kind.WRITE not in kinds:
+            return 0.0
+        return self._wishes.write_share if Kind.READ in kinds else 1.0
+
+    @property
+    def _free_cores(self) -> float:
+        return max(0.1, self._cores - self._background_cores)
+
+
+def entry_of(spec: Spec, path: str) -> str:
+    """The service that a request for this path comes to: that of the longest route that is a prefix of it."""
+    public: dict[str, ServiceSpec] = {name: each for name, each in spec.services.items() if each.route}
+    fitting = [name for name, each in public.items() if f"{path}/".startswith(f"{each.route.rstrip('/')}/")]
+    return max(fitting or list(public), key=lambda name: len(public[name].route))
+
+
+def _verified(model: SystemModel, rate: float, share: float, shot: Shot, simulate: Simulate | None) -> Verified:
+    load = Load(rate)
+    theory: dict[str, float] | None
+    try:
+        prediction = predict(model, load)
+        theory = {"mean": prediction.mean_s}
+        theory |= {name: prediction.quantile_s(q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
+    except Unstable:
+        theory = None
+    simulated = dict(simulate(model, load)) if simulate is not None and theory is not None else None
+    return Verified(rate, share, shot.ok_rate, shot.figures(), theory, simulated, shot.failed_share, shot.doubt)
+
+
+def _told(found: Verified) -> str:
+    words = [f"{found.rate_per_s:.4g}/s ({found.share_of_capacity:.0%}): {found.measured_rate:.4g}/s answered"]
+    for name in ("mean", "p95"):
+        if name in found.measured:
+            words.append(f"{name} {found.measured[name] * 1000:.3g} ms")
+        if (error := found.error("theory", name)) is not None:
+            words[-1] += f" (theory {error:+.0%})"
+        if (error := found.error("simulated", name)) is not None:
+            words[-1] += f" (simulated {error:+.0%})"
+    return ", ".join(words)

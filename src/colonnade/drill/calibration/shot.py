@@ -1,0 +1,152 @@
+"""One stretch of load on a running system, with what it cost each part: the unit that everything else is made of.
+
+Sends by the drill's generator in a process of its own, reads processes before and after. Judges nothing.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from colonnade.core.clock import Clock
+from colonnade.drill.calibration.parts import Parts, Reading, read_parts
+from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.history import History
+from colonnade.drill.load.ledger import OWN_ERRORS, Outcome
+from colonnade.drill.load.plan import OPERATIONS_MAX, Plan
+from colonnade.drill.load.readback import known_ids_over_http
+from colonnade.drill.load.summary import percentile
+from colonnade.drill.load.target import Target
+from colonnade.drill.load.workload import Action, Workload
+
+LAG_S_MAX = 0.025
+"""Of the generator, for 99 of 100 requests: what a drill accepts as well. Beyond it the machine is too busy to say."""
+
+IN_FLIGHT_MAX = 2_000
+
+SETTLED_SHARE = 0.2
+"""Of a stretch at its beginning: connections open, caches fill, queues grow to what they are going to be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where to send, and who answers."""
+
+    url: str
+    target: Target
+    workload: Workload
+    parts: Parts
+    background: Mapping[str, float] = field(default_factory=dict)
+    """Cores that each part uses while nobody asks: not what requests cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What came of it. Latencies are of the answers that came as expected, after the first SETTLED_SHARE."""
+
+    rate_per_s: float
+    latencies_s: tuple[float, ...]
+    """Ascending."""
+    ok_rate: float
+    """Answers a second, over the settled part."""
+    failed_share: float
+    """Of what was sent."""
+    cpu_s: Mapping[str, float]
+    """For each answer: seconds of a core at each part, background taken off."""
+    generator_cpu_s: float
+    """For each operation."""
+    machine_busy_cores: float
+    lag_p99_s: float
+
+    @property
+    def count(self) -> int:
+        return len(self.latencies_s)
+
+    @property
+    def mean_s(self) -> float:
+        return sum(self.latencies_s) / len(self.latencies_s) if self.latencies_s else 0.0
+
+    @property
+    def doubt(self) -> str:
+        """Why it is not to be believed; empty when it is."""
+        if self.lag_p99_s > LAG_S_MAX:
+            return (
+                f"the machine was too busy: 1 of 100 requests was sent {self.lag_p99_s * 1000:.0f} ms late or more "
+                f"({LAG_S_MAX * 1000:.0f} ms are accepted)"
+            )
+        return ""
+
+    def figures(self) -> dict[str, float]:
+        """`mean`, `p50`, `p95`, `p99` in seconds; empty without an answer."""
+        if not self.latencies_s:
+            return {}
+        shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+        return {"mean": self.mean_s, **{name: percentile(self.latencies_s, share) for name, share in shares.items()}}
+
+
+async def shoot(
+    aim: Aim,
+    rate_per_s: float,
+    duration_s: float,
+    *,
+    write_share: float,
+    only: Action | None = None,
+    in_flight_max: int = IN_FLIGHT_MAX,
+    clock: Clock,
+) -> Shot:
+    """Send the workload's mix, or one action of it alone. Raises DriverUnavailable when nothing answers."""
+    known_ids = await known_ids_over_http(aim.target, aim.workload)
+    plan = Plan(
+        url=aim.url,
+        rate_per_s=min(rate_per_s, OPERATIONS_MAX / duration_s),
+        duration_s=duration_s,
+        run_id=secrets.token_hex(6),
+        write_share=write_share,
+        workload=_only(aim.workload, only, write_share),
+        in_flight_max=in_flight_max,
+        seed=secrets.randbelow(2**31),
+    )
+    start_at = clock.monotonic() + START_S
+    task = run_load_apart(plan, aim.target, known_ids=known_ids, start_at=start_at)
+    before, began_at = read_parts(aim.parts), clock.monotonic()
+    history = await task
+    used, passed_s = read_parts(aim.parts).since(before), clock.monotonic() - began_at
+    return _shot(plan, history, used, passed_s, aim.background)
+
+
+def _only(workload: Workload, only: Action | None, write_share: float) -> Workload:
+    """The workload with one action. A read that needs an item stands beside a second one, which is never drawn, for
+    the generator wants one that can always be sent."""
+    actions: Sequence[Action] = workload.actions if only is None else [only]
+    if only is not None and only.needs_id:
+        spare = next(
+            (each for each in workload.actions if each.kind is only.kind and not each.needs_id),
+            replace(only, name="spare", path="/"),
+        )
+        actions = [only, replace(spare, weight=1e-9)]
+    return replace(workload, actions=tuple(actions), read_own=())
+
+
+def _shot(plan: Plan, history: History, used: Reading, passed_s: float, background: Mapping[str, float]) -> Shot:
+    settled_at = history.started_at + SETTLED_SHARE * plan.duration_s
+    ended_at = history.started_at + plan.duration_s
+    sent = [each for each in history.operations if each.error not in OWN_ERRORS]
+    ok = [each for each in sent if each.outcome is Outcome.OK]
+    settled = [each for each in ok if each.intended_at >= settled_at]
+    done = sum(settled_at <= each.done_at <= ended_at for each in ok)
+    lags = sorted(each.lag_s for each in sent) or [0.0]
+    answered = max(1, len(ok))
+    return Shot(
+        rate_per_s=plan.rate_per_s,
+        latencies_s=tuple(sorted(each.latency_s for each in settled)),
+        ok_rate=done / ((1 - SETTLED_SHARE) * plan.duration_s),
+        failed_share=1 - len(ok) / len(sent) if sent else 1.0,
+        cpu_s={
+            name: max(0.0, value - background.get(name, 0.0) * passed_s) / answered
+            for name, value in used.cpu_s.items()
+        },
+        generator_cpu_s=history.cpu_s / max(1, len(history.operations)),
+        machine_busy_cores=used.machine_busy_s / passed_s,
+        lag_p99_s=percentile(lags, 0.99),
+    )

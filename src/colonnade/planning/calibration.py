@@ -1,0 +1,253 @@
+"""What was measured of a running system: the cost of each kind of request, and how far predictions were off. Data, and
+the model that follows from it. Pure.
+
+`drill/calibration` measures; this says what it means. A *route* here is one action of the workload (`GET /post/{id}`),
+measured alone. What a mix of them does is predicted, and then measured: the errors are kept beside the figures.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from colonnade.core.errors import SpecError
+from colonnade.planning.declared import Declared, database_station, gateway_station, pool_size, service_station
+from colonnade.planning.erlang import SERVERS_MAX
+from colonnade.planning.model import Call, Load, Route, Station, SystemModel, Work
+from colonnade.planning.predict import predict
+from colonnade.planning.scalability import Interval
+from colonnade.spec.check_plan import GATEWAY
+from colonnade.spec.derive import DATABASE
+from colonnade.spec.model import Spec
+
+VERSION = 1
+"""Of what is remembered: another one is not read."""
+
+VISITORS = "(visitors)"
+"""The station of those who ask, where they are on the same machine: the load generator. No service is called so."""
+
+CPU_S_MIN = 0.00005
+"""A part that uses less of a core for a request has no part in it: below, the clock ticks of the kernel decide."""
+
+WINSORIZED = 0.01
+"""Share of the longest latencies that count as the longest of the others: a machine that stalls once a minute says
+nothing about how the work varies, and would decide the variance alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteCost:
+    """One kind of request, alone, at a load at which it hardly ever meets another."""
+
+    name: str
+    kind: str
+    """`read` or `write`."""
+    weight: float
+    """In the declared mix, among those of its kind."""
+    count: int
+    """Answers that this rests on."""
+    rate_per_s: float
+    """At which its latency was measured."""
+    mean_s: float
+    scv: float
+    cpu_s: Mapping[str, float]
+    """Seconds of a core that one request costs each part, the generator (VISITORS) included."""
+    entry: str
+    """The service that it comes to first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contention:
+    """The universal scalability law through throughputs at several concurrencies, of the mix."""
+
+    points: tuple[tuple[float, float], ...]
+    """(requests at once on average, requests a second)."""
+    rate_of_one: Interval | None
+    contention: Interval | None
+    coherency: Interval | None
+    peak_users: float | None
+    """From where on more at once is less; None where it never is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """One load, predicted and measured. Times in seconds; None where the prediction says that queues grow."""
+
+    rate_per_s: float
+    share_of_capacity: float
+    """Of the predicted capacity."""
+    measured_rate: float
+    """Answers a second."""
+    measured: Mapping[str, float]
+    """`mean`, `p50`, `p95`, `p99`."""
+    theory: Mapping[str, float] | None
+    simulated: Mapping[str, float] | None
+    failed_share: float
+    doubt: str = ""
+    """Why the measurement is not to be believed; empty when it is."""
+
+    def error(self, of: str, name: str) -> float | None:
+        """(predicted − measured)/measured; `of` is `theory` or `simulated`."""
+        predicted = self.theory if of == "theory" else self.simulated
+        if predicted is None or not self.measured.get(name):
+            return None
+        return predicted[name] / self.measured[name] - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Everything that `plan --measure` found out."""
+
+    at: str
+    """When, in the user's time zone."""
+    machine: str
+    cores: int
+    background_cores: float
+    """Busy while nobody asks: the system's own upkeep, and everybody else on the machine."""
+    write_share: float
+    """Of the mix that was verified."""
+    routes: tuple[RouteCost, ...]
+    memory_bytes: Mapping[str, int]
+    contention: Contention | None
+    capacity_predicted: float
+    capacity_measured: float | None
+    verified: tuple[Verified, ...]
+    notes: tuple[str, ...] = ()
+    version: int = VERSION
+
+    @property
+    def capacity_error(self) -> float | None:
+        if self.capacity_measured is None or self.capacity_measured <= 0:
+            return None
+        return self.capacity_predicted / self.capacity_measured - 1
+
+    def to_data(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def calibration_from(data: Mapping[str, Any]) -> Calibration:
+    """What `to_data` made. Raises ValueError for another version, KeyError or TypeError for something else."""
+    if data.get("version") != VERSION:
+        raise ValueError(f"version {data.get('version')} of a calibration, and this reads {VERSION}")
+    fields = dict(data)
+    fields["routes"] = tuple(RouteCost(**route) for route in data["routes"])
+    fields["verified"] = tuple(Verified(**each) for each in data["verified"])
+    fields["notes"] = tuple(data["notes"])
+    if (contention := data["contention"]) is not None:
+        intervals = {
+            name: None if contention[name] is None else Interval(**contention[name])
+            for name in ("rate_of_one", "contention", "coherency")
+        }
+        points = tuple((float(one), float(other)) for one, other in contention["points"])
+        fields["contention"] = Contention(points=points, peak_users=contention["peak_users"], **intervals)
+    return Calibration(**fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How often each kind of request comes: shares by route name, 1 in total."""
+
+    shares: Mapping[str, float] = field(default_factory=dict)
+
+    @staticmethod
+    def of(routes: Sequence[RouteCost], write_share: float) -> Mix:
+        """By the declared weights, with so many writes; all are reads where nothing writes, and the other way round."""
+        totals = {kind: math.fsum(each.weight for each in routes if each.kind == kind) for kind in ("read", "write")}
+        part = {"read": 1 - write_share, "write": write_share}
+        if totals["write"] == 0:
+            part = {"read": 1.0, "write": 0.0}
+        elif totals["read"] == 0:
+            part = {"read": 0.0, "write": 1.0}
+        return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
+
+
+def measured_model(
+    spec: Spec, routes: Sequence[RouteCost], mix: Mix, *, cores: float, replicas: Mapping[str, int], visitors: bool
+) -> Declared:
+    """The model that the measured costs make: of each route its processor time at each part, and what is left of its
+    latency as waiting for what does not compute, at the last part of its way.
+
+    `replicas`: those that run; other services as declared. `visitors`: the load generator shares the machine.
+    """
+    calls = {route.name: _way(spec, route, visitors=visitors) for route in routes}
+    used = {call for each in calls.values() for call in _stations_of(each)}
+    stations: list[Station] = [Station(VISITORS, 1, SERVERS_MAX)] if visitors else []
+    stations.append(gateway_station(spec))
+    names = [name for name in spec.services if name in used]
+    for name in names:
+        station = service_station(name, spec.services[name])
+        stations.append(replace(station, replicas=replicas[name], weights=()) if replicas.get(name) else station)
+    if DATABASE in used and spec.database is not None:
+        stations.append(database_station(spec.database))
+    wanted = [Route(route.name, calls[route.name], mix.shares.get(route.name, 0.0)) for route in routes]
+    model = SystemModel(tuple(stations), tuple(each for each in wanted if each.share > 0), cores)
+    return Declared(model, tuple(names), (), {}, {name: pool_size(spec.services[name]) for name in names})
+
+
+def without_waiting(
+    spec: Spec, routes: Sequence[RouteCost], *, cores: float, replicas: Mapping[str, int]
+) -> tuple[RouteCost, ...]:
+    """The same routes with what they waited even at their low load taken off, as the model reckons it."""
+    found = []
+    for route in routes:
+        model = measured_model(
+            spec, [route], Mix({route.name: 1.0}), cores=cores, replicas=replicas, visitors=True
+        ).model
+        waited_s = predict(model, Load(route.rate_per_s)).mean_s - route.mean_s
+        least_s = math.fsum(route.cpu_s.values())
+        found.append(replace(route, mean_s=max(min(route.mean_s, least_s), route.mean_s - max(0.0, waited_s))))
+    return tuple(found)
+
+
+def winsorized(latencies_s: Sequence[float]) -> tuple[float, float]:
+    """(mean, scv) with the longest WINSORIZED of them cut to the longest of the rest."""
+    ascending = sorted(latencies_s)
+    if not ascending:
+        raise SpecError("no request was answered", subject="plan --measure", hint="look at `colonnade status`")
+    highest = ascending[max(0, math.ceil(len(ascending) * (1 - WINSORIZED)) - 1)]
+    values = [min(each, highest) for each in ascending]
+    mean_s = math.fsum(values) / len(values)
+    variance = math.fsum((each - mean_s) ** 2 for each in values) / len(values)
+    return mean_s, variance / mean_s**2 if mean_s > 0 else 0.0
+
+
+def _way(spec: Spec, route: RouteCost, *, visitors: bool) -> Call:
+    """From the visitor through the gateway and the services that it costs something, to the database."""
+    way = [GATEWAY, *_services_on(spec, route)]
+    if route.cpu_s.get(DATABASE, 0.0) > CPU_S_MIN and spec.database is not None:
+        way.append(DATABASE)
+    if visitors:
+        way.insert(0, VISITORS)
+    cpu_s = {name: route.cpu_s.get(name, 0.0) for name in way}
+    rest_s = max(0.0, route.mean_s - math.fsum(route.cpu_s.get(name, 0.0) for name in {*way, VISITORS}))
+    works = {name: Work(value, 0.0, 1.0) for name, value in cpu_s.items()}
+    last = way[-1]
+    last_s = cpu_s[last] + rest_s
+    works[last] = Work(last_s, 0.0, cpu_s[last] / last_s if last_s > 0 else 1.0)
+    squares = math.fsum(each.mean_s**2 for each in works.values())
+    scv = route.scv * route.mean_s**2 / squares if squares > 0 else 0.0
+    call = Call(last, replace(works[last], scv=scv))
+    for name in reversed(way[:-1]):
+        call = Call(name, replace(works[name], scv=scv), calls=(call,))
+    return call
+
+
+def _services_on(spec: Spec, route: RouteCost) -> list[str]:
+    """The entry and, along `uses`, those that the route costs something, callers first."""
+    found: list[str] = []
+
+    def visit(name: str) -> None:
+        if name in found or name not in spec.services:
+            return
+        if name == route.entry or route.cpu_s.get(name, 0.0) > CPU_S_MIN:
+            found.append(name)
+        for used in spec.services[name].uses:
+            visit(used)
+
+    visit(route.entry)
+    return found
+
+
+def _stations_of(call: Call) -> set[str]:
+    return {call.station, *(name for inner in call.calls for name in _stations_of(inner))}

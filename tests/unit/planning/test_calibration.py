@@ -1,0 +1,146 @@
+"""From measured costs to a model and back: what was put in comes out, for mixes that nobody measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from random import Random
+
+import pytest
+
+from colonnade.core.errors import SpecError
+from colonnade.planning.calibration import (
+    VISITORS,
+    Calibration,
+    Contention,
+    Mix,
+    RouteCost,
+    Verified,
+    calibration_from,
+    measured_model,
+    winsorized,
+    without_waiting,
+)
+from colonnade.planning.limits import capacity
+from colonnade.planning.model import Load
+from colonnade.planning.predict import predict
+from colonnade.planning.scalability import Interval
+from colonnade.spec.model import Spec
+
+SPEC = Spec.model_validate(
+    {
+        "services": {
+            "web": {"app": "m:a", "route": "/", "uses": ["api"], "replicas": 2},
+            "api": {"app": "m:b", "route": "/api", "uses": ["database"], "replicas": 3},
+        },
+        "database": {},
+    }
+)
+
+
+def route(name: str, entry: str, mean_s: float, weight: float = 1.0, **cpu_s: float) -> RouteCost:
+    kind = "write" if name.startswith("POST") else "read"
+    visitors = cpu_s.pop("visitors", 0.0005)
+    costs = {**cpu_s, VISITORS: visitors}
+    return RouteCost(name, kind, weight, 500, 5.0, mean_s, 0.2, costs, entry)
+
+
+PAGE = route("GET /", "web", 0.012, 3.0, gateway=0.0002, web=0.004, api=0.003, database=0.001)
+READ = route("GET /api", "api", 0.006, 1.0, gateway=0.0001, api=0.003, database=0.001, web=0.0)
+WRITE = route("POST /api", "api", 0.020, 1.0, gateway=0.0001, api=0.004, database=0.002)
+ROUTES = (PAGE, READ, WRITE)
+
+
+def model_of(mix: Mix, *, visitors: bool = True) -> object:
+    return measured_model(SPEC, ROUTES, mix, cores=2.0, replicas={"web": 2, "api": 3}, visitors=visitors).model
+
+
+def test_shares_follow_weights_and_the_share_of_writes() -> None:
+    shares = Mix.of(ROUTES, 0.2).shares
+    assert shares == pytest.approx({"GET /": 0.6, "GET /api": 0.2, "POST /api": 0.2})
+    assert Mix.of(ROUTES[:2], 0.2).shares == pytest.approx({"GET /": 0.75, "GET /api": 0.25})
+    assert Mix.of([WRITE], 0.2).shares == {"POST /api": 1.0}
+
+
+def test_a_request_that_meets_nobody_takes_what_it_took() -> None:
+    for each in ROUTES:
+        declared = measured_model(SPEC, ROUTES, Mix({each.name: 1.0}), cores=2.0, replicas={}, visitors=True)
+        assert predict(declared.model, Load(1e-4)).mean_s == pytest.approx(each.mean_s, rel=1e-3)
+
+
+def test_without_the_generator_its_own_time_is_left_out() -> None:
+    declared = measured_model(SPEC, ROUTES, Mix({"GET /": 1.0}), cores=2.0, replicas={}, visitors=False)
+    assert VISITORS not in [station.name for station in declared.model.stations]
+    assert predict(declared.model, Load(1e-4)).mean_s == pytest.approx(0.012 - 0.0005, rel=1e-3)
+
+
+def test_the_capacity_of_a_mix_is_what_its_requests_cost_together() -> None:
+    mix = Mix.of(ROUTES, 0.2)
+    declared = measured_model(SPEC, ROUTES, mix, cores=2.0, replicas={"web": 2, "api": 3}, visitors=True)
+    cost_s = sum(mix.shares[each.name] * sum(each.cpu_s.values()) for each in ROUTES)
+    assert capacity(declared.model) == pytest.approx(2.0 / cost_s)
+    assert declared.services == ("web", "api")
+
+
+def test_what_a_route_does_not_touch_is_not_on_its_way() -> None:
+    declared = measured_model(SPEC, [READ], Mix({"GET /api": 1.0}), cores=2.0, replicas={}, visitors=False)
+    assert [station.name for station in declared.model.stations] == ["gateway", "api", "database"]
+
+
+def test_waiting_at_a_low_load_is_taken_off() -> None:
+    """What was measured at 30 % of a core is put in with the waiting that the model says, and found again without."""
+    true = replace(PAGE, rate_per_s=60.0)
+    declared = measured_model(SPEC, [true], Mix({"GET /": 1.0}), cores=2.0, replicas={}, visitors=True)
+    seen_s = predict(declared.model, Load(true.rate_per_s)).mean_s
+    assert seen_s > 1.03 * true.mean_s
+    (found,) = without_waiting(SPEC, [replace(true, mean_s=seen_s)], cores=2.0, replicas={})
+    assert found.mean_s == pytest.approx(true.mean_s, rel=0.02)
+
+
+def test_a_few_stalls_do_not_make_a_service_vary() -> None:
+    random = Random(1)
+    calm = [random.gammavariate(20, 0.0005) for _ in range(2_000)]
+    mean_s, scv = winsorized([*calm, *[0.5] * 10])
+    assert mean_s == pytest.approx(0.01, rel=0.02)
+    assert scv == pytest.approx(0.05, rel=0.15)
+    with pytest.raises(SpecError, match="no request was answered"):
+        winsorized([])
+
+
+def calibration() -> Calibration:
+    measured = {"mean": 0.02, "p50": 0.015, "p95": 0.05, "p99": 0.09}
+    return Calibration(
+        at="2025-10-10 12:00",
+        machine="2 cores",
+        cores=2,
+        background_cores=0.1,
+        write_share=0.2,
+        routes=ROUTES,
+        memory_bytes={"web": 50_000_000},
+        contention=Contention(
+            ((1.0, 100.0), (2.0, 180.0)), Interval(100, 90, 110), None, Interval(0.0, 0.0, 0.0), None
+        ),
+        capacity_predicted=210.0,
+        capacity_measured=200.0,
+        verified=(
+            Verified(100.0, 0.5, 99.0, measured, {**measured, "mean": 0.022}, None, 0.0),
+            Verified(300.0, 1.4, 200.0, measured, None, None, 0.3, "too busy"),
+        ),
+        notes=("reads only",),
+    )
+
+
+def test_what_is_remembered_is_read_back() -> None:
+    found = calibration_from(json.loads(json.dumps(calibration().to_data())))
+    assert found == calibration()
+    with pytest.raises(ValueError, match="version 0"):
+        calibration_from({**calibration().to_data(), "version": 0})
+
+
+def test_errors_are_relative_to_what_was_measured() -> None:
+    found = calibration()
+    assert found.capacity_error == pytest.approx(0.05)
+    assert found.verified[0].error("theory", "mean") == pytest.approx(0.1)
+    assert found.verified[0].error("simulated", "mean") is None
+    assert found.verified[1].error("theory", "mean") is None
+    assert replace(found, capacity_measured=None).capacity_error is None
