@@ -214,11 +214,6 @@ class Drilled:
     report: dict[str, Any]
     record: Record
 
-    @property
-    def is_late(self) -> bool:
-        """The load generator was not on time: what it measured is not judged then."""
-        return any("late" in doubt or "keep up" in doubt for doubt in self.report["doubts"])
-
     def finding(self, rule: RuleName) -> dict[str, Any]:
         found: dict[str, Any] = next(each for each in self.report["findings"] if each["rule"] == rule)
         return found

@@ -35,12 +35,9 @@ def test_a_planted_bug_is_found_and_the_first_operation_named(blog: Runner, plan
     drilled = drill_blog(blog, plant, is_planted=True, seed=SEED)
     finding, first = drilled.finding(plant.rule), drilled.first_offence(plant.rule)
 
-    assert finding["value"] > 0, drilled.ran.text
+    assert drilled.ran.exit_code == 1, drilled.ran.text
+    assert drilled.report["verdict"] == finding["verdict"] == "invalid", drilled.ran.text
     assert first is not None, finding
     assert plant.is_offence(first, drilled.copies_of(first)), first
     assert finding["evidence"][0] in drilled.ran.out
-    # On a machine that is busy with other tests the generator may be late; then shares are not judged.
-    is_judged = not (drilled.is_late and finding["reason"] == "generator_not_believed")
-    assert drilled.ran.exit_code == (1 if is_judged else 6), drilled.ran.text
-    assert drilled.report["verdict"] == finding["verdict"] == ("invalid" if is_judged else "unknown"), drilled.ran.text
     assert left_in(blog) == []
