@@ -59,25 +59,25 @@ LOST = Plant(
     lambda write, copies: write.outcome is Outcome.OK and copies == 0,
     # Acknowledged when the primary has it, whether or not a standby does.
     changes=(Change("colonnade.toml", 'durability = "quorum"', 'durability = "async"'),),
-    # Death alone loses next to nothing: the standbys are milliseconds behind. So what is written in the two seconds
-    # before it is kept from them; the old primary alone has that, and is rewound when it comes back.
+    # Death alone loses next to nothing: the standbys are milliseconds behind. So what is written in the moments before is
+    # kept from them; the old primary alone has it, and is rewound when it comes back.
     scenario="""
 title = "A primary that nobody could follow dies, and what it has acknowledged is there."
-steady = "2s"
-recovery = "4s"
+steady = "1s"
+recovery = "3s"
 [load]
 rate = 60
 write_share = 0.4
 session_share = 0
 [[fault]]
-at = "2s"
-lasts = "3s"
+at = "1s"
+lasts = "2s"
 kind = "link_cut"
 role = "standby"
 towards = "primary"
 extent = "all"
 [[fault]]
-at = "4s"
+at = "2.5s"
 kind = "kill"
 role = "primary"
 [rules]
@@ -98,29 +98,29 @@ DOUBLED = Plant(
     # Replies are broken off while COMMITs wait for their standbys: these writes have been made.
     scenario="""
 title = "Connections break while writes are under way, and each write is there once."
-steady = "2s"
-recovery = "3s"
+steady = "1s"
+recovery = "1s"
 [load]
 rate = 60
 write_share = 0.4
 session_share = 0
 [[fault]]
-at = "2s"
-lasts = "4s"
+at = "1s"
+lasts = "3s"
 kind = "link_delay"
 role = "standby"
 towards = "primary"
 extent = "all"
 settings = { delay_s = 0.15, jitter_s = 0.02 }
 [[fault]]
-at = "3s"
+at = "2s"
 kind = "link_reset"
 role = "gateway"
 towards = "replica"
 service = "backend"
 extent = "all"
 [[fault]]
-at = "4.5s"
+at = "3s"
 kind = "link_reset"
 role = "gateway"
 towards = "replica"
@@ -142,15 +142,15 @@ STALE = Plant(
     changes=(Change("backend/posts.py", "self.visits.here.read(", "self.visits.database.read("),),
     scenario="""
 title = "A standby falls behind, and visitors see what they have written."
-steady = "2s"
-recovery = "3s"
+steady = "1s"
+recovery = "1s"
 [load]
 rate = 60
 write_share = 0.2
 session_share = 0.7
 [[fault]]
-at = "2s"
-lasts = "5s"
+at = "1s"
+lasts = "4s"
 kind = "link_delay"
 role = "standby"
 towards = "primary"
@@ -174,22 +174,22 @@ DROPPED = Plant(
     always=(Change("colonnade.toml", "idempotency_key = true", "idempotency_key = false"),),
     scenario="""
 title = "A service gets fewer replicas, and nobody's request is dropped."
-steady = "2s"
-recovery = "3s"
+steady = "1s"
+recovery = "1s"
 [load]
 rate = 60
 write_share = 0.4
 session_share = 0
 [[fault]]
-at = "2s"
-lasts = "6s"
+at = "1s"
+lasts = "5s"
 kind = "link_delay"
 role = "standby"
 towards = "primary"
 extent = "all"
 settings = { delay_s = 0.15, jitter_s = 0.02 }
 [[fault]]
-at = "3s"
+at = "2s"
 lasts = "2s"
 kind = "scale"
 role = "service"
