@@ -59,8 +59,8 @@ LOST = Plant(
     lambda write, copies: write.outcome is Outcome.OK and copies == 0,
     # Acknowledged when the primary has it, whether or not a standby does.
     changes=(Change("colonnade.toml", 'durability = "quorum"', 'durability = "async"'),),
-    # Death alone loses next to nothing: the standbys are milliseconds behind. So what is written in the moments before is
-    # kept from them; the old primary alone has it, and is rewound when it comes back.
+    # Death alone loses next to nothing: the standbys are milliseconds behind. So what is written just before is kept
+    # from them; the old primary alone has it, and is rewound when it comes back.
     scenario="""
 title = "A primary that nobody could follow dies, and what it has acknowledged is there."
 steady = "1s"
