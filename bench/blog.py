@@ -31,7 +31,7 @@ class Scratch:
         self.root.chmod(0o755)
         self.directory = self.root / "system"
         self.directory.mkdir(mode=0o755)
-        self.port = _free_port()
+        self.port = free_port()
         for name, text in files.items():
             (self.directory / name).write_text(text, encoding="utf-8")
         self._declare(declaration.replace("{port}", str(self.port)))
@@ -140,7 +140,7 @@ def wait_for(what: str, condition: Callable[[], bool], timeout_s: float = 60.0, 
     raise TimeoutError(f"{what}: not within {timeout_s:.0f} s")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -27,6 +27,7 @@ import gray
 import idle
 import overload
 import peers
+import planted
 import scaling
 import sessions
 import simulator
@@ -55,6 +56,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "calm": calm.measure,
     "static": static_files.measure,
     "versions": versions.measure,
+    "planted": planted.measure,
     **gray.MEASURES,
 }
 

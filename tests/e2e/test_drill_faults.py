@@ -53,6 +53,26 @@ def test_a_second_crowd_comes_and_goes(runner: Runner) -> None:
     play(runner, TINY_SERVICE, case)
 
 
+@pytest.mark.parametrize(("factor", "count"), [(0.5, 1), (2.0, 4)], ids=["smaller", "larger"])
+def test_a_service_of_another_size_is_as_before(runner: Runner, factor: float, count: int) -> None:
+    async def case(system: Drilled) -> None:
+        fault = system.fault(PlannedFault("scale", Aim(Role.SERVICE, service="web"), 0.0, 1.0, {"factor": factor}))
+        await fault.heal()
+        assert len(runner.replicas()) == 2
+        with Trickle(runner) as trickle:
+            await fault.inject()
+            await system.until(lambda: len(runner.replicas()) == count, f"there are {count}")
+            await system.whole()
+            await fault.heal()
+            await system.until(lambda: len(runner.replicas()) == 2, "there are two again")
+        assert trickle.failures == []
+        assert fault.message == f"scaled web from 2 to {count} replicas"
+        await system.whole()
+        await fault.heal()
+
+    play(runner, TINY_SERVICE, case)
+
+
 def is_replaced(runner: Runner, role: Role, pid: int) -> bool:
     status = runner.status()
     found = candidates(status, Aim(role)) if status is not None else ()

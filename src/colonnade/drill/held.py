@@ -44,8 +44,9 @@ async def read_back(
     ask = _best_way(workload, target, access, operations, run_id)
     if ask is None:
         return ReadBack(None, "[drill] has no `list`, `item` or `sql` by which writes could be found again")
+    is_primary = bool(workload.sql) and access is not None and access.is_ours
     try:
-        return ReadBack(await settled(operations, ask, clock))
+        return ReadBack(await settled(operations, ask, clock, may_be_behind=not is_primary))
     except DriverError as error:
         return ReadBack(None, str(error))
 

@@ -50,10 +50,10 @@ class Judgement:
 
 def judge(record: Record) -> Judgement:
     """Judge a drill by the rules of its scenario. Pure: the same record gives the same judgement."""
-    not_believed = (*generator.doubts(record), *steady.doubts(record))
-    findings = tuple(_as_believed(each, not_believed) for checker in CHECKERS for each in checker.check(record))
+    late, unwell = generator.doubts(record), steady.doubts(record)
+    findings = tuple(_as_believed(each, late, unwell) for checker in CHECKERS for each in checker.check(record))
     findings += _never_checked(record, findings)
-    doubts = (*not_believed, *_doubts(record))
+    doubts = (*late, *unwell, *_doubts(record))
     verdicts = [*(each.verdict for each in findings), *(Verdict.UNKNOWN for _ in doubts)]
     verdict = worst(verdicts)
     deciding = [each for each in findings if each.verdict is verdict]
@@ -68,8 +68,9 @@ def judge(record: Record) -> Judgement:
     return replace(found, sentence=_sentence(found, record))
 
 
-def _as_believed(finding: Finding, doubts: Sequence[str]) -> Finding:
+def _as_believed(finding: Finding, late: Sequence[str], unwell: Sequence[str]) -> Finding:
     """What the load measured is unknown, good or bad, when it cannot be believed."""
+    doubts = unwell if generator.is_certain(finding) else (*late, *unwell)
     if not doubts or finding.rule not in generator.MEASURED_BY_LOAD or finding.verdict is Verdict.UNKNOWN:
         return finding
     message = f"{finding.message}; but {doubts[0]}"

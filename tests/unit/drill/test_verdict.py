@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from colonnade.drill.checkers.finding import Verdict, worst
+from colonnade.drill.checkers.generator import MEASURED_BY_LOAD
 from colonnade.drill.checkers.writes import Held
 from colonnade.drill.load.ledger import ErrorKind, Kind, Operation, Outcome
 from colonnade.drill.record import FaultEnd, Leftovers, Record
@@ -161,6 +162,24 @@ def test_a_loss_stands_however_late_the_generator_was() -> None:
 
     assert judgement.verdict is Verdict.INVALID
     assert judgement.sentence.startswith("Invalid: 1 acknowledged write is not there")
+
+
+@pytest.mark.parametrize(("bound", "verdict"), [(0.0, Verdict.INVALID), (0.01, Verdict.UNKNOWN)])
+def test_a_failure_stands_where_none_may_be_however_late_the_generator_was(bound: float, verdict: Verdict) -> None:
+    record = failing()
+    late = tuple(replace(each, started_at=each.intended_at + 0.05) for each in record.history.operations)
+    rules = {RuleName.FAILED_READS_SHARE_MAX: bound}
+    history, scenario = replace(record.history, operations=late), replace(record.scenario, rules=rules)
+
+    assert judge(replace(record, history=history, scenario=scenario)).verdict is verdict
+
+
+def test_where_nothing_is_asked_that_it_measures_a_late_generator_is_no_matter() -> None:
+    record = with_operations(lambda each: replace(each, started_at=each.intended_at + 0.05))
+    rules = {rule: bound for rule, bound in RULES.items() if rule not in MEASURED_BY_LOAD}
+    judgement = judge(replace(record, scenario=replace(record.scenario, rules=rules)))
+
+    assert (judgement.verdict, judgement.doubts) == (Verdict.VALID, ())
 
 
 def test_a_generator_that_could_not_send_is_not_believed() -> None:

@@ -1,7 +1,8 @@
 """Judges the writes once what is read back has settled.
 
 Standbys answer reads, and after a failure they may be behind, or nobody may answer for a moment. So a loss counts
-only when it lasts, and good news only when two readings in a row agree.
+only when it lasts, and good news only when two readings in a row agree. Where nobody can be behind, because the primary
+itself is asked, two that agree are enough for either.
 Never decides what a loss is: that is `check`.
 """
 
@@ -35,8 +36,10 @@ async def settled(
     clock: Clock,
     *,
     settle_s_max: float = SETTLE_S_MAX,
+    may_be_behind: bool = True,
 ) -> tuple[Held, ...]:
-    """Read back until nothing is lost and two readings agree, or until `settle_s_max` is over; the last reading.
+    """Read back until two readings agree and nothing is lost, or until `settle_s_max` is over; the last reading. Who
+    cannot be behind is believed about a loss as well.
 
     Raises the DriverError of the last reading when that one failed.
     """
@@ -51,7 +54,8 @@ async def settled(
                 raise
             earlier = None
         else:
-            if is_last or (held == earlier and not check_writes(operations, held).lost):
+            may_show = may_be_behind and check_writes(operations, held).lost
+            if is_last or (held == earlier and not may_show):
                 return tuple(held)
             earlier = held
         await clock.sleep(NAP_S)

@@ -15,8 +15,8 @@ from colonnade.core.errors import ColonnadeError, DriverUnavailable
 from colonnade.drill.faults.broken_code import Breakage, does_not_start, errs
 from colonnade.drill.faults.fault import NotPossible, Surroundings
 from colonnade.drill.faults.settings import known, refusal
-from colonnade.drill.faults.targets import draw
-from colonnade.drill.scenario import PlannedFault, Role
+from colonnade.drill.faults.targets import service_meant
+from colonnade.drill.scenario import PlannedFault
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import FILE_NAME, load_spec
 from colonnade.system.accepted import read_accepted
@@ -42,7 +42,7 @@ class BadRollout:
             raise refusal(planned, f"share must be above 0 and 1 at most, got {given['share']!r}")
         self._paths = around.instance.paths
         self._clock = around.clock
-        self._service = _service(planned, around)
+        self._service = service_meant(planned.aim, around)
         self._file, self._broken = _break(
             self._service, around, Breakage(str(given["how"])), share=float(given["share"])
         )
@@ -100,20 +100,6 @@ class BadRollout:
     def _ask(self, question: Callable[[ControlClient], T]) -> T:
         with ControlClient(self._paths) as client:
             return question(client)
-
-
-def _service(planned: PlannedFault, around: Surroundings) -> str:
-    if planned.aim.role is not Role.SERVICE:
-        raise NotPossible("not_a_service", f"a {planned.aim.role.value} is not rolled out: aim at the role service")
-    wanted = planned.aim.service
-    names = sorted(
-        str(one["name"])
-        for one in around.status.get("services", ())
-        if one["name"] == wanted or (not wanted and one["route"])
-    )
-    if not names:
-        raise NotPossible("no_such_target", f"there is no service {wanted or 'that visitors reach'}")
-    return draw(names, planned.aim.extent, around.random)[0]
 
 
 def _break(service: str, around: Surroundings, how: Breakage, *, share: float) -> tuple[Path, bytes]:

@@ -23,6 +23,7 @@ from colonnade.drill.faults.link_reset import LinkReset
 from colonnade.drill.faults.memory_pressure import MemoryPressure
 from colonnade.drill.faults.overload import Overload
 from colonnade.drill.faults.refuse import refuse
+from colonnade.drill.faults.scale import Scale
 from colonnade.drill.faults.starve import starve
 
 LINK_FAULTS: Mapping[str, Maker] = {
@@ -46,5 +47,6 @@ FAULTS: Mapping[str, Maker] = {
     "disk_full": DiskFull,
     "clock_jump": clock_jump,
     "bad_rollout": BadRollout,
+    "scale": Scale,
     "overload": Overload,
 }

@@ -74,6 +74,21 @@ def targets(aim: Aim, around: Surroundings) -> tuple[Target, ...]:
     return found
 
 
+def service_meant(aim: Aim, around: Surroundings) -> str:
+    """The name of the service that a change is made to, drawn where several are meant: the one that the aim names, or
+    one of those that visitors reach. Raises NotPossible."""
+    if aim.role is not Role.SERVICE:
+        raise NotPossible("not_a_service", f"{aim.role.value} is no service: aim at the role service")
+    names = sorted(
+        str(one["name"])
+        for one in around.status.get("services", ())
+        if one["name"] == aim.service or (not aim.service and one["route"])
+    )
+    if not names:
+        raise NotPossible("no_such_target", f"there is no service {aim.service or 'that visitors reach'}")
+    return draw(names, aim.extent, around.random)[0]
+
+
 def process_of(target: Target, paths: StatePaths) -> ProcessId | None:
     """The process itself; None when it is gone, or its pid belongs to somebody else by now."""
     return identify(target.pid, paths)

@@ -258,6 +258,7 @@ def test_what_takes_more_than_this_machine_gives_says_so(stage: Stage) -> None:
         "memory_pressure": Role.REPLICA,
         "overload": Role.SYSTEM,
         "bad_rollout": Role.REPLICA,
+        "scale": Role.REPLICA,
     }.items():
         stage.paths.root.mkdir(exist_ok=True)
         with pytest.raises(NotPossible) as caught:
@@ -270,4 +271,5 @@ def test_what_takes_more_than_this_machine_gives_says_so(stage: Stage) -> None:
         "memory_pressure": "not_for_one_part",
         "overload": "no_load",
         "bad_rollout": "not_a_service",
+        "scale": "not_a_service",
     }

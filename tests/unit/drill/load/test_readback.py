@@ -8,8 +8,8 @@ import pytest
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverUnavailable
 from colonnade.drill.checkers.finding import Verdict
-from colonnade.drill.checkers.settled import check_settled
-from colonnade.drill.checkers.writes import Held, WriteCheck
+from colonnade.drill.checkers.settled import settled
+from colonnade.drill.checkers.writes import Held, WriteCheck, check_writes
 from colonnade.drill.load.readback import parse_page
 
 from ..builders import write
@@ -42,7 +42,7 @@ def test_what_is_no_list_of_items_is_an_error_and_not_an_empty_list(content: obj
         parse_page(content, 1)
 
 
-def judged(*readings: tuple[Held, ...] | DriverUnavailable) -> tuple[WriteCheck, int]:
+def judged(*readings: tuple[Held, ...] | DriverUnavailable, may_be_behind: bool = True) -> tuple[WriteCheck, int]:
     """The check of one acknowledged write against these readings; the last one repeats. And how many were made."""
     made = 0
 
@@ -55,7 +55,8 @@ def judged(*readings: tuple[Held, ...] | DriverUnavailable) -> tuple[WriteCheck,
         return reading
 
     reader: Callable[[], Awaitable[tuple[Held, ...]]] = read_back
-    return asyncio.run(check_settled([write("a")], reader, SimulatedClock())), made
+    found = asyncio.run(settled([write("a")], reader, SimulatedClock(), may_be_behind=may_be_behind))
+    return check_writes([write("a")], found), made
 
 
 THERE = (Held("1", "a"),)
@@ -74,6 +75,13 @@ def test_a_write_that_shows_late_is_not_lost() -> None:
 
 def test_a_write_that_never_shows_is_lost() -> None:
     assert judged(())[0].lost == ("a",)
+
+
+def test_who_cannot_be_behind_is_believed_about_a_loss_when_two_readings_agree() -> None:
+    check, readings = judged((), may_be_behind=False)
+
+    assert (check.lost, readings) == (("a",), 2)
+    assert judged((), THERE, may_be_behind=False)[0].verdict is Verdict.VALID
 
 
 def test_a_double_that_only_a_later_reading_shows_is_found() -> None:
