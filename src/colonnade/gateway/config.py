@@ -42,6 +42,9 @@ ADAPTIVE_WEIGHT = 100
 CONNECT_TIMEOUT_S = 0.25
 """On loopback a connection stands at once or the replica's accept queue is full: then another one is better."""
 
+FAST_INTERVAL_S_MIN = 0.05
+"""Between two checks of a replica of which one has just failed, or passed again."""
+
 UNSIZED_BODY_SHARE = 0.75
 """Of a buffer: a body without Content-Length is read up to this much first, because only then is its size known. The
 rest is for the headers."""
@@ -267,7 +270,7 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    timeout check {milliseconds(health.timeout_s)}"
     yield (
         f"    default-server check inter {milliseconds(health.interval_s)}"
-        f" fastinter {milliseconds(min(health.interval_s, max(0.1, health.interval_s / 2)))}"
+        f" fastinter {milliseconds(min(health.interval_s, max(FAST_INTERVAL_S_MIN, health.interval_s / 4)))}"
         f" downinter {milliseconds(health.interval_s)} fall {health.fall} rise {health.rise}"
         # One refused connection takes a server out at once; the next good check brings it back.
         " observe layer4 error-limit 1 on-error mark-down"

@@ -40,7 +40,8 @@ def decide_fail_open(
         if 2 * len(passing) >= len(slots):
             heed = tuple(HeedHealth(pool.name, slot) for slot in slots if servers[slot].ignores_health)
             return Decision(heed, "health_is_back", f"{numbers}: checks decide again")
-        rest = tuple(IgnoreHealth(pool.name, slot) for slot in slots if not servers[slot].ignores_health)
+        # A check that was under way when they were switched off still takes its server out.
+        rest = tuple(IgnoreHealth(pool.name, slot) for slot in slots if not _is_sent_to(servers[slot]))
         return Decision(rest, "still_failed_open", f"{numbers}, less than half: all are sent to")
     if not is_mostly_out(pool, servers):
         return Decision((), "enough_are_up", f"at least half of the {len(slots)} replicas of {pool.name} are up")
@@ -50,6 +51,10 @@ def decide_fail_open(
         return Decision((), "waiting_for_another_look", f"{numbers}, seen {bad_looks} time(s)")
     ignore = tuple(IgnoreHealth(pool.name, slot) for slot in slots)
     return Decision(ignore, "most_are_out", f"{numbers}: checks are ignored, all are sent to")
+
+
+def _is_sent_to(server: ObservedServer) -> bool:
+    return server.ignores_health and (server.is_up or server.check_status == REFUSED)
 
 
 def is_mostly_out(pool: Pool, servers: Mapping[int, ObservedServer]) -> bool:

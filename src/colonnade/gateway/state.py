@@ -72,7 +72,7 @@ class Pool:
     needs new text, that is a reload; everything else here does not."""
     check_path: str = "/readyz"
     """What the controller asks while HAProxy's own checks are switched off."""
-    check_timeout_s: float = 0.5
+    check_timeout_s: float = 0.3
     """How late an answer to HAProxy's own check may be."""
     exclusive: bool = False
     """True for a role of the database: who leaves is cut off, with its sessions, before who comes is let in."""

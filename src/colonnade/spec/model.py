@@ -134,11 +134,12 @@ class HealthSpec(Model):
     answer from 200 to 499 counts as ready."""
     interval_s: Seconds = Field(default=0.2, alias="interval", ge=0.05, le=60)
     """Between two checks of the gateway."""
-    timeout_s: Seconds = Field(default=0.5, alias="timeout", ge=0.02, le=60)
-    """A check that takes longer has failed. One of half a second notices a frozen replica as soon as two of a fifth
-    each, and takes nobody out who is merely late."""
-    fall: Whole = Field(default=1, ge=1, le=20)
-    """Failed checks in a row that take a replica out."""
+    timeout_s: Seconds = Field(default=0.3, alias="timeout", ge=0.02, le=60)
+    """A check that takes longer has failed. With two of them a frozen replica is out in less than a second, and one
+    that answers a quarter of a second late is not."""
+    fall: Whole = Field(default=2, ge=1, le=20)
+    """Failed checks in a row that take a replica out. One is too few: after a pause of the gateway itself every check
+    that was under way has failed."""
     rise: Whole = Field(default=1, ge=1, le=20)
     """Good checks in a row that bring it back."""
     start_timeout_s: Seconds = Field(default=60.0, alias="start_timeout", gt=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from colonnade.gateway.actions import HeedHealth, IgnoreHealth
@@ -69,6 +71,14 @@ def test_it_stays_open_while_less_than_half_pass_and_takes_newcomers_along() -> 
     servers = looks("blind", "blind", "down")
     decision = decide_fail_open(pool(3), servers, {1: True, 2: False, 3: False}, bad_looks=0)
     assert (decision.actions, decision.reason) == ((IgnoreHealth("web", 3),), "still_failed_open")
+
+
+def test_a_check_that_was_under_way_takes_nobody_out_for_good() -> None:
+    servers = looks("blind", "blind", "blind")
+    servers[2] = replace(servers[2], is_up=False, check_status="")
+    servers[3] = replace(servers[3], is_up=False, check_status="L4CON")
+    decision = decide_fail_open(pool(3), servers, {}, bad_looks=0)
+    assert (decision.actions, decision.reason) == ((IgnoreHealth("web", 2),), "still_failed_open")
 
 
 def test_it_closes_when_half_pass() -> None:
