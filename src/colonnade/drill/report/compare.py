@@ -42,7 +42,9 @@ class Comparison:
 
     before: str
     """The first of them: its seed, and when it began."""
+    verdicts: str
     sentence: str
+    """The verdicts, and how much moved."""
     settings: tuple[str, ...]
     """What was not the same to begin with: then numbers may differ because of that."""
     rules: tuple[str, ...]
@@ -63,6 +65,7 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         verdicts = f"{after['verdict']} both times"
     return Comparison(
         before=f"seed {before['seed']}, {moment(before['began_at_s'])}",
+        verdicts=verdicts,
         sentence=f"{verdicts}; {len(changes)} of {len(all_changes)} numbers moved by {CHANGED_SHARE_MIN:.0%} or more.",
         settings=tuple(f"{name}: {told}" for name, told in _settings(before, after).items()),
         rules=tuple(_rules(before, after)),
@@ -88,8 +91,8 @@ def comparison_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def since_lines(comparison: Comparison) -> Iterator[str]:
-    """The same in short, for the end of a run; a seed is another each time."""
-    yield f"since the run before it ({comparison.before}): {comparison.sentence}"
+    """In short, for the end of a run: no single numbers, of which half are others with another seed, nor the seed."""
+    yield f"since the run before it ({comparison.before}): {comparison.verdicts}"
     yield from (f"  not the same: {each}" for each in comparison.settings if not each.startswith(f"{SEED}: "))
     yield from (f"  {each}" for each in comparison.rules)
 

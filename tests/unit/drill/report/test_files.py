@@ -158,7 +158,7 @@ def test_what_changed_is_told_in_short_without_the_seed() -> None:
     lines = list(since_lines(compare(clean_report(), report_of(with_leftover()))))
 
     assert lines[0].startswith("since the run before it (seed 7, 2025-")
-    assert lines[0].endswith(" moved by 20% or more.")
+    assert lines[0].endswith("): valid before, invalid after")
     assert lines[1:] == ["  leftovers_max: valid → invalid: 1 process left behind after the end"]
 
 

@@ -138,7 +138,9 @@ def test_many_runs_stand_in_the_place_of_one() -> None:
 
 def test_what_changed_since_the_run_before_is_told() -> None:
     changes = (Change("p99_ms", 10.0, 13.0), Change("kill primary: promote_s", None, 0.25))
-    before = Comparison("seed 6, yesterday", "valid both times.", ("root: True and <b>",), (), changes, 40)
+    before = Comparison(
+        "seed 6, yesterday", "valid both times", "valid both times.", ("root: True and <b>",), (), changes, 40
+    )
     text = text_of(page_of(clean_record(), Others(before=before)))
 
     assert "This is one run." in text
