@@ -29,7 +29,7 @@ def site(scv: float, *, balance: str = "least-connections", replicas: int = 3, c
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("share", [0.2, 0.4, 0.6, 0.8])
+@pytest.mark.parametrize("share", [0.4, 0.8])
 @pytest.mark.parametrize(
     "model",
     [
