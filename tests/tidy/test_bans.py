@@ -30,6 +30,7 @@ COMMAND = {
     "cli/": "a command is a process of its own, and no event loop stands still while it waits",
     "system/launch.py": "runs in the command's process, before there is a controller",
 }
+SLEEPER = {"drill/calibration/article/article_app.py": "an application whose work is to take its time"}
 CLIENT = {"client/": "runs inside applications and stands alone"}
 
 
@@ -72,7 +73,7 @@ BANS = (
     Ban(
         names=("time.sleep",),
         instead="await Clock.sleep(…): a blocked event loop watches nobody",
-        homes=KEEPER | COMMAND | CLIENT,
+        homes=KEEPER | COMMAND | CLIENT | SLEEPER,
         caught=("import time\ntime.sleep(1)",),
         passed=("await_me = clock.sleep(1)", "import asyncio\nasyncio.sleep(1)"),
     ),

@@ -15,16 +15,16 @@ from typing import Annotated, Any
 
 import typer
 
+from colonnade.cli.article import show_article
 from colonnade.cli.calibration_screen import calibration_screen
 from colonnade.cli.messages import out, print_json
 from colonnade.cli.plan_measure import measure, remembered
 from colonnade.cli.plan_question import Wishes, declaration, question_of, read_profile
-from colonnade.cli.plan_screen import article_screen, plan_screen, profile_screen
+from colonnade.cli.plan_screen import plan_screen, profile_screen
 from colonnade.cli.plan_write import write_plan
 from colonnade.core.errors import HostError
 from colonnade.drill.calibration.measure import Wishes as MeasureWishes
 from colonnade.planning.answer import Answer, answer
-from colonnade.planning.article import examples
 from colonnade.planning.calibration import Calibration
 from colonnade.planning.capacity import knee, with_replicas
 from colonnade.planning.curves import latency_curve, size_curve
@@ -68,6 +68,9 @@ WritesOption = Annotated[
     bool, typer.Option("--with-writes", help="… and send the writes of [drill] to it, which stay there")
 ]
 StretchOption = Annotated[float, typer.Option(metavar="SECONDS", help="… for so long at each load", min=3, max=600)]
+SimulateOption = Annotated[
+    bool, typer.Option("--simulate/--no-simulate", help="Check the plan by simulation, too: a second or two")
+]
 WriteOption = Annotated[bool, typer.Option("--write", help="Put the replicas into colonnade.toml")]
 HtmlOption = Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page with plots")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables")]
@@ -93,6 +96,7 @@ def plan(
     is_measuring: MeasureOption = False,
     with_writes: WritesOption = False,
     stretch: StretchOption = 15.0,
+    is_simulated: SimulateOption = True,
     is_writing: WriteOption = False,
     html: HtmlOption = None,
     json: JsonOption = False,
@@ -101,7 +105,7 @@ def plan(
 ) -> None:
     """How much the system carries, what breaks first and at which load, and what the next step needs."""
     if is_article:
-        _show_article(as_json=json)
+        show_article(is_measuring=is_measuring, as_json=json)
         return
     target = find_target(file, "", state_dir)
     if is_measuring:
@@ -109,7 +113,9 @@ def plan(
         if rate is None and trace is None:
             _show_calibration(found_out, as_json=json)
             return
-    wishes = Wishes(rate, slo or [], time or [], scv or [], spares, cores, memory, price or [], trace, shape)
+    wishes = Wishes(
+        rate, slo or [], time or [], scv or [], spares, cores, memory, price or [], trace, shape, is_simulated
+    )
     profile = read_profile(trace) if trace is not None else None
     if profile is not None and not json:
         _print(profile_screen(profile))
@@ -138,13 +144,6 @@ def _show_calibration(calibration: Calibration, *, as_json: bool) -> None:
         print_json(calibration.to_data())
     else:
         _print(calibration_screen(calibration))
-
-
-def _show_article(*, as_json: bool) -> None:
-    if as_json:
-        print_json([dataclasses.asdict(each) for each in examples()])
-    else:
-        _print(article_screen(examples()))
 
 
 def _as_json(found: Answer, profile: Profile | None) -> dict[str, Any]:

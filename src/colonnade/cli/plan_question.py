@@ -48,6 +48,7 @@ class Wishes:
     price: list[str] = field(default_factory=list)
     trace: Path | None = None
     shape: str = ""
+    is_simulated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ def question_of(
         prices=parse_prices(wishes.price, spec.plan),
         connections_max=spec.database.connections_max if spec.database is not None else 0,
         availability=availability or _declared_availability(spec) or (shape.availability if shape else None),
+        is_simulated=wishes.is_simulated,
         relative=course.relative,
         period_s=course.period_s,
         rate_mean=course.rate_mean,

@@ -9,10 +9,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from colonnade.planning.answer import Answer, Failure, ServicePlan
-from colonnade.planning.article import Example
 from colonnade.planning.limits import Limit
 from colonnade.planning.over_time import Day
 from colonnade.planning.profile import Profile
+from colonnade.planning.simulated import Simulated
 from colonnade.planning.steps import Step, Times
 from colonnade.planning.words import duration, limit_name, milliseconds, number, times_text
 
@@ -58,6 +58,8 @@ def _headline(answer: Answer) -> Iterator[str]:
         yield f"[bold green]✓[/] what is declared carries {wanted} on this machine: {times_text(answer.now)}"
     counts = ", ".join(f"{each.name} {each.replicas}" for each in answer.services)
     yield f"  the plan: [bold]{counts}[/] on {cores_text(answer.cores_needed)}: {times_text(answer.planned)}"
+    if answer.simulated is not None:
+        yield f"  simulated: {simulated_text(answer.planned, answer.simulated)}"
 
 
 def services_table(services: Sequence[ServicePlan]) -> Table:
@@ -189,20 +191,18 @@ def profile_screen(profile: Profile) -> list[RenderableType]:
     return [*parts, ""]
 
 
-def article_screen(examples: Sequence[Example]) -> list[RenderableType]:
-    """The article's examples: what it prints, what its formula gives, what holds."""
-    table = columns_of("the article's formula", "its example", ">it prints", ">the formula gives", "what holds")
-    for each in examples:
-        given = f"{each.computed:,.4g} {each.unit}" if each.unit == "s" else f"{each.computed:,.6g}{each.unit}"
-        table.add_row(
-            f"[bold]{escape(each.formula)}[/]\n[dim]{escape(each.name)}[/]",
-            escape(each.inputs),
-            escape(each.printed),
-            given + (f"\n[yellow]{escape(each.slip)}[/]" if each.slip else ""),
-            f"{escape(each.theory)}\n[dim]{escape(each.flaw)}[/]",
-        )
-        table.add_section()
-    return [table]
+def simulated_text(theory: Times, found: Simulated) -> str:
+    """What simulation says, how certain it is, and how far off the formulas are."""
+    mean_off = theory.mean_s / found.times.mean_s - 1
+    p99_off = theory.p99_s / found.times.p99_s - 1
+    text = (
+        f"mean {milliseconds(found.times.mean_s)} ± {milliseconds(found.mean_half_width_s)}, "
+        f"p99 {milliseconds(found.times.p99_s)} ± {milliseconds(found.p99_half_width_s)} "
+        f"[dim](the formulas are {mean_off:+.0%} and {p99_off:+.0%} off)[/]"
+    )
+    if found.lost_share > 0:
+        text += f", {found.lost_share:.2%} without an answer"
+    return text + ("" if found.is_settled else " [yellow]the run was too short to be sure[/]")
 
 
 def cores_text(cores: int) -> str:

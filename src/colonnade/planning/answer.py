@@ -16,6 +16,7 @@ from colonnade.planning.model import Load, SystemModel
 from colonnade.planning.over_time import Day, day_of
 from colonnade.planning.predict import predict
 from colonnade.planning.question import Question
+from colonnade.planning.simulated import Simulated, simulated
 from colonnade.planning.sizing import Size, size
 from colonnade.planning.steps import OneMachine, Step, Times, one_machine, rate_of, steps, times_of, times_or_none
 from colonnade.spec.derive import DATABASE
@@ -107,6 +108,8 @@ class Answer:
     steps: tuple[Step, ...]
     one_machine: OneMachine | None
     budget: Budget | None
+    simulated: Simulated | None
+    """The plan at the rate asked for, by simulation; None where it was not wanted, or would take too long."""
     day: Day | None
     cost_month: float | None
     assumptions: tuple[str, ...]
@@ -146,6 +149,7 @@ def answer(question: Question) -> Answer:
         steps=tuple(steps(question, here)),
         one_machine=one_machine(question),
         budget=_budget(question),
+        simulated=simulated(planned, load, mean_s=prediction.mean_s) if question.is_simulated else None,
         day=day_of(question),
         cost_month=question.prices.month(found.cores, memory or 0),
         assumptions=declared.assumptions,

@@ -50,6 +50,8 @@ class Question:
     connections_max: int = 0
     """Of the database; 0 without one."""
     availability: float | None = None
+    is_simulated: bool = False
+    """Also ask the simulator: a second or two."""
     relative: tuple[float, ...] = ()
     """How the rate goes up and down over `period_s`, 1.0 on average; empty: it is always the same."""
     period_s: float = 0.0

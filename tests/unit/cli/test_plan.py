@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str) -> str:
-    result = CliRunner().invoke(app, ["plan", *arguments], catch_exceptions=True)
+    result = CliRunner().invoke(app, ["plan", "--no-simulate", *arguments], catch_exceptions=True)
     if result.exception is not None and not isinstance(result.exception, SystemExit):
         raise result.exception
     return result.stdout
@@ -69,7 +69,15 @@ def test_a_plan_without_a_file_needs_times_only(tmp_path: Path) -> None:
 
 def test_the_article_is_told_with_its_slips() -> None:
     found = json.loads(run("--article", "--json"))
-    assert [each["printed"] for each in found] == ["0.15 s", "2,500/s", "0.1 s", "1,700/s"]
+    assert [each["printed"] for each in found["article"]] == ["0.15 s", "2,500/s", "0.1 s", "1,700/s"]
+    assert {each["name"] for each in found["simulated"]} == {each["name"] for each in found["article"]}
+    assert found["measured"] == []
+
+
+def test_a_plan_is_checked_by_simulation(project: Path) -> None:
+    found = answer(project, "--rate", "60", "--simulate")
+    assert found["simulated"]["times"]["mean_s"] == pytest.approx(found["planned"]["mean_s"], rel=0.15)  # type: ignore[index]
+    assert answer(project, "--rate", "60")["simulated"] is None
 
 
 def test_a_page_is_written(project: Path) -> None:
