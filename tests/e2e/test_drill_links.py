@@ -70,7 +70,7 @@ def test_a_replica_that_only_the_gateway_does_not_reach_is_started_anew_once_and
             await system.until(lambda: len(runner.events("replica_unreached")) == 2, "which was in vain")
             assert is_out(runner, replica)
             assert {answer.split()[0] for _, answer in visitors.answers[answered:]}.isdisjoint({replica})
-            assert visitors.failures == []
+            assert len(visitors.failures) <= 2, "each of the two clients may have had one on the way that was cut"
             await fault.heal()
             await system.whole()
             await asyncio.to_thread(visitors.wait_for_answers, 20)
