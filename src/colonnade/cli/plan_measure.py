@@ -16,10 +16,14 @@ from colonnade.core.files import make_directory, read_json, write_json_durably
 from colonnade.drill.calibration.measure import Wishes, calibrate
 from colonnade.drill.machine import look_at_machine
 from colonnade.planning.calibration import Calibration, calibration_from
+from colonnade.planning.simulation.simulate import figures
 from colonnade.spec.load import load_spec
 from colonnade.system.client import ControlClient
 from colonnade.system.launch import Target
 from colonnade.system.paths import StatePaths
+
+SIMULATED_REQUESTS = 20_000
+"""For each load that is verified: a second or two."""
 
 
 def measure(target: Target, wishes: Wishes, *, is_quiet: bool) -> Calibration:
@@ -45,6 +49,7 @@ def measure(target: Target, wishes: Wishes, *, is_quiet: bool) -> Calibration:
             machine=f"{about.cores} cores, {about.processor}",
             clock=clock,
             tell=tell,
+            simulate=lambda model, load: figures(model, load, requests=SIMULATED_REQUESTS),
         )
     )
     path = calibration_path(target.paths)

@@ -262,7 +262,7 @@ def _verified(model: SystemModel, rate: float, share: float, shot: Shot, simulat
         theory |= {name: prediction.quantile_s(q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
     except Unstable:
         theory = None
-    simulated = dict(simulate(model, load)) if simulate is not None and theory is not None else None
+    simulated = dict(simulate(model, load)) or None if simulate is not None and theory is not None else None
     return Verified(rate, share, shot.ok_rate, shot.figures(), theory, simulated, shot.failed_share, shot.doubt)
 
 
