@@ -17,6 +17,7 @@ from blog import Blog, Scratch
 
 from colonnade.core.clock import SystemClock
 from colonnade.drill.calibration.measure import Wishes, calibrate
+from colonnade.drill.calibration.pinned import pinned
 from colonnade.drill.machine import look_at_machine
 from colonnade.planning.calibration import Calibration
 from colonnade.planning.simulation.simulate import figures
@@ -65,12 +66,8 @@ def _calibrate(scratch: Scratch) -> Calibration:
     with scratch as system:
         system.up()
         about = look_at_machine(system.directory)
-        return asyncio.run(
-            _after_a_while(
-                system,
-                machine=f"{about.cores} cores, {about.processor}",
-            )
-        )
+        with pinned(system.paths, system.status()):
+            return asyncio.run(_after_a_while(system, machine=f"{about.cores} cores, {about.processor}"))
 
 
 async def _after_a_while(system: Scratch, *, machine: str) -> Calibration:
