@@ -27,6 +27,7 @@ import gray
 import idle
 import overload
 import peers
+import plan
 import planted
 import scaling
 import sessions
@@ -56,6 +57,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "calm": calm.measure,
     "static": static_files.measure,
     "versions": versions.measure,
+    "plan": plan.measure,
     "planted": planted.measure,
     **gray.MEASURES,
 }

@@ -28,12 +28,21 @@ from colonnade.planning.answer import Answer, answer
 from colonnade.planning.calibration import Calibration
 from colonnade.planning.capacity import knee, with_replicas
 from colonnade.planning.curves import latency_curve, size_curve
+from colonnade.planning.limits import capacity
+from colonnade.planning.model import Load, SystemModel
+from colonnade.planning.predict import predict
 from colonnade.planning.profile import Profile
 from colonnade.planning.question import Question
 from colonnade.planning.report import Pictured, to_html
+from colonnade.planning.simulated import simulated
 from colonnade.system.launch import Target, find_target
 
 app = typer.Typer(invoke_without_command=True, subcommand_metavar="")
+
+DOTS = (0.3, 0.5, 0.7, 0.85, 0.92)
+"""Shares of the plan's capacity at which the page shows what simulation says."""
+
+DOT_REQUESTS = 10_000
 
 RateOption = Annotated[
     str | None, typer.Option(metavar="R", help="Requests a second: 500, or 30000/min; the mean of a --shape")
@@ -120,10 +129,11 @@ def plan(
     if profile is not None and not json:
         _print(profile_screen(profile))
     spec = declaration(target, wishes)
-    question = question_of(spec, wishes, profile, remembered(target.paths))
+    calibration = remembered(target.paths)
+    question = question_of(spec, wishes, profile, calibration)
     found = answer(question)
     if html is not None:
-        _write_page(html, found, question, target)
+        _write_page(html, found, question, target, calibration)
     if json:
         print_json(_as_json(found, profile))
     else:
@@ -151,7 +161,7 @@ def _as_json(found: Answer, profile: Profile | None) -> dict[str, Any]:
     return {**dataclasses.asdict(found), "trace": dataclasses.asdict(profile) if profile is not None else None}
 
 
-def _write_page(path: Path, found: Answer, question: Question, target: Target) -> None:
+def _write_page(path: Path, found: Answer, question: Question, target: Target, calibration: Calibration | None) -> None:
     model = question.declared.model
     replicas = {each.name: each.replicas for each in found.services}
     planned = dataclasses.replace(with_replicas(model, replicas), cores=found.cores_needed)
@@ -161,6 +171,8 @@ def _write_page(path: Path, found: Answer, question: Question, target: Target) -
         sizes=size_curve(question, 2 * question.load.rate_per_s),
         knee_per_s=knee(planned),
         objective_s=question.objective.within_s if question.objective else None,
+        simulated=_dots(planned, question) if question.is_simulated else (),
+        calibration=calibration,
     )
     command = shlex.join(["colonnade", *sys.argv[1:]])
     try:
@@ -169,3 +181,15 @@ def _write_page(path: Path, found: Answer, question: Question, target: Target) -
         raise HostError(
             f"cannot be written: {os.strerror(error.errno or 0)}", subject=str(path), hint="give another path to --html"
         ) from error
+
+
+def _dots(model: SystemModel, question: Question) -> list[tuple[float, float]]:
+    """(rate, p99) of the plan by simulation, at shares of its capacity."""
+    top = capacity(model)
+    found = []
+    for share in DOTS:
+        load = Load(share * top, question.load.scv_arrivals)
+        checked = simulated(model, load, mean_s=predict(model, load).mean_s, requests=DOT_REQUESTS)
+        if checked is not None:
+            found.append((load.rate_per_s, checked.times.p99_s))
+    return found

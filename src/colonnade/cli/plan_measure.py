@@ -14,12 +14,17 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.core.files import make_directory, read_json, write_json_durably
 from colonnade.drill.calibration.measure import Wishes, calibrate
+from colonnade.drill.calibration.pinned import pinned
 from colonnade.drill.machine import look_at_machine
 from colonnade.planning.calibration import Calibration, calibration_from
+from colonnade.planning.simulation.simulate import figures
 from colonnade.spec.load import load_spec
 from colonnade.system.client import ControlClient
 from colonnade.system.launch import Target
 from colonnade.system.paths import StatePaths
+
+SIMULATED_REQUESTS = 20_000
+"""For each load that is verified: a second or two."""
 
 
 def measure(target: Target, wishes: Wishes, *, is_quiet: bool) -> Calibration:
@@ -36,17 +41,21 @@ def measure(target: Target, wishes: Wishes, *, is_quiet: bool) -> Calibration:
             out.print(f"  [dim]{escape(text)}[/]")
 
     about = look_at_machine(target.directory)
-    found = asyncio.run(
-        calibrate(
-            spec,
-            status,
-            wishes,
-            at=datetime.fromtimestamp(clock.wall()).strftime("%Y-%m-%d %H:%M"),  # noqa: DTZ006 — the user's own
-            machine=f"{about.cores} cores, {about.processor}",
-            clock=clock,
-            tell=tell,
+    with pinned(target.paths, status) as held:
+        if held:
+            tell(f"{', '.join(held)} stay as many as they are while they are measured")
+        found = asyncio.run(
+            calibrate(
+                spec,
+                status,
+                wishes,
+                at=datetime.fromtimestamp(clock.wall()).strftime("%Y-%m-%d %H:%M"),  # noqa: DTZ006 — the user's own
+                machine=f"{about.cores} cores, {about.processor}",
+                clock=clock,
+                tell=tell,
+                simulate=lambda model, load: figures(model, load, requests=SIMULATED_REQUESTS),
+            )
         )
-    )
     path = calibration_path(target.paths)
     make_directory(path.parent, mode=0o755)
     write_json_durably(path, found.to_data())

@@ -140,7 +140,8 @@ def _declared(
     write_share = shape.write_share if shape is not None else calibration.write_share
     mix = Mix.of(calibration.routes, write_share)
     found = measured_model(spec, calibration.routes, mix, cores=math.inf, replicas={}, visitors=False)
-    told = [f"service times as measured on {calibration.at} ({calibration.machine}), {write_share:.0%} writes"]
+    writes = math.fsum(mix.shares[each.name] for each in calibration.routes if each.kind == "write")
+    told = [f"service times as measured on {calibration.at} ({calibration.machine}), {writes:.0%} writes"]
     if (error := calibration.capacity_error) is not None:
         told.append(f"the capacity that was predicted then was {error:+.0%} off what was measured")
     return replace(found, memory_bytes=calibration.memory_bytes, assumptions=tuple(told))

@@ -140,8 +140,9 @@ def gateway_work(works: Mapping[str, PartWork]) -> Work:
 
 
 def gateway_station(spec: Spec) -> Station:
-    """One process with one thread; a request that waits for its service costs it a connection and nothing else."""
-    return Station(GATEWAY, 1, spec.gateway.connections_max, cores_per_replica=1.0)
+    """One process with a thread for each core; a request that waits for its service costs it a connection and nothing
+    else."""
+    return Station(GATEWAY, 1, spec.gateway.connections_max)
 
 
 def service_station(name: str, service: ServiceSpec) -> Station:

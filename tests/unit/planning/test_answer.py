@@ -21,6 +21,8 @@ from colonnade.planning.sizing import Policy
 from colonnade.planning.words import duration, milliseconds, number, share
 from colonnade.spec.model import Spec
 
+from .calibrated import calibration
+
 SPEC = Spec.model_validate(
     {
         "services": {
@@ -147,10 +149,12 @@ def test_the_page_is_whole_and_escapes_what_it_is_given(found: Answer) -> None:
         knee_per_s=knee(asked.declared.model),
         objective_s=0.25,
         simulated=[(50.0, 0.1)],
+        calibration=calibration(),
     )
     page = to_html(found, pictured, title="<b>shop & co", source="colonnade plan --rate '100' <x>")
     tree = ElementTree.fromstring(page.partition("\n")[2])  # noqa: S314 — our own page
-    assert len(tree.findall(".//svg")) == 2
+    assert len(tree.findall(".//svg")) == 3
+    assert "capacity that was predicted then was +5.0 % off" in page
     assert "<b>shop" not in page
     assert "http" not in page.replace("http-equiv", "")
     assert "<script" not in page

@@ -11,11 +11,7 @@ import pytest
 from colonnade.core.errors import SpecError
 from colonnade.planning.calibration import (
     VISITORS,
-    Calibration,
-    Contention,
     Mix,
-    RouteCost,
-    Verified,
     calibration_from,
     measured_model,
     winsorized,
@@ -24,35 +20,8 @@ from colonnade.planning.calibration import (
 from colonnade.planning.limits import capacity
 from colonnade.planning.model import Load
 from colonnade.planning.predict import predict
-from colonnade.planning.scalability import Interval
-from colonnade.spec.model import Spec
 
-SPEC = Spec.model_validate(
-    {
-        "services": {
-            "web": {"app": "m:a", "route": "/", "uses": ["api"], "replicas": 2},
-            "api": {"app": "m:b", "route": "/api", "uses": ["database"], "replicas": 3},
-        },
-        "database": {},
-    }
-)
-
-
-def route(name: str, entry: str, mean_s: float, weight: float = 1.0, **cpu_s: float) -> RouteCost:
-    kind = "write" if name.startswith("POST") else "read"
-    visitors = cpu_s.pop("visitors", 0.0005)
-    costs = {**cpu_s, VISITORS: visitors}
-    return RouteCost(name, kind, weight, 500, 5.0, mean_s, 0.2, costs, entry)
-
-
-PAGE = route("GET /", "web", 0.012, 3.0, gateway=0.0002, web=0.004, api=0.003, database=0.001)
-READ = route("GET /api", "api", 0.006, 1.0, gateway=0.0001, api=0.003, database=0.001, web=0.0)
-WRITE = route("POST /api", "api", 0.020, 1.0, gateway=0.0001, api=0.004, database=0.002)
-ROUTES = (PAGE, READ, WRITE)
-
-
-def model_of(mix: Mix, *, visitors: bool = True) -> object:
-    return measured_model(SPEC, ROUTES, mix, cores=2.0, replicas={"web": 2, "api": 3}, visitors=visitors).model
+from .calibrated import PAGE, READ, ROUTES, SPEC, WRITE, calibration
 
 
 def test_shares_follow_weights_and_the_share_of_writes() -> None:
@@ -105,29 +74,6 @@ def test_a_few_stalls_do_not_make_a_service_vary() -> None:
     assert scv == pytest.approx(0.05, rel=0.15)
     with pytest.raises(SpecError, match="no request was answered"):
         winsorized([])
-
-
-def calibration() -> Calibration:
-    measured = {"mean": 0.02, "p50": 0.015, "p95": 0.05, "p99": 0.09}
-    return Calibration(
-        at="2025-10-10 12:00",
-        machine="2 cores",
-        cores=2,
-        background_cores=0.1,
-        write_share=0.2,
-        routes=ROUTES,
-        memory_bytes={"web": 50_000_000},
-        contention=Contention(
-            ((1.0, 100.0), (2.0, 180.0)), Interval(100, 90, 110), None, Interval(0.0, 0.0, 0.0), None
-        ),
-        capacity_predicted=210.0,
-        capacity_measured=200.0,
-        verified=(
-            Verified(100.0, 0.5, 99.0, measured, {**measured, "mean": 0.022}, None, 0.0),
-            Verified(300.0, 1.4, 200.0, measured, None, None, 0.3, "too busy"),
-        ),
-        notes=("reads only",),
-    )
 
 
 def test_what_is_remembered_is_read_back() -> None:

@@ -55,6 +55,9 @@ RATE_LOW = (2.0, 20.0)
 
 CONCURRENCIES = (1, 2, 4, 8, 16)
 
+CROWD = 2.0
+"""Times the predicted capacity that would come while throughput is measured at a concurrency."""
+
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.1, 1.3)
 """Of the predicted capacity: up to the knee, and twice beyond, for what is answered there is the capacity."""
 
@@ -170,8 +173,8 @@ class _Measuring:
     async def finish(self, routes: Sequence[RouteCost], *, at: str, machine: str) -> Calibration:
         known = without_waiting(self._spec, routes, cores=self._free_cores, replicas=self.aim.parts.replicas)
         model = self.model_of(known)
-        contention = await self._contention()
         top = capacity(model)
+        contention = await self._contention(top)
         verified, reached = await self._verify(model, top)
         return Calibration(
             at=at,
@@ -194,11 +197,12 @@ class _Measuring:
             self._spec, routes, mix, cores=self._free_cores, replicas=self.aim.parts.replicas, visitors=True
         ).model
 
-    async def _contention(self) -> Contention | None:
-        """Throughput with so many in flight: whoever comes while they are is not let in by the generator."""
+    async def _contention(self, top: float) -> Contention | None:
+        """Throughput with so many in flight: there is always somebody who would come, and the generator lets nobody in
+        beyond that number."""
         points = []
         for count in CONCURRENCIES:
-            rate = min(RATE_MAX, 40.0 * count + 400.0)
+            rate = min(RATE_MAX, CROWD * top + 200.0)
             shot = await self._mix(rate, self._wishes.stretch_s / 2, in_flight_max=count)
             present = shot.ok_rate * shot.mean_s
             if present > 0:
@@ -262,7 +266,7 @@ def _verified(model: SystemModel, rate: float, share: float, shot: Shot, simulat
         theory |= {name: prediction.quantile_s(q) for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))}
     except Unstable:
         theory = None
-    simulated = dict(simulate(model, load)) if simulate is not None and theory is not None else None
+    simulated = dict(simulate(model, load)) or None if simulate is not None and theory is not None else None
     return Verified(rate, share, shot.ok_rate, shot.figures(), theory, simulated, shot.failed_share, shot.doubt)
 
 

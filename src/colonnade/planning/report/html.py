@@ -10,6 +10,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from colonnade.planning.answer import Answer
+from colonnade.planning.calibration import Calibration
 from colonnade.planning.curves import LatencyPoint, SizePoint
 from colonnade.planning.over_time import Day
 from colonnade.planning.report.plot import Axes, Chart, Guide, Series, chart
@@ -34,6 +35,8 @@ class Pictured:
     objective_s: float | None = None
     simulated: Sequence[tuple[float, float]] = ()
     """(rate, p99 in seconds) of the plan, by simulation."""
+    calibration: Calibration | None = None
+    """What the service times rest on, where they were measured."""
 
 
 def to_html(answer: Answer, pictured: Pictured, *, title: str, source: str) -> str:
@@ -45,7 +48,8 @@ def to_html(answer: Answer, pictured: Pictured, *, title: str, source: str) -> s
             answer=answer,
             title=title,
             source=source,
-            charts=[*charts(answer, pictured)],
+            charts=charts(answer, pictured),
+            calibration=pictured.calibration,
             steps_max=max((each.rate_per_s for each in answer.steps), default=1.0),
         )
     )
@@ -58,6 +62,8 @@ def charts(answer: Answer, pictured: Pictured) -> list[Chart]:
         found.append(_latency(answer, pictured))
     if pictured.sizes:
         found.append(_sizes(answer, pictured.sizes))
+    if pictured.calibration is not None and pictured.calibration.verified:
+        found.append(_verified(pictured.calibration))
     if answer.day is not None:
         found += [_day_rate(answer.day), _day_replicas(answer.day)]
     return found
@@ -116,6 +122,37 @@ def _sizes(answer: Answer, sizes: Sequence[SizePoint]) -> Chart:
             "replicas, cores",
             verticals=(Guide(answer.rate_per_s, f"asked: {number(answer.rate_per_s)}/s", "asked"),),
             horizontals=(Guide(answer.cores_have, f"cores of this machine: {answer.cores_have:g}", "promise"),),
+        ),
+    )
+
+
+def _verified(calibration: Calibration) -> Chart:
+    """Measured as dots, predicted as lines."""
+    steady = [each for each in calibration.verified if each.theory is not None]
+
+    def points(kind: str, name: str) -> list[tuple[float, float]]:
+        return [
+            (each.rate_per_s, 1000 * figures[name])
+            for each in steady
+            if (figures := getattr(each, kind)) is not None and name in figures
+        ]
+
+    series = [
+        Series("mean, predicted", "mean", points("theory", "mean")),
+        Series("mean, measured", "mean", points("measured", "mean"), is_dotted=True),
+        Series("p95, predicted", "p95", points("theory", "p95")),
+        Series("p95, simulated", "now", points("simulated", "p95")),
+        Series("p95, measured", "p95", points("measured", "p95"), is_dotted=True),
+    ]
+    return chart(
+        [each for each in series if each.points],
+        Axes(
+            f"Predicted and measured on {calibration.at}",
+            "requests a second",
+            "milliseconds",
+            verticals=(
+                Guide(calibration.capacity_predicted, f"capacity: {number(calibration.capacity_predicted)}/s", "asked"),
+            ),
         ),
     )
 
