@@ -20,7 +20,14 @@ from colonnade.drill.scenario import RuleName
 
 RULE = RuleName.TWO_PRIMARIES_S_MAX
 
-STARTS = "starting PostgreSQL"
+STARTS = (
+    "starting PostgreSQL",
+    "listening on ",
+    "database system was interrupted",
+    "database system was shut down",
+    "entering standby mode",
+)
+"""A server says several of these when it starts. After a rewind its very first line was seen to be missing."""
 TAKES_WRITES = ("database system is ready to accept connections", "selected new timeline ID")
 """A standby says "ready to accept read-only connections" instead. The second comes first in a promotion."""
 ENDS = ("database system is shut down", "terminating connection due to unexpected postmaster exit")
@@ -129,10 +136,13 @@ def diverged_timelines(record: Record) -> tuple[str, ...]:
 def _lives(lines: Sequence[ServerLine]) -> list[list[ServerLine]]:
     """One list for each start of the server; what precedes the first start seen is a life of its own."""
     lives: list[list[ServerLine]] = []
+    was_start = False
     for line in lines:
-        if not lives or STARTS in line.text:
+        is_start = any(words in line.text for words in STARTS)
+        if not lives or (is_start and not was_start):
             lives.append([])
         lives[-1].append(line)
+        was_start = is_start
     return lives
 
 

@@ -58,6 +58,17 @@ def test_a_reign_ends_when_its_server_says_so(last_words: tuple[float, str], ver
     assert verdict(record(*A_REIGNS, ("a", *last_words), *B_PROMOTED, *A_AGAIN))[0] is verdict_
 
 
+def test_a_life_begins_though_its_first_line_is_missing() -> None:
+    died = ("a", 9.5, "app@app FATAL:  terminating connection due to unexpected postmaster exit")
+    back = [
+        ("a", 12.0, 'LOG:  listening on IPv4 address "127.0.0.1", port 5432'),
+        ("a", 12.1, "LOG:  database system was interrupted while in recovery at log time"),
+        ("a", 12.2, "LOG:  entering standby mode"),
+        ("a", 30.0, "LOG:  database system is shut down"),
+    ]
+    assert verdict(record(*A_REIGNS, died, *B_PROMOTED, *back))[0] is Verdict.VALID
+
+
 def test_the_overlap_is_measured_and_told() -> None:
     finding = the(check(record(*A_REIGNS, ("a", 11.5, "LOG:  database system is shut down"), *B_PROMOTED)), RULE)
 
