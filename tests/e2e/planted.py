@@ -145,9 +145,9 @@ title = "A standby falls behind, and visitors see what they have written."
 steady = "1s"
 recovery = "1s"
 [load]
-rate = 60
+rate = 90
 write_share = 0.2
-session_share = 0.7
+session_share = 0.8
 [[fault]]
 at = "1s"
 lasts = "4s"
