@@ -75,6 +75,8 @@ def stage(work_dir: Path) -> Iterator[Stage]:
                 os.killpg(pid, signal.SIGKILL)
             with suppress(ChildProcessError):
                 os.waitpid(pid, 0)
+        # Its workers end a moment after it.
+        until(lambda: not any(True for pid in made.replicas for _ in processes.group_members(pid)))
 
 
 def state_of(pid: int) -> str:
