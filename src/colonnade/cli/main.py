@@ -35,6 +35,7 @@ app.add_typer(
 app.add_typer(
     lazy_group("colonnade.cli.plan", "How much it carries, what breaks first, what the next step needs."), name="plan"
 )
+app.add_typer(lazy_group("colonnade.cli.export", "What is declared, as files of other tools."), name="export")
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")

@@ -1,0 +1,57 @@
+"""`colonnade export …`: what is declared, as files of other tools. Each command makes its files and hands them to
+`deliver`, which is the same for all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from colonnade.cli.messages import out, print_warning
+from colonnade.deploy.files import ExportedFile, Outcome, Told, write_export
+from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
+
+app = typer.Typer(no_args_is_help=True)
+
+FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
+StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
+OutputOption = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="DIR", file_okay=False, help="Where the files go")
+]
+ForceOption = Annotated[
+    bool, typer.Option("--force", help="Replace files that were not exported, or were changed since")
+]
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps this a group while it has a single command."""
+
+
+def declared(file: Path | None) -> LoadedSpec:
+    """What stands in the directory, checked. Raises SpecError."""
+    path = file if file is not None else Path.cwd()
+    loaded = load_spec(path / FILE_NAME if path.is_dir() else path)
+    for warning in loaded.warnings:
+        print_warning(warning)
+    return loaded
+
+
+def deliver(export: str, files: Sequence[ExportedFile], directory: Path, *, is_forced: bool) -> None:
+    """Write the files and say each. Raises HostError when that would destroy somebody's work."""
+    for told in write_export(directory, export, files, is_forced=is_forced):
+        _tell(told)
+
+
+def _tell(told: Told) -> None:
+    path = escape(str(told.path))
+    match told.outcome:
+        case Outcome.WROTE | Outcome.REPLACED | Outcome.REMOVED:
+            out.print(f"[green]{told.outcome.value}[/] {path}")
+        case Outcome.UNCHANGED:
+            out.print(f"[dim]unchanged {path}[/]")
+        case Outcome.LEFT:
+            print_warning(f"{told.path} belongs to an earlier export and was changed since; it is left as it is")
