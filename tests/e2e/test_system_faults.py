@@ -203,6 +203,53 @@ def test_a_scaled_service_stays_scaled_across_a_controller(hello: Runner) -> Non
     hello.wait_until(lambda: len(hello.replicas("hello")) == 3, "three again")
 
 
+def test_a_restart_that_was_asked_for_loses_nothing(hello: Runner) -> None:
+    before = hello.replicas("hello")
+    with Trickle(hello) as trickle:
+        one = hello.run("restart", "hello-2")
+        assert one.exit_code == 0, one.text
+        assert "hello/2 starts anew, as asked" in one.out
+        hello.running()
+        after_one = hello.replicas("hello")
+        assert {name for name in after_one if after_one[name] != before[name]} == {"hello/2"}
+        every = hello.run("restart", "hello")
+        assert every.exit_code == 0, every.text
+        trickle.wait_for_answers(10)
+    assert trickle.failures == []
+    hello.running()
+    after = hello.replicas("hello")
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(after_one.values())
+
+
+def test_a_drained_replica_stays_without_requests_until_it_is_given_back(hello: Runner) -> None:
+    pids, controller = hello.replicas("hello"), hello.running()["controller_pid"]
+    with Trickle(hello) as trickle:
+        assert hello.run("drain", "hello/2").exit_code == 0
+        hello.wait_until(lambda: state_of(hello, "hello/2") == ("draining", True), "it is out of rotation")
+        trickle.wait_for_answers(4)
+        asked = len(trickle.answers)
+        kill(controller)  # the next one knows that it was asked for
+        hello.wait_until(lambda: (hello.status() or {}).get("controller_pid") not in (None, controller), "the next one")
+        hello.wait_until(lambda: (hello.status() or {})["phase"] == "running", "it runs")
+        trickle.wait_for_answers(12)
+        assert state_of(hello, "hello/2") == ("draining", True)
+        assert not [body for _, body in trickle.answers[asked:] if "from hello/2 " in body]
+        assert "hello/2 drained, as asked" in hello.run("status").out
+        assert hello.run("drain", "hello/2", "--undo").exit_code == 0
+        hello.running()
+        trickle.wait_for_answers(12)
+        assert [body for _, body in trickle.answers[-12:] if "from hello/2 " in body]
+    assert trickle.failures == []
+    assert hello.replicas("hello") == pids
+
+
+def state_of(runner: Runner, name: str) -> tuple[str, bool] | None:
+    services = (runner.status() or {"services": []})["services"]
+    found = [one for service in services for one in service["replicas"] if one["id"] == name]
+    return (found[0]["state"], found[0]["is_drained"]) if found else None
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

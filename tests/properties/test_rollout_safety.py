@@ -96,12 +96,20 @@ class World:
                 return
             case "exit":
                 self.replicas[number] = replace(replica, has_exited=True, exit_code=1)
+            case "held" if self._can_be_drained(number):
+                self.replicas[number] = replace(replica, is_held=True)
             case "frozen" if replica.state is ReplicaState.READY:
                 self.replicas[number] = replace(replica, unhealthy_since_s=replica.unhealthy_since_s or self.now)
             case "well":
-                self.replicas[number] = replace(replica, unhealthy_since_s=None)
+                self.replicas[number] = replace(replica, unhealthy_since_s=None, is_held=False)
             case _:
                 self.goes_on(number)
+
+    def _can_be_drained(self, number: int) -> bool:
+        """As `asked.py` has it: not when a rollout is under way, and not the last one that serves."""
+        is_under_way = self.rollout.stage is not Stage.STARTING or self.rollout.moved
+        serving = {key for key, seen in self.replicas.items() if is_serving(seen) and not seen.is_held}
+        return not is_under_way and number in serving and number <= self.count and len(serving) > 1
 
     def goes_on(self, number: int) -> None:
         """What ordinarily comes next for this replica."""
@@ -129,6 +137,7 @@ class World:
                 total_restarts=replica.history.total_restarts,
                 version=replica.version,
                 is_draining=replica.state is ReplicaState.DRAINING,
+                is_held=replica.is_held,
             )
             self.replicas[number] = adopted(entry, replica.pid or 0, self.now)
         self.rollout = replace(self.rollout, stage_since_s=self.now)
@@ -162,7 +171,8 @@ class World:
             is_wanted = want is not None and want.is_met_by(replica)
             done = decide_replica(replica, is_wanted=is_wanted, policy=REPLICA_POLICY, now=self.now, jitter=0.5)
             self._do(list(done.actions), replica.version)
-        needed = max(0, self.count - bounds.unavailable)
+        held = sum(1 for number, replica in self.replicas.items() if replica.is_held and number <= self.count)
+        needed = max(0, self.count - bounds.unavailable - held)
         serving = self.serving(wanted)
         # Who crashes again and again is not waited for with what is there in addition.
         if not any(is_crash_loop(replica.history) for replica in self.replicas.values()):
@@ -215,7 +225,12 @@ class World:
         replica = self.replicas[number]
         edge(TRANSITIONS, replica.state, state, subject="web")
         self.replicas[number] = replace(
-            replica, state=state, state_since_s=self.now, in_flight=None, unhealthy_since_s=None
+            replica,
+            state=state,
+            state_since_s=self.now,
+            in_flight=None,
+            unhealthy_since_s=None,
+            is_held=replica.is_held and state is ReplicaState.DRAINING,
         )
 
     def settle(self) -> None:
@@ -233,7 +248,10 @@ class World:
         return (
             self.rollout.stage in ENDED
             and numbers == list(range(1, self.count + 1))
-            and all(is_serving(replica) and replica.version == self.current for replica in self.replicas.values())
+            and all(
+                (is_serving(replica) or replica.is_held) and replica.version == self.current
+                for replica in self.replicas.values()
+            )
         )
 
 
@@ -242,6 +260,7 @@ EVENTS = (
     "exit",
     "exit",
     "frozen",
+    "held",
     "well",
     "scale",
     "bad",

@@ -10,7 +10,7 @@ import typer
 
 from colonnade import __version__
 from colonnade.cli import deploy as rollout
-from colonnade.cli import doctor, follow, versions
+from colonnade.cli import doctor, follow, replicas, versions
 from colonnade.cli.init import write_declaration
 from colonnade.cli.lazy import lazy_group
 from colonnade.cli.messages import err, out, print_error, print_json
@@ -121,6 +121,28 @@ def scale(
         for service, replicas in wanted:
             client.scale(service, replicas)
             out.print(f"{service} → {'by its load' if replicas is None else replicas}")
+
+
+@app.command()
+def restart(
+    names: Annotated[list[str], typer.Argument(metavar="SERVICE[/N] …", help="For example backend/2, or backend")],
+    file: FileOption = None,
+    state_dir: StateOption = None,
+) -> None:
+    """Give replicas new processes, one by one: where there is room another one serves first, so nothing is lost."""
+    replicas.restart(find_target(file, "", state_dir), names)
+
+
+@app.command()
+def drain(
+    name: Annotated[str, typer.Argument(metavar="SERVICE/N", help="For example backend/2")],
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    is_undone: Annotated[bool, typer.Option("--undo", help="Give it requests again")] = False,
+) -> None:
+    """Take one replica out of rotation. It finishes what it has, and stays to be looked at: until `--undo`, a restart,
+    or its end."""
+    replicas.drain(find_target(file, "", state_dir), name, is_undone=is_undone)
 
 
 @app.command()

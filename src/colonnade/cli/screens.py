@@ -18,6 +18,7 @@ STATE_STYLES: Mapping[str, str] = {
     "draining": "yellow",
     "stopping": "yellow",
     "waiting": "red",
+    "drained": "yellow",
     "down": "red",
 }
 
@@ -57,7 +58,7 @@ def services_table(services: list[Mapping[str, Any]]) -> Table:
             table.add_row(
                 label,
                 replica["id"],
-                _state(replica["state"]),
+                _state("drained" if replica.get("is_drained") else replica["state"]),
                 str(replica["pid"] or "—"),
                 str(replica["port"] or "—"),
                 str(replica["restarts"]),

@@ -151,13 +151,28 @@ class RuntimeController:
         self._wake.set()
         return is_begun
 
-    def replace(self, replica: ReplicaId, *, reason: str, message: str) -> bool:
-        """Begin to replace one replica by a new one of its version, with another beside it meanwhile where there is
-        room. False when it does not run, or a rollout or another replacement of its service is open."""
-        now = self._clock.monotonic()
-        is_begun = self._rollouts.replace(replica, self._seen(replica.service), now, why=(reason, message))
+    def replace(self, *chosen: ReplicaId, reason: str, message: str) -> bool:
+        """Begin to replace these (of one service) by new ones of their version, with another beside them meanwhile
+        where there is room. False when none runs, or a rollout or another replacement of the service is open."""
+        replicas = [seen for seen in self._seen(chosen[0].service) if seen.id in chosen]
+        is_begun = self._rollouts.replace(chosen[0].service, replicas, self._clock.monotonic(), why=(reason, message))
         self._wake.set()
         return is_begun
+
+    def start_now(self, replica: ReplicaId) -> None:
+        """One that waits for its next start does not wait any longer."""
+        record = self._replicas[replica]
+        record.observed = replace(record.observed, history=replace(record.observed.history, restart_delay_s=0.0))
+        self._wake.set()
+
+    def set_held(self, replica: ReplicaId, *, is_held: bool) -> None:
+        """Out of rotation, and to stay; or back. Raises HostError when it cannot be written down: it is not done."""
+        before = self._replicas[replica].observed
+        self._replicas[replica].observed = replace(before, is_held=is_held)
+        if not self._save():
+            self._replicas[replica].observed = before
+            raise HostError("could not be written down", subject=str(replica), hint="is the disk full? See `df`")
+        self._wake.set()
 
     def ended_rollout(self, service: str) -> Rollout | None:
         """How the last rollout of this service ended; None when none has, or one is open."""
@@ -378,6 +393,7 @@ class RuntimeController:
             unhealthy_since_s=None,
             answers=None,
             is_unreached=False,
+            is_held=record.observed.is_held and state is ReplicaState.DRAINING,
             pid=None if state is ReplicaState.WAITING else record.observed.pid,
         )
         self._wake.set()

@@ -87,6 +87,9 @@ def _ready(
         return Decision((DrainReplica(replica.id),), "not_wanted", f"{replica.id} is no longer wanted")
     if replica.is_being_killed:
         return BEING_KILLED
+    if replica.is_held:
+        message = f"{replica.id} is drained, as asked: it gets no more requests, and stays until it is given back"
+        return Decision((DrainReplica(replica.id),), "asked", message)
     if replica.unhealthy_since_s is not None:
         unhealthy_s = now - replica.unhealthy_since_s
         if replica.answers:
@@ -127,6 +130,8 @@ def _unreached(replica: ObservedReplica, policy: ReplicaPolicy, unhealthy_s: flo
 def _draining(replica: ObservedReplica, is_wanted: bool, policy: ReplicaPolicy, now: float) -> Decision[Action]:
     if replica.has_exited:
         return Decision((ForgetReplica(replica.id),), "exited_while_draining", f"{replica.id} ended by itself")
+    if is_wanted and replica.is_held:
+        return Decision((), "held", f"{replica.id} stays out of rotation, as asked")
     if is_wanted:
         return Decision((MarkReady(replica.id),), "wanted_again", f"{replica.id} is wanted again before it stopped")
     drained_s = now - replica.state_since_s

@@ -49,4 +49,5 @@ class HeldReplica:
             total_restarts=seen.history.total_restarts,
             version=seen.version,
             is_draining=seen.state is ReplicaState.DRAINING,
+            is_held=seen.is_held,
         )

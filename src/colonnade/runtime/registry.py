@@ -28,6 +28,8 @@ class RegisteredReplica:
     version: int = 1
     is_draining: bool = False
     """It finishes what it has, and then is to be stopped."""
+    is_held: bool = False
+    """Somebody asked to have it out of rotation: it drains, and stays."""
 
 
 def write_registry(
@@ -48,6 +50,7 @@ def write_registry(
                     "total_restarts": replica.total_restarts,
                     "version": replica.version,
                     "is_draining": replica.is_draining,
+                    "is_held": replica.is_held,
                 }
                 for replica in replicas
             ],
@@ -90,6 +93,7 @@ def read_registry(path: Path) -> Registry:
                 item["total_restarts"],
                 item.get("version", 1),  # written before there were versions
                 item.get("is_draining", False),
+                item.get("is_held", False),
             )
             for item in value["replicas"]
         )
@@ -121,6 +125,7 @@ def adopted(entry: RegisteredReplica, pid: int, now: float) -> ObservedReplica:
         is_probe_ok=state is not ReplicaState.STARTING,
         version=entry.version,
         history=RestartHistory(total_restarts=entry.total_restarts),
+        is_held=entry.is_held,
     )
 
 

@@ -280,10 +280,20 @@ class _Look:
     def needed(self) -> int:
         """How many have to serve. Going back, one at least, and none of those that will not: a version that is known
         to be bad would go on for as long as they do not come."""
-        needed = self.count - self.bounds.unavailable
+        needed = self.count - self.bounds.unavailable - self.held()
         if self.rollout.stage is not Stage.UNDOING:
             return needed
         return min(needed, max(1, needed - len(self.lost())))
+
+    def held(self) -> int:
+        """How many are out of rotation because somebody asked for it: nobody waits for those."""
+        return sum(
+            1
+            for number in range(1, self.count + 1)
+            if number in self.by_number
+            and self.by_number[number].is_held
+            and self.wanted[number].is_met_by(self.by_number[number])
+        )
 
     def lost(self) -> list[int]:
         """What is as it is wanted, and will not serve all the same."""
@@ -331,7 +341,7 @@ class _Look:
         """Without what serves in addition too few would, and that is about to change. One that will not come is not
         waited for: it would hold up everything else for as long as it does not."""
         serving = sum(1 for number in range(1, self.count + 1) if self.serves(number))
-        needed = self.count - self.bounds.unavailable - len(self.lost())
+        needed = self.count - self.bounds.unavailable - self.held() - len(self.lost())
         return serving < needed and any(map(self.is_in_rotation, self.extra_numbers()))
 
     def no_room(self) -> str:

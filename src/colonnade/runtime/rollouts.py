@@ -93,18 +93,13 @@ class Rollouts:
         )
         return self._begin(rollout, "rollout_started", why)
 
-    def replace(
-        self, replica: ReplicaId, replicas: Sequence[ObservedReplica], now: float, *, why: tuple[str, str]
-    ) -> bool:
-        """Begin; False when it does not run, or something is open."""
-        pid = next((seen.pid for seen in replicas if seen.id == replica), None)
-        if pid is None:
+    def replace(self, service: str, replicas: Sequence[ObservedReplica], now: float, *, why: tuple[str, str]) -> bool:
+        """Begin with these replicas of a service; False when none of them runs, or something is open."""
+        pids = {seen.id.number: seen.pid for seen in replicas if seen.pid is not None}
+        if not pids:
             return False
-        service, version = replica.service, self.current[replica.service]
-        number = replica.number
-        rollout = Rollout(
-            service, version, version, stage_since_s=now, numbers=frozenset({number}), replaces={number: pid}
-        )
+        version = self.current[service]
+        rollout = Rollout(service, version, version, stage_since_s=now, numbers=frozenset(pids), replaces=pids)
         return self._begin(rollout, "replacement_started", why)
 
     def _begin(self, rollout: Rollout, kind: str, why: tuple[str, str]) -> bool:

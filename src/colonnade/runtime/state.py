@@ -75,6 +75,9 @@ class ObservedReplica:
     """It was told that it answers and that the gateway's checks fail."""
     is_being_killed: bool = False
     """SIGKILL is under way; its end is seen as an exit."""
+    is_held: bool = False
+    """Somebody asked to have it out of rotation: it drains and stays, without requests, until it is given back,
+    replaced, or dies."""
     has_stopped: bool = False
     """The stop operation is over: nothing of its group runs."""
     history: RestartHistory = field(default_factory=RestartHistory)

@@ -18,7 +18,7 @@ TRANSITIONS: Mapping[tuple[ReplicaState | None, ReplicaState | None], str] = {
     (S.STARTING, S.WAITING): "it ended, or was killed for not getting ready: start again after the back-off",
     (S.STARTING, S.STOPPING): "no longer wanted before it ever served: nothing to drain",
     (S.READY, S.WAITING): "it died, or was killed for being stuck: start again after the back-off",
-    (S.READY, S.DRAINING): "no longer wanted: out of rotation, let it finish",
+    (S.READY, S.DRAINING): "no longer wanted, or to be held: out of rotation, let it finish",
     (S.DRAINING, S.STOPPING): "nothing in flight, or its time is up: SIGTERM",
     (S.DRAINING, S.READY): "wanted again before it stopped: back into rotation",
     (S.DRAINING, None): "it ended by itself while draining",

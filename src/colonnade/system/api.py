@@ -5,7 +5,7 @@ GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"ser
 GET /deployment · POST /deploy {"services"} · POST /rollback {"version"}
 POST /upgrade
 GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
-What concerns the database is in `database_changes.py`.
+What concerns the database is in `database_changes.py`, single replicas in `replica_changes.py`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from starlette.routing import Route
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.core.events import Event, EventLog
 from colonnade.system.database_changes import DatabaseChanges, database_routes
+from colonnade.system.replica_changes import ReplicaChanges, replica_routes
 
 WAIT_MAX_S = 20.0
 """Of a long poll: shorter than what any client gives up after."""
@@ -70,6 +71,8 @@ class Controlled(Protocol):
     async def upgrade(self) -> dict[str, Any]: ...
 
     def database_changes(self) -> DatabaseChanges: ...
+
+    def replica_changes(self) -> ReplicaChanges: ...
 
     def backups(self) -> Backups: ...
 
@@ -141,6 +144,7 @@ def build_api(system: Controlled) -> Starlette:
             Route("/backups/job", job),
             Route("/backup", backup, methods=["POST"]),
             Route("/verify", verify, methods=["POST"]),
+            *replica_routes(system, _body),
             *database_routes(system, _body),
         ],
         exception_handlers={ColonnadeError: _refused},

@@ -51,6 +51,16 @@ class ControlClient:
         wanted = "auto" if replicas is None else replicas
         self._ask("POST", "/scale", body={"service": service, "replicas": wanted})
 
+    def restart(self, name: str) -> str:
+        """`backend/2`, or all of `backend`: begun when this returns."""
+        return self._change("/replicas/restart", {"id": name})
+
+    def drain(self, replica: str) -> str:
+        return self._change("/replicas/drain", {"id": replica})
+
+    def undrain(self, replica: str) -> str:
+        return self._change("/replicas/undrain", {"id": replica})
+
     def deploy(self, services: list[str]) -> dict[str, Any]:
         """Returns once the new version is taken: the number to ask for its end by, None when nothing is to be done."""
         return self._ask("POST", "/deploy", body={"services": services}, timeout_s=CHANGE_TIMEOUT_S)

@@ -37,6 +37,7 @@ from colonnade.system.deployment import read_deployment
 from colonnade.system.keeper_link import KeeperLink
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
+from colonnade.system.replica_changes import ReplicaChanges
 from colonnade.system.startup import bring_up
 from colonnade.system.status import describe
 from colonnade.system.teardown import take_down
@@ -103,6 +104,11 @@ class SystemController:
         if self._changes is None:
             self._changes = DatabaseChanges(part.controller, spec, self._keep_settings)
         return self._changes
+
+    def replica_changes(self) -> ReplicaChanges:
+        if self.system is None or self.phase is not Phase.RUNNING:
+            raise HostError(f"the system is {self.phase.value}", subject="replicas", hint="try again when it runs")
+        return ReplicaChanges(self.system.runtime, self.events)
 
     def _keep_settings(self, settings: dict[str, Any]) -> None:
         if self.system is not None:

@@ -152,9 +152,8 @@ async def until_ready(system: System, plan: ServicePlan, needed: list[asyncio.Ev
 
 def _all_ready(system: System, service: str) -> bool:
     view = system.runtime.view()
-    states = {replica.id: replica.state for replica in view.replicas}
-    wanted = [ReplicaId(service, number) for number in range(1, view.desired[service] + 1)]
-    return all(states.get(replica) is ReplicaState.READY for replica in wanted)
+    there = {replica.id for replica in view.replicas if replica.state is ReplicaState.READY or replica.is_held}
+    return there >= {ReplicaId(service, number) for number in range(1, view.desired[service] + 1)}
 
 
 def _start_error(system: System, plan: ServicePlan, event: Event) -> AppError:

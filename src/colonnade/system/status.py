@@ -90,6 +90,7 @@ def _replica(replica: ObservedReplica, server: ServerView | None, now: float) ->
     return {
         "id": str(replica.id),
         "state": replica.state.value,
+        "is_drained": replica.is_held,
         "version": replica.version,
         "pid": replica.pid,
         "port": replica.port,
@@ -119,8 +120,10 @@ def _problems(system: System) -> list[str]:
     for name, desired in runtime.desired.items():
         replicas = [replica for replica in runtime.replicas if replica.id.service == name]
         ready = sum(1 for replica in replicas if replica.state is ReplicaState.READY)
+        held = [str(replica.id) for replica in replicas if replica.is_held]
         if ready < desired:
-            found.append(f"{name}: {ready} of {desired} replicas are ready")
+            what = f" ({', '.join(held)} drained, as asked)" if held else ""
+            found.append(f"{name}: {ready} of {desired} replicas are ready{what}")
         looping = [str(replica.id) for replica in replicas if is_looping(replica, now)]
         if looping:
             found.append(f"{', '.join(looping)}: crash loop; see `colonnade logs {name}`")

@@ -16,6 +16,15 @@ from colonnade.runtime.wanted import Rollout, Stage
 REPLICAS = (
     RegisteredReplica(ReplicaId("backend", 1), ProcessId(100, 5), 15_000, is_ready=True, total_restarts=2),
     RegisteredReplica(ReplicaId("backend", 2), ProcessId(101, 6), 15_001, is_ready=False, total_restarts=0),
+    RegisteredReplica(
+        ReplicaId("backend", 3),
+        ProcessId(102, 7),
+        15_003,
+        is_ready=False,
+        total_restarts=0,
+        is_draining=True,
+        is_held=True,
+    ),
 )
 
 
@@ -30,14 +39,14 @@ def test_what_was_written_is_read_again(tmp_path: Path) -> None:
 
 def test_a_registry_of_a_time_without_versions_is_of_the_first_one(tmp_path: Path) -> None:
     path = tmp_path / "replicas.json"
-    write_registry(path, REPLICAS, {"backend": 5}, 15_002, Versions())
+    write_registry(path, REPLICAS[:2], {"backend": 5}, 15_002, Versions())
     value = json.loads(path.read_text())
     for replica in value["replicas"]:
-        del replica["version"], replica["is_draining"]
+        del replica["version"], replica["is_draining"], replica["is_held"]
     for key in ("versions", "rollouts", "ended_rollouts"):
         del value[key]
     path.write_text(json.dumps(value))
-    assert read_registry(path) == Registry(REPLICAS, {"backend": 5}, 15_002)
+    assert read_registry(path) == Registry(REPLICAS[:2], {"backend": 5}, 15_002)
 
 
 def test_no_file_is_an_empty_registry(tmp_path: Path) -> None:

@@ -303,3 +303,12 @@ def test_a_way_that_is_not_there_is_a_bug() -> None:
     decision = decide(at(Stage.SHRINKING), ObservedService(3, olds(1, 2, 3), Comparison()), POLICY, NOW)
     with pytest.raises(Bug, match="no way from undoing to done"):
         advance(at(Stage.UNDOING), decision, NOW)
+
+
+def test_a_replica_that_somebody_holds_out_of_rotation_is_not_waited_for() -> None:
+    one = replace(START, new=1, numbers=frozenset({1}), replaces={1: 1001}, moved=frozenset({4}), stage=Stage.REPLACING)
+    held = seen(2, 1, ReplicaState.DRAINING, is_held=True)
+    assert step(one, seen(1, 1), held, seen(3, 1), seen(4, 1)) == (move(1), "next_ones")
+    assert step(one, seen(1, 1), seen(2, 1, WAITING), seen(3, 1), seen(4, 1)) == (None, "no_room")
+    renewed = replace(one, moved=frozenset({1, 4}), replaces={1: 900})
+    assert step(renewed, seen(1, 1), held, seen(3, 1), seen(4, 1))[0] == Enter(Stage.SHRINKING)

@@ -64,13 +64,13 @@ def count(made: Rollouts, replicas: Sequence[ObservedReplica], counters: Mapping
 def test_one_at_a_time() -> None:
     made, _ = begun()
     assert not made.roll("web", 3, [], NOW, is_judged=True, why=WHY)
-    assert not made.replace(ReplicaId("web", 1), [seen(1)], NOW, why=WHY)
+    assert not made.replace("web", [seen(1)], NOW, why=WHY)
 
 
 def test_a_replica_that_does_not_run_cannot_be_replaced() -> None:
     made, _ = rollouts()
-    assert not made.replace(ReplicaId("web", 1), [], NOW, why=WHY)
-    assert made.replace(ReplicaId("web", 1), [seen(1)], NOW, why=WHY)
+    assert not made.replace("web", [], NOW, why=WHY)
+    assert made.replace("web", [seen(1)], NOW, why=WHY)
     assert made.open["web"].replaces == {1: 1001}
 
 
@@ -158,7 +158,7 @@ def test_a_gateway_that_was_started_anew_counts_from_nothing() -> None:
 
 def test_the_story_of_a_replacement_has_words_of_its_own() -> None:
     made, events = rollouts()
-    made.replace(ReplicaId("web", 1), [seen(1)], NOW, why=("slow", "web/1 is slow"))
+    made.replace("web", [seen(1)], NOW, why=("slow", "web/1 is slow"))
     made.open["web"] = replace(made.open["web"], stage=Stage.SHRINKING)
     made.wanted("web", 1, [seen(1, pid=9)], POLICY, NOW)
     assert [event.kind for event in events.recent()] == ["replacement_started", "replacement_finished"]
