@@ -25,6 +25,7 @@ ONE_SHOT = {
     "drill/links/client.py": "links are told on the child's pipe, and a drill that dies must end its links",
     "drill/faults/burden.py": "a drill that dies must end what it weighs on the machine: the child's pipe is its life",
 }
+IN_CONTAINERS = {"deploy/docker/inside/": "process 1 of a container: copied there, on the standard library alone"}
 CLOCK = {"core/clock.py": "the home of clocks"}
 COMMAND = {
     "cli/": "a command is a process of its own, and no event loop stands still while it waits",
@@ -52,7 +53,7 @@ BANS = (
     Ban(
         names=("time.monotonic", "time.monotonic_ns", "time.perf_counter", "time.perf_counter_ns"),
         instead="pass `now: float` to pure code and a Clock (core/clock.py) to the rest",
-        homes=CLOCK | KEEPER | LOAD | CLIENT,
+        homes=CLOCK | KEEPER | LOAD | CLIENT | IN_CONTAINERS,
         caught=("import time\nt = time.monotonic()", "from time import perf_counter as p\np()"),
         passed=("clock.monotonic()", "'time.monotonic()'", "import time\ntime.gmtime(0)"),
     ),
@@ -95,7 +96,10 @@ BANS = (
     Ban(
         names=("subprocess.", "asyncio.create_subprocess_exec", "os.fork", "os.spawnv", "os.posix_spawn"),
         instead="use core/processes.py: it gives a session, a log file, the system's mark and a pidfd",
-        homes=KEEPER | ONE_SHOT | {"core/processes.py": "the home of processes"},
+        homes=KEEPER
+        | ONE_SHOT
+        | IN_CONTAINERS
+        | {"core/processes.py": "the home of processes", "cli/image.py": "waits for Docker, which talks to people"},
         caught=("import subprocess\nsubprocess.run(['x'])", "from subprocess import Popen\nPopen(['x'])"),
         passed=("from colonnade.core import processes\nprocesses.start(command)",),
     ),

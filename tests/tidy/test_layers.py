@@ -26,7 +26,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 ALONE = ("client",)
 """Imported by applications, never by us, and importing nothing of ours."""
 
-STANDARD_LIBRARY_ONLY = ("system/keeper.py",)
+STANDARD_LIBRARY_ONLY = (
+    "system/keeper.py",
+    "deploy/docker/inside/entry.py",
+    "deploy/docker/inside/database.py",
+    "spec/probe_app.py",
+)
 """Small processes that must start fast, stay small, and live on when everything else breaks. What they import of
 ours must be of the same kind."""
 

@@ -55,3 +55,17 @@ def _tell(told: Told) -> None:
             out.print(f"[dim]unchanged {path}[/]")
         case Outcome.LEFT:
             print_warning(f"{told.path} belongs to an earlier export and was changed since; it is left as it is")
+
+
+@app.command()
+def docker(
+    file: FileOption = None,
+    output: OutputOption = None,
+    is_forced: ForceOption = False,
+    base_image: Annotated[str, typer.Option("--base-image", metavar="IMAGE", help="With python3 and venv")] = "",
+) -> None:
+    """A Dockerfile for all services, one for gateway and database with it, and what they need."""
+    from colonnade.cli.export_docker import docker_export
+
+    files, directory = docker_export(declared(file), output, base_image)
+    deliver("docker", files, directory, is_forced=is_forced)

@@ -36,6 +36,7 @@ app.add_typer(
     lazy_group("colonnade.cli.plan", "How much it carries, what breaks first, what the next step needs."), name="plan"
 )
 app.add_typer(lazy_group("colonnade.cli.export", "What is declared, as files of other tools."), name="export")
+app.add_typer(lazy_group("colonnade.cli.image", "Container images of the application."), name="image")
 
 FileOption = Annotated[
     Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")

