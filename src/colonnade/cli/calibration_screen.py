@@ -37,7 +37,8 @@ def calibration_screen(found: Calibration) -> list[RenderableType]:
         sizes = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in found.memory_bytes.items())
         parts.append(f"memory       {sizes} a replica")
     parts.append(f"background   {found.background_cores:.2f} of {found.cores} cores busy while nobody asks")
-    parts += [f"[yellow]![/] {escape(note)}" for note in found.notes]
+    doubts = [f"doubtful as a whole: {found.doubt}"] if found.doubt else []
+    parts += [f"[yellow]![/] {escape(note)}" for note in (*doubts, *found.notes)]
     return parts
 
 

@@ -142,6 +142,8 @@ def _declared(
     found = measured_model(spec, calibration.routes, mix, cores=math.inf, replicas={}, visitors=False)
     writes = math.fsum(mix.shares[each.name] for each in calibration.routes if each.kind == "write")
     told = [f"service times as measured on {calibration.at} ({calibration.machine}), {writes:.0%} writes"]
+    if calibration.doubt:
+        told.append(f"that measurement is doubtful: {calibration.doubt}")
     if (error := calibration.capacity_error) is not None:
         told.append(f"the capacity that was predicted then was {error:+.0%} off what was measured")
     return replace(found, memory_bytes=calibration.memory_bytes, assumptions=tuple(told))

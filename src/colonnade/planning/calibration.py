@@ -114,6 +114,8 @@ class Calibration:
     capacity_measured: float | None
     verified: tuple[Verified, ...]
     notes: tuple[str, ...] = ()
+    doubt: str = ""
+    """Why the whole is not to be believed, beyond what single loads say; empty when it is."""
     version: int = VERSION
 
     @property

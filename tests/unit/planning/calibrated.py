@@ -50,4 +50,5 @@ def calibration() -> Calibration:
             Verified(300.0, 1.4, 200.0, measured, None, None, 0.3, "too busy"),
         ),
         notes=("reads only",),
+        doubt="others used 31% of the machine",
     )

@@ -61,6 +61,9 @@ CROWD = 2.0
 SHARES = (0.2, 0.4, 0.6, 0.8, 0.9, 1.1, 1.3)
 """Of the predicted capacity: up to the knee, and twice beyond, for what is answered there is the capacity."""
 
+DOUBTS_MIN, DOUBTED_SHARE = 2, 0.2
+"""From so many doubtful stretches on, and such a share of all, the whole is doubted."""
+
 RATE_MAX = 5_000.0
 """Requests a second that one generator can send: a core of its own does so many."""
 
@@ -108,6 +111,8 @@ class _Measuring:
         self._cores = float(cores_count())
         self._background_cores = 0.0
         self._notes: list[str] = []
+        self._doubts: list[str] = []
+        self._shots_count = 0
         self.aim: Aim
 
     async def aim_at(self, status: Mapping[str, Any]) -> None:
@@ -189,6 +194,7 @@ class _Measuring:
             capacity_measured=reached,
             verified=tuple(verified),
             notes=tuple(self._notes),
+            doubt=doubt_of(self._doubts, self._shots_count),
         )
 
     def model_of(self, routes: Sequence[RouteCost]) -> SystemModel:
@@ -231,12 +237,21 @@ class _Measuring:
 
     async def _alone(self, action: Action, rate: float, duration_s: float) -> Shot:
         share = 1.0 if action.kind is Kind.WRITE else 0.0
-        return await shoot(self.aim, rate, duration_s, write_share=share, only=action, clock=self._clock)
+        shot = await shoot(self.aim, rate, duration_s, write_share=share, only=action, clock=self._clock)
+        return self._counted(shot)
 
     async def _mix(self, rate: float, duration_s: float, in_flight_max: int = 2_000) -> Shot:
-        return await shoot(
+        shot = await shoot(
             self.aim, rate, duration_s, write_share=self._write_share, in_flight_max=in_flight_max, clock=self._clock
         )
+        # Beyond its capacity a system leaves the generator no core: its lateness there is no stranger's doing.
+        return self._counted(shot) if shot.failed_share == 0 and shot.ok_rate > 0.9 * shot.rate_per_s else shot
+
+    def _counted(self, shot: Shot) -> Shot:
+        self._shots_count += 1
+        if shot.doubt:
+            self._doubts.append(shot.doubt)
+        return shot
 
     @property
     def _write_share(self) -> float:
@@ -248,6 +263,17 @@ class _Measuring:
     @property
     def _free_cores(self) -> float:
         return max(0.1, self._cores - self._background_cores)
+
+
+def doubt_of(doubts: Sequence[str], shots_count: int) -> str:
+    """What several stretches say against the whole: costs are taken from the first ones, so what moves them moves every
+    prediction. One stretch alone may be a coincidence."""
+    if len(doubts) < max(DOUBTS_MIN, DOUBTED_SHARE * shots_count):
+        return ""
+    return (
+        f"{len(doubts)} of {shots_count} stretches of load are doubtful (the last: {doubts[-1]}): measure again when "
+        "nobody else uses the machine"
+    )
 
 
 def entry_of(spec: Spec, path: str) -> str:

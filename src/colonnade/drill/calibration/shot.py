@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from colonnade.core.clock import Clock
+from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Parts, Reading, read_parts
 from colonnade.drill.load.apart import START_S, run_load_apart
 from colonnade.drill.load.history import History
@@ -24,6 +25,9 @@ LAG_S_MAX = 0.025
 """Of the generator, for 99 of 100 requests: what a drill accepts as well. Beyond it the machine is too busy to say."""
 
 IN_FLIGHT_MAX = 2_000
+
+OTHERS_SHARE_MAX = 0.1
+"""Of all cores, for whoever is neither the system nor the generator: with more, requests wait for strangers."""
 
 SETTLED_SHARE = 0.2
 """Of a stretch at its beginning: connections open, caches fill, queues grow to what they are going to be."""
@@ -56,7 +60,8 @@ class Shot:
     """For each answer: seconds of a core at each part, background taken off."""
     generator_cpu_s: float
     """For each operation."""
-    machine_busy_cores: float
+    others_share: float
+    """Of all cores, what was used by neither the system nor the generator."""
     lag_p99_s: float
 
     @property
@@ -75,6 +80,8 @@ class Shot:
                 f"the machine was too busy: 1 of 100 requests was sent {self.lag_p99_s * 1000:.0f} ms late or more "
                 f"({LAG_S_MAX * 1000:.0f} ms are accepted)"
             )
+        if self.others_share > OTHERS_SHARE_MAX:
+            return f"others used {self.others_share:.0%} of the machine ({OTHERS_SHARE_MAX:.0%} are accepted)"
         return ""
 
     def figures(self) -> dict[str, float]:
@@ -137,6 +144,7 @@ def _shot(plan: Plan, history: History, used: Reading, passed_s: float, backgrou
     done = sum(settled_at <= each.done_at <= ended_at for each in ok)
     lags = sorted(each.lag_s for each in sent) or [0.0]
     answered = max(1, len(ok))
+    others_s = used.machine_busy_s - sum(used.cpu_s.values()) - history.cpu_s
     return Shot(
         rate_per_s=plan.rate_per_s,
         latencies_s=tuple(sorted(each.latency_s for each in settled)),
@@ -147,6 +155,6 @@ def _shot(plan: Plan, history: History, used: Reading, passed_s: float, backgrou
             for name, value in used.cpu_s.items()
         },
         generator_cpu_s=history.cpu_s / max(1, len(history.operations)),
-        machine_busy_cores=used.machine_busy_s / passed_s,
+        others_share=max(0.0, others_s / passed_s / cores_count()),
         lag_p99_s=percentile(lags, 0.99),
     )
