@@ -104,8 +104,10 @@ class Runner:
         return path
 
     def declare(self, text: str = TINY_SERVICE) -> None:
-        """Write colonnade.toml with our port in it; and the tiny application, should it be meant."""
-        self.write("colonnade.toml", f'[gateway]\nlisten = "127.0.0.1:{self.port}"\n{text}')
+        """Write colonnade.toml with our port in it, and without a dashboard unless the text has one; and the tiny
+        application, should it be meant."""
+        dashboard = "" if "[dashboard]" in text else "[dashboard]\nenabled = false\n\n"
+        self.write("colonnade.toml", f'{dashboard}[gateway]\nlisten = "127.0.0.1:{self.port}"\n{text}')
         if "tiny:app" in text:
             self.write("tiny.py", TINY_APP)
 

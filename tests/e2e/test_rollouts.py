@@ -25,6 +25,8 @@ from .harness import Runner, is_all_well, kill
 
 pytestmark = pytest.mark.slow
 
+NO_DASHBOARD = "[dashboard]\nenabled = false\n\n"
+
 APP = """
 import os, random, time
 
@@ -119,13 +121,13 @@ class Visitors:
 def start(runner: Runner, declaration: str | None = None) -> dict[str, Any]:
     runner.write("tiny.py", code("one"))
     text = declaration if declaration is not None else service()
-    runner.write("colonnade.toml", f'[gateway]\nlisten = "127.0.0.1:{runner.port}"\n{text}')
+    runner.write("colonnade.toml", f'{NO_DASHBOARD}[gateway]\nlisten = "127.0.0.1:{runner.port}"\n{text}')
     runner.up()
     return runner.running()
 
 
 def redeclare(runner: Runner, declaration: str) -> None:
-    runner.write("colonnade.toml", f'[gateway]\nlisten = "127.0.0.1:{runner.port}"\n{declaration}')
+    runner.write("colonnade.toml", f'{NO_DASHBOARD}[gateway]\nlisten = "127.0.0.1:{runner.port}"\n{declaration}')
 
 
 def names_of(runner: Runner, count: int = 12) -> set[str]:
@@ -344,7 +346,7 @@ def test_an_edited_declaration_is_applied_service_by_service(runner: Runner) -> 
 def test_what_cannot_be_deployed_is_refused_by_name(runner: Runner) -> None:
     start(runner)
     pids = runner.replicas()
-    runner.write("colonnade.toml", f'[gateway]\nlisten = "127.0.0.1:{runner.port + 1}"\n{service()}')
+    runner.write("colonnade.toml", f'{NO_DASHBOARD}[gateway]\nlisten = "127.0.0.1:{runner.port + 1}"\n{service()}')
     ran = runner.run("deploy")
     assert ran.exit_code == 2
     assert "gateway.listen" in ran.text

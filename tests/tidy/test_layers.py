@@ -14,7 +14,7 @@ PACKAGE = ROOT / "src" / "colonnade"
 
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("cli",),
-    ("drill", "deploy"),
+    ("drill", "deploy", "dashboard"),
     ("system",),
     ("runtime", "gateway", "database", "scaling", "observe"),
     ("planning",),

@@ -57,6 +57,8 @@ def up(
             show = terminal.show if is_reloading else print_event
             status = wait_until_running(target.paths, started, show)
         out.print(f"[bold green]ready[/] in {status['start_duration_s']:.1f} s: [bold]{status['url']}[/]")
+        if status["dashboard"] is not None:
+            out.print(f"dashboard: {status['dashboard']['url']}")
         if detach:
             return
         try:

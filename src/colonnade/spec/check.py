@@ -48,6 +48,7 @@ def check_spec(spec: Spec) -> list[Problem]:
         )
     if spec.database is not None:
         problems.extend(check_database(spec.database))
+    problems.extend(_same_address(spec))
     problems.extend(check_drill(spec))
     problems.extend(check_plan(spec))
     return problems
@@ -225,6 +226,15 @@ def _same_route(spec: Spec) -> Iterator[Problem]:
             owners[service.route] = name
 
 
+def _same_address(spec: Spec) -> Iterator[Problem]:
+    if spec.dashboard.listen is not None and spec.dashboard.listen == spec.gateway.listen:
+        yield Problem(
+            ("dashboard", "listen"),
+            f'is "{spec.dashboard.listen}", where the gateway listens',
+            hint="give the dashboard a port of its own, or leave `listen` out: then one is chosen",
+        )
+
+
 def warnings_of(spec: Spec) -> list[str]:
     """What is allowed but deserves a sentence at the start. The database's own are in `check_database`."""
     warnings = []
@@ -232,6 +242,11 @@ def warnings_of(spec: Spec) -> list[str]:
     if not address.is_loopback:
         warnings.append(
             f"gateway.listen: {address} can be reached from other machines, without TLS: "
+            "keep it behind a firewall or a proxy that adds TLS"
+        )
+    if spec.dashboard.listen is not None and not parse_listen(spec.dashboard.listen).is_loopback:
+        warnings.append(
+            f"dashboard.listen: {spec.dashboard.listen} can be reached from other machines, without TLS: "
             "keep it behind a firewall or a proxy that adds TLS"
         )
     if spec.services and not any(service.route for service in spec.services.values()):

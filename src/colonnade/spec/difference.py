@@ -106,6 +106,8 @@ EFFECTS: Mapping[str, Effect] = {
     "database.backup.keep_full": Effect.DOWN_AND_UP,
     "database.backup.archive_timeout": Effect.DOWN_AND_UP,
     "database.backup.verify_every": Effect.DOWN_AND_UP,
+    "dashboard.enabled": Effect.DOWN_AND_UP,
+    "dashboard.listen": Effect.DOWN_AND_UP,  # the keeper holds the socket
     "drill.rate": Effect.CONTROLLER,  # these are read by `colonnade drill` alone, when it starts
     "drill.headers": Effect.CONTROLLER,
     "drill.reads": Effect.CONTROLLER,
@@ -245,6 +247,7 @@ def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
     if spec.database is not None:
         yield ("database",), _Leaf("database", True, "")
         yield from _leaves_of(spec.database, ("database",), "database")
+    yield from _leaves_of(spec.dashboard, ("dashboard",), "dashboard")
     yield from _leaves_of(spec.drill, ("drill",), "drill")
     yield from _leaves_of(spec.plan, ("plan",), "plan")
 

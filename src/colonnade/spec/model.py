@@ -399,6 +399,15 @@ class PlanSpec(Model):
     """Of 10⁹ bytes of memory for an hour, in the same currency."""
 
 
+class DashboardSpec(Model):
+    """The process that shows the system: metrics for Prometheus, and pages for people."""
+
+    enabled: Flag = True
+    """false: no such process runs."""
+    listen: Listen | None = None
+    """Address and port; unset: on loopback, beside the gateway's port, chosen at the first start and kept."""
+
+
 class Spec(Model):
     """The whole file, checked."""
 
@@ -406,5 +415,6 @@ class Spec(Model):
     gateway: GatewaySpec = GatewaySpec()
     services: dict[Name, ServiceSpec] = Field(default_factory=dict)
     database: DatabaseSpec | None = None
+    dashboard: DashboardSpec = DashboardSpec()
     drill: DrillSpec = DrillSpec()
     plan: PlanSpec = PlanSpec()

@@ -1,7 +1,8 @@
-"""The control API: what is so, what happened, and the few things one may ask for. On a unix socket that only the
-owner can open, which is its whole access control.
+"""The control API: what is so, what happened, and the few things one may ask for. On unix sockets that nobody else can
+open (`serving.py`), which is its whole access control.
 
-GET /status · GET /events?after_seq=N&wait_s=S (long poll) · POST /scale {"service", "replicas"} · POST /down
+GET /status · GET /events?after_seq=N&wait_s=S (long poll) · GET /measurements?after_seq=N
+POST /scale {"service", "replicas"} · POST /down
 GET /deployment · POST /deploy {"services"} · POST /rollback {"version"}
 POST /upgrade
 GET /backups · GET /backups/job · POST /backup {"kind"} · POST /verify
@@ -12,15 +13,10 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import socket
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -64,6 +60,8 @@ class Controlled(Protocol):
 
     def status(self) -> dict[str, Any]: ...
 
+    def measurements(self) -> dict[str, Any]: ...
+
     def scale(self, service: str, replicas: int | None) -> None: ...
 
     def request_down(self) -> None: ...
@@ -89,6 +87,12 @@ def build_api(system: Controlled) -> Starlette:
         after = _number(request, "after_seq", 0)
         wait_s = min(WAIT_MAX_S, float(_number(request, "wait_s", 0)))
         return _json({"events": [asdict(event) for event in await _events_after(system.events, after, wait_s)]})
+
+    async def measurements(request: Request) -> Response:
+        """All that the dashboard looks at, in one answer: asked for once a second."""
+        after = _number(request, "after_seq", 0)
+        events = [asdict(event) for event in system.events.recent(after_seq=after)]
+        return _json({"status": system.status(), "measurements": system.measurements(), "events": events})
 
     async def scale(request: Request) -> Response:
         body = await _body(request)
@@ -117,6 +121,26 @@ def build_api(system: Controlled) -> Starlette:
             raise SpecError(f"expected a number, got {version!r}", subject="version", hint="see `colonnade versions`")
         return _json(await system.deployments().roll_back(version))
 
+    return Starlette(
+        routes=[
+            Route("/status", status),
+            Route("/events", events),
+            Route("/measurements", measurements),
+            Route("/scale", scale, methods=["POST"]),
+            Route("/down", down, methods=["POST"]),
+            Route("/upgrade", upgrade, methods=["POST"]),
+            Route("/deployment", deployment),
+            Route("/deploy", deploy, methods=["POST"]),
+            Route("/rollback", rollback, methods=["POST"]),
+            *_backup_routes(system),
+            *replica_routes(system, _body),
+            *database_routes(system, _body),
+        ],
+        exception_handlers={ColonnadeError: _refused},
+    )
+
+
+def _backup_routes(system: Controlled) -> list[Route]:
     async def backups(_: Request) -> Response:
         return _json(await system.backups().describe())
 
@@ -130,25 +154,12 @@ def build_api(system: Controlled) -> Starlette:
     async def verify(_: Request) -> Response:
         return _json({"job": system.backups().request_verification()})
 
-    return Starlette(
-        routes=[
-            Route("/status", status),
-            Route("/events", events),
-            Route("/scale", scale, methods=["POST"]),
-            Route("/down", down, methods=["POST"]),
-            Route("/upgrade", upgrade, methods=["POST"]),
-            Route("/deployment", deployment),
-            Route("/deploy", deploy, methods=["POST"]),
-            Route("/rollback", rollback, methods=["POST"]),
-            Route("/backups", backups),
-            Route("/backups/job", job),
-            Route("/backup", backup, methods=["POST"]),
-            Route("/verify", verify, methods=["POST"]),
-            *replica_routes(system, _body),
-            *database_routes(system, _body),
-        ],
-        exception_handlers={ColonnadeError: _refused},
-    )
+    return [
+        Route("/backups", backups),
+        Route("/backups/job", job),
+        Route("/backup", backup, methods=["POST"]),
+        Route("/verify", verify, methods=["POST"]),
+    ]
 
 
 async def _events_after(log: EventLog, after_seq: int, wait_s: float) -> list[Event]:
@@ -215,48 +226,3 @@ async def _body(request: Request) -> dict[str, Any]:
 
 def _json(value: dict[str, Any]) -> Response:
     return Response(json.dumps(value, default=str), media_type="application/json")
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn inside a process that has its own ideas about signals."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.ended = asyncio.Event()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-    async def main_loop(self) -> None:
-        """Uvicorn's own wakes ten times a second to look at a flag, which is an eighth of all that we cost at rest."""
-        self.server_state.default_headers = list(self.config.encoded_headers)
-        await self.ended.wait()
-
-
-def open_socket(path: Path) -> socket.socket:
-    """A unix socket that only its owner can open, from the first moment on."""
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    old_umask = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(old_umask)
-    return listener
-
-
-@asynccontextmanager
-async def serve(app: Starlette, listener: socket.socket) -> AsyncIterator[None]:
-    """Answer on `listener` while the context lasts."""
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", ws="none", loop="asyncio", timeout_graceful_shutdown=1
-    )
-    server = _Server(config)
-    task = asyncio.create_task(server.serve(sockets=[listener]))
-    try:
-        yield
-    finally:
-        server.should_exit = True
-        server.ended.set()
-        await task

@@ -36,6 +36,7 @@ from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, as_accepted, write_accepted
 from colonnade.system.autoscaling import Autoscaler
 from colonnade.system.credentials import choose_credentials
+from colonnade.system.dashboard_part import LISTENER, DashboardPart, assemble_dashboard
 from colonnade.system.database_part import DatabasePart, assemble_database
 from colonnade.system.deployment import meanwhile, read_deployment
 from colonnade.system.detours import STRAIGHT, Detours
@@ -68,6 +69,7 @@ class System:
     runtime: RuntimeController
     gateway: GatewayController
     database: DatabasePart | None
+    dashboard: DashboardPart | None
     registry: Registry
     surroundings: Surroundings
     keeper: KeeperLink
@@ -224,7 +226,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     registry = read_registry(paths.registry)
     ports = PortAllocator(str(paths.root), registry.port_cursor)
     keeper.fetch_all()
-    if lost := keeper.lost_addresses():
+    if lost := keeper.lost_addresses().keys() - {LISTENER}:
         # Keeper and controller died together and the kernel would not give back the sockets: HAProxy still holds them.
         await _end_gateways(paths, events, lost)
     public = parse_listen(loaded.spec.gateway.listen)
@@ -240,6 +242,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     database = assemble_database(
         loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock, detours
     )
+    dashboard = await assemble_dashboard(loaded.spec, paths, credentials, base_env, keeper, events, clock)
     used = {name for one in declarations.values() for name in used_by_others(one)}
     internal = open_listeners(used, keeper, ports)
     reached = used & loaded.spec.services.keys()
@@ -257,6 +260,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
         runtime=runtime,
         gateway=_gateway(loaded, reached, paths, credentials, keeper, base_env, events, clock),
         database=database,
+        dashboard=dashboard,
         registry=registry,
         surroundings=Surroundings(
             base_env=base_env,

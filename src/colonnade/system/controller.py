@@ -29,15 +29,17 @@ from colonnade.core.files import write_json_durably
 from colonnade.core.transitions import edge
 from colonnade.database.backup.service import BackupService
 from colonnade.system.accepted import Accepted, read_accepted
-from colonnade.system.api import build_api, open_socket, serve
+from colonnade.system.api import build_api
 from colonnade.system.assemble import System, assemble
 from colonnade.system.database_changes import DatabaseChanges
 from colonnade.system.deployer import Deployer
 from colonnade.system.deployment import read_deployment
 from colonnade.system.keeper_link import KeeperLink
+from colonnade.system.measurements import measure
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
 from colonnade.system.phase import EDGES, Phase
 from colonnade.system.replica_changes import ReplicaChanges
+from colonnade.system.serving import open_socket, serve
 from colonnade.system.startup import bring_up
 from colonnade.system.status import describe
 from colonnade.system.teardown import take_down
@@ -87,6 +89,9 @@ class SystemController:
 
     def status(self) -> dict[str, Any]:
         return describe(self)
+
+    def measurements(self) -> dict[str, Any]:
+        return measure(self)
 
     def scale(self, service: str, replicas: int | None) -> None:
         if self.system is None or self.phase is not Phase.RUNNING:
@@ -143,6 +148,9 @@ class SystemController:
         renewed = ["gateway"] if await self.system.gateway.renew() else []
         if self.system.database is not None and await self.system.database.gateway.renew():
             renewed.append("dbgate")
+        if self.system.dashboard is not None:
+            self.system.dashboard.renew()
+            renewed.append("dashboard")
         await self.keeper.renew()
         message = f"{', '.join([*renewed, 'keeper'])} renewed; the controller hands over"
         self.events.emit("upgraded", "system", reason="asked", message=message)
@@ -236,17 +244,26 @@ class SystemController:
         """Assemble and bring up. A loop that crashes meanwhile ends the start with its error."""
         self.system = await assemble(self.paths, self.accepted, self.keeper, self.events, self.clock)
         begin_loops(self.system)
+        if self.phase is Phase.ADOPTING:
+            self._run_dashboard(self.system)
         up = asyncio.create_task(bring_up(self.system, is_adopting=self.phase is Phase.ADOPTING))
         try:
             await first_done(up, self.system.crashed)
             if self.system.crashed.done():
                 self.system.crashed.result()
             await up
+            if self.phase is Phase.STARTING:
+                # Not before: it takes half a second of a processor, for which the first replicas wait as well.
+                self._run_dashboard(self.system)
         except ExceptionGroup as group:
             raise first_of(group) from group
         finally:
             up.cancel()
             await asyncio.gather(up, return_exceptions=True)
+
+    def _run_dashboard(self, system: System) -> None:
+        if system.dashboard is not None:
+            system.spawn(system.dashboard.run(build_api(self)), "dashboard")
 
     def _enter(self, phase: Phase) -> None:
         message = edge(EDGES, self.phase, phase, subject="system")

@@ -197,8 +197,8 @@ class Keeper:
 
 
 def recover_listeners(state_directory: str) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
-    """Copies of the sockets that a dead keeper left in HAProxy's hands, as far as the kernel gives them; and the
-    entries of those that it does not."""
+    """Copies of the sockets that a dead keeper left to HAProxy and the dashboard, as far as the kernel gives them; and
+    the entries of those that it does not."""
     path = os.path.join(state_directory, "listeners.json")
     try:
         with open(path, encoding="utf-8") as file:
@@ -206,7 +206,7 @@ def recover_listeners(state_directory: str) -> tuple[dict[str, int], dict[str, d
     except (OSError, ValueError):
         return {}, {}
     listeners: dict[str, int] = {}
-    for process in ("gateway", "dbgate"):
+    for process in ("gateway", "dbgate", "dashboard"):
         pid = _recorded_pid(os.path.join(state_directory, process, "process.json"))
         if pid is None:
             continue

@@ -59,15 +59,16 @@ class KeeperLink:
         """Where listeners were that could not be taken over: those who know these addresses expect them back."""
         return dict(self._lost)
 
-    def listen(self, name: str, host: str, port: int) -> tuple[str, int]:
-        """Make sure a listener `name` is open; returns where it listens. Port 0 is not for here.
+    def listen(self, name: str, host: str, port: int, *, key: str = "[gateway] listen") -> tuple[str, int]:
+        """Make sure a listener `name` is open; returns where it listens. Port 0 is not for here. `key` is where the
+        address is declared, for who has to change it.
 
         Raises HostError when the address cannot be had.
         """
         if name not in self.descriptors:
             answer, received = self._ask({"listen": {"name": name, "host": host, "port": port}})
             if "error" in answer:
-                raise listen_error(answer["error"], answer["errno"], name, host, port)
+                raise listen_error(answer["error"], answer["errno"], name, host, port, key)
             self.descriptors[name] = sockets.keep_number(received[0], answer["fd"])
         address = sockets.local_address(self.descriptors[name])
         if address is None:
@@ -165,19 +166,19 @@ def keeper_environment(inherited: Mapping[str, str], paths: StatePaths) -> dict[
     return {**inherited, processes.SYSTEM_MARK: paths.mark}
 
 
-def listen_error(text: str, number: int, name: str, host: str, port: int) -> HostError:
+def listen_error(text: str, number: int, name: str, host: str, port: int, key: str = "[gateway] listen") -> HostError:
     where = f"{host}:{port}"
     if number == errno.EADDRINUSE:
         return PortTaken(
             f"port {port} is taken by another program",
             subject=where,
-            hint=f"see which: `ss -ltnp 'sport = :{port}'`; stop it, or set another [gateway] listen",
+            hint=f"see which: `ss -ltnp 'sport = :{port}'`; stop it, or set another {key}",
         )
     if number == errno.EACCES:
         return HostError(
             f"port {port} needs root (ports below 1024 do)",
             subject=where,
-            hint='choose a port from 1024 on: [gateway] listen = "127.0.0.1:8080"',
+            hint=f'choose a port from 1024 on: {key} = "127.0.0.1:8080"',
         )
     if number == errno.EADDRNOTAVAIL:
         return HostError(

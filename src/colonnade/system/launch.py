@@ -358,5 +358,6 @@ def remove_leftovers(paths: StatePaths) -> None:
         earlier = read_accepted(paths)
         if earlier is not None and earlier.was_running:
             write_accepted(paths, replace(earlier, was_running=False, applications={}))
-    for name in ("listeners.json", "replicas.json", "deployment.json", "gateway/process.json", "dbgate/process.json"):
+    records = [f"{part}/process.json" for part in ("gateway", "dbgate", "dashboard")]
+    for name in ("listeners.json", "replicas.json", "deployment.json", *records):
         (paths.root / name).unlink(missing_ok=True)

@@ -14,6 +14,7 @@ import colonnade.spec
 from colonnade.spec.load import load_spec
 from colonnade.spec.model import (
     BackupSpec,
+    DashboardSpec,
     DatabaseSpec,
     DrillOwn,
     DrillRead,
@@ -50,6 +51,7 @@ TABLES: list[tuple[type[BaseModel], tuple[str, ...]]] = [
     (RolloutSpec, ("services", "web", "rollout")),
     (DatabaseSpec, ("database",)),
     (BackupSpec, ("database", "backup")),
+    (DashboardSpec, ("dashboard",)),
     (DrillSpec, ("drill",)),
     (PlanSpec, ("plan",)),
 ]

@@ -1,0 +1,134 @@
+"""From what the controller said to samples. Pure: two dictionaries in, samples out; what is missing has none.
+
+`status` is what `colonnade status --json` shows (`system/status.py`), `measurements` the raw counters beside it
+(`system/measurements.py`). Both may be of another version of Colonnade while it is upgraded: unknown keys do no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from colonnade.core.histogram import BOUNDS_MS
+from colonnade.observe.metrics import REPLICA_BOUNDS_S, SERVICE_BOUNDS_S
+from colonnade.observe.sample import Labels, Sample
+
+Said = Mapping[str, Any]
+
+STATES = ("waiting", "starting", "ready", "draining", "stopping")
+"""Of replicas; each has a sample, so that a count goes to 0 and does not vanish."""
+
+MIDDLES_S = tuple(
+    (lower + upper) / 2000 for lower, upper in zip((0, *BOUNDS_MS), (*BOUNDS_MS, BOUNDS_MS[-1]), strict=True)
+)
+"""What an answer in each bucket is taken to have needed, for the sum."""
+
+REPLICA_BUCKETS = tuple(SERVICE_BOUNDS_S.index(bound) + 1 for bound in REPLICA_BOUNDS_S)
+"""How many of the gateway's buckets lie below each of a replica's bounds."""
+
+
+def collect(status: Said, measurements: Said) -> list[Sample]:
+    """All samples but those that need a memory (decisions) or the machine (processes)."""
+    return [
+        *_system(status),
+        *(sample for service in status.get("services", ()) for sample in _service(service, measurements)),
+        *_gateways(status),
+        *_database(status.get("database")),
+    ]
+
+
+def _one(name: str, value: float | None, *labels: tuple[str, str]) -> Iterator[Sample]:
+    if value is not None:
+        yield Sample(f"colonnade_{name}", labels, float(value))
+
+
+def _system(status: Said) -> Iterator[Sample]:
+    yield from _one("info", 1, ("name", str(status["name"])), ("version", str(status["version"])))
+    yield from _one("system_running", status["phase"] == "running")
+    yield from _one("system_problems", len(status["problems"]))
+    yield from _one("system_start_time_seconds", status["started_at_s"])
+    yield from _one("deployed_version", status.get("deployed_version"))
+    deployment = status.get("deployment")
+    yield from _one("deployment_running", bool(deployment and deployment["is_open"]))
+    yield from _one("events_dropped_total", status["events_dropped"])
+
+
+def _service(service: Said, measurements: Said) -> Iterator[Sample]:
+    name = ("service", str(service["name"]))
+    replicas = service["replicas"]
+    measured = measurements.get("services", {}).get(service["name"], {})
+    states = [replica["state"] for replica in replicas]
+    for state in STATES:
+        yield from _one("service_replicas", states.count(state), name, ("state", state))
+    yield from _one("service_replicas_desired", service["desired"], name)
+    scaling = service.get("scaling") or {}
+    yield from _one("service_replicas_min", scaling.get("min"), name)
+    yield from _one("service_replicas_max", scaling.get("max"), name)
+    yield from _one("service_requests_total", service["requests"], name)
+    yield from _one("service_errors_total", service["errors"], name)
+    yield from _one("service_rejected_total", service["rejected"], name)
+    yield from _one("service_queued_requests", service["queued"], name)
+    yield from _one("service_in_flight_requests", sum(replica["in_flight"] or 0 for replica in replicas), name)
+    yield from _one("service_concurrency_max", states.count("ready") * service["threads"], name)
+    if "latency" in measured:
+        whole = tuple(range(1, len(SERVICE_BOUNDS_S) + 1))
+        yield from _histogram("service_request_duration_seconds", measured["latency"], SERVICE_BOUNDS_S, whole, (name,))
+    of_replicas = measured.get("replicas", {})
+    for replica in replicas:
+        yield from _replica(replica, of_replicas.get(replica["id"], {}), name)
+
+
+def _replica(replica: Said, measured: Said, service: tuple[str, str]) -> Iterator[Sample]:
+    labels = (service, ("replica", str(replica["id"])))
+    yield from _one("replica_up", replica["gateway"] in ("UP", "no check"), *labels)
+    yield from _one("replica_requests_total", replica["requests"], *labels)
+    yield from _one("replica_errors_total", measured.get("errors"), *labels)
+    yield from _one("replica_in_flight_requests", replica["in_flight"] or 0, *labels)
+    yield from _one("replica_restarts_total", replica["restarts"], *labels)
+    yield from _one("replica_crash_looping", replica["is_crash_loop"], *labels)
+    if "latency" in measured:
+        yield from _histogram(
+            "replica_request_duration_seconds", measured["latency"], REPLICA_BOUNDS_S, REPLICA_BUCKETS, labels
+        )
+
+
+def _histogram(
+    name: str, counts: Sequence[int], bounds_s: Sequence[float], buckets: Sequence[int], labels: Labels
+) -> Iterator[Sample]:
+    """Cumulated, as Prometheus wants it. `buckets[i]` of the `counts` lie below `bounds_s[i]`."""
+    for bound, below in zip(bounds_s, buckets, strict=True):
+        yield from _one(f"{name}_bucket", sum(counts[:below]), *labels, ("le", f"{bound:g}"))
+    total = sum(counts)
+    yield from _one(f"{name}_bucket", total, *labels, ("le", "+Inf"))
+    sum_s = sum(count * middle for count, middle in zip(counts, MIDDLES_S, strict=True))
+    yield from _one(f"{name}_sum", sum_s, *labels)
+    yield from _one(f"{name}_count", total, *labels)
+
+
+def _gateways(status: Said) -> Iterator[Sample]:
+    for which in ("gateway", "dbgate"):
+        gateway = status.get(which) or {}
+        if "uptime_s" not in gateway:
+            continue  # not assembled yet, or no database
+        label = ("gateway", which)
+        yield from _one("gateway_up", gateway["pid"] is not None, label)
+        yield from _one("gateway_uptime_seconds", gateway["uptime_s"], label)
+        yield from _one("gateway_restarts_total", gateway["restarts"], label)
+        yield from _one("gateway_reloads_total", gateway["reloads"], label)
+
+
+def _database(database: Said | None) -> Iterator[Sample]:
+    if database is None or database["external"]:
+        return
+    yield from _one("database_writable", bool(database["writable"]))
+    yield from _one("database_generation", database.get("generation"))
+    for node in database["nodes"]:
+        label = ("node", str(node["name"]))
+        yield from _one("database_node_up", node["state"] in ("primary", "standby"), label)
+        yield from _one("database_node_primary", node["role"] == "primary", label)
+        yield from _one("database_replication_lag_bytes", node["lag_bytes"], label)
+    backup = database.get("backup")
+    if backup is not None:
+        yield from _one("backup_latest_timestamp_seconds", backup["latest_at_s"])
+        yield from _one("backup_archive_pending_bytes", backup["archive_pending_bytes"])
+        yield from _one("backup_archive_pending_seconds", backup["archive_pending_s"])
