@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 from colonnade.core.clock import SimulatedClock
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.exposition import exposition
+from colonnade.dashboard.look import Look
 from colonnade.dashboard.metrics_routes import metrics_routes
 from colonnade.dashboard.watch import FRESH_FOR_S, Watch
 from colonnade.observe.metrics import METRICS
@@ -75,7 +76,7 @@ def test_each_ready_replica_is_a_target(watch: Watch, browser: TestClient) -> No
 
 
 def test_what_others_know_is_shown_beside_it_and_everybody_gets_the_look(watch: Watch) -> None:
-    seen = []
+    seen: list[Look] = []
     watch.sources.append(lambda look: [Sample("colonnade_system_problems", (), 7.0)])
     watch.consumers.append(seen.append)
     watch.take(status(), measurements(), [])
