@@ -25,6 +25,7 @@ import gateways
 import generator
 import gray
 import idle
+import metrics
 import overload
 import peers
 import plan
@@ -42,6 +43,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "start": starting.measure,
     "cost": cost.measure,
     "idle": idle.measure,
+    "metrics": metrics.measure,
     "faults": faults.measure_each_fault,
     "primary": faults.measure_primary_kills,
     "scale": faults.measure_scaling,

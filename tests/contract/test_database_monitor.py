@@ -9,18 +9,24 @@ import shutil
 import signal
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 from tests.contract.database_kit import credentials
 from tests.contract.one_server import OneServer, play
+from tests.unit.observe.said import measurements, status
 
+from colonnade.core.clock import SystemClock
 from colonnade.core.errors import DriverUnavailable
 from colonnade.database.monitor import ANSWER_S_MAX, Monitor
 from colonnade.database.secrets import load_or_make_secrets
 from colonnade.database.session import Session
+from colonnade.database.state import DatabaseView, NodeState, NodeView
+from colonnade.database.statistics import StatisticsReader
 from colonnade.database.write_probe import WRITE, WRITE_S_MAX
+from colonnade.observe.collect import collect
 from colonnade.spec.model import DatabaseSpec
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(60)]
@@ -292,5 +298,35 @@ def test_server_whose_directory_was_removed_is_told_by_its_data(work_dir: Path) 
         node = await server.look()
         assert node.is_running
         assert node.is_data_gone
+
+    play(case, work_dir)
+
+
+def test_a_server_tells_what_it_counts_about_its_work(work_dir: Path) -> None:
+    async def case(server: OneServer) -> None:
+        monitor = server.monitor()
+        await monitor.execute("CREATE TABLE t (n int)")
+        password = load_or_make_secrets(server.paths.root, credentials()).superuser
+        node = NodeView("a", "primary", NodeState.PRIMARY, server.pid, server.port, 1, "", None, "")
+        nodes = [node]
+        view = DatabaseView((), "a", True, "", "", "", 1, None)
+        reader = StatisticsReader(
+            "postgres", server.paths.sockets, password, lambda: replace(view, nodes=tuple(nodes)), SystemClock()
+        )
+        running = asyncio.create_task(reader.run())
+        while not reader.latest.nodes:  # noqa: ASYNC110 — the reader tells nobody, it is looked at
+            await asyncio.sleep(0.01)
+        (said,) = reader.latest.nodes.values()
+        # What makes samples of it finds everything that it looks for.
+        samples = collect(status(), {**measurements(), "database": {"nodes": {"a": said}}})
+        found = {sample.name: sample.value for sample in samples if sample.label("node") == "a"}
+        assert found["colonnade_database_connections_max"] == 100
+        assert found["colonnade_database_size_bytes"] > 1_000_000
+        assert found["colonnade_database_wal_bytes_total"] > 0
+        assert found["colonnade_database_wal_kept_bytes"] > 0
+        assert said["commits"] > 0
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await monitor.close()
 
     play(case, work_dir)

@@ -21,14 +21,22 @@ class Usage:
     cpu_s: float = 0.0
     resident_bytes: int = 0
     threads: int = 0
+    started_at_s: float = float("inf")
+    """Of the first of them, in seconds since the epoch."""
 
     def plus(self, other: Usage) -> Usage:
-        return Usage(self.cpu_s + other.cpu_s, self.resident_bytes + other.resident_bytes, self.threads + other.threads)
+        return Usage(
+            self.cpu_s + other.cpu_s,
+            self.resident_bytes + other.resident_bytes,
+            self.threads + other.threads,
+            min(self.started_at_s, other.started_at_s),
+        )
 
 
 def usage_of_trees(roots: Mapping[int, str]) -> dict[str, Usage]:
     """Of each of these processes (pid: name) that lives, with all below it that is not below another of them. One pass
     over all processes: 5 ms for 300 of them."""
+    booted_at_s = psutil.boot_time()
     parents: dict[int, int] = {}
     used: dict[int, Usage] = {}
     for pid in psutil.pids():
@@ -39,7 +47,8 @@ def usage_of_trees(roots: Mapping[int, str]) -> dict[str, Usage]:
         fields = text[text.rindex(b")") + 2 :].split()
         parents[pid] = int(fields[1])
         ticks = sum(map(int, fields[11:15]))
-        used[pid] = Usage(ticks / TICKS_PER_S, int(fields[21]) * PAGE_BYTES, int(fields[17]))
+        started_at_s = booted_at_s + int(fields[19]) / TICKS_PER_S
+        used[pid] = Usage(ticks / TICKS_PER_S, int(fields[21]) * PAGE_BYTES, int(fields[17]), started_at_s)
     found: dict[str, Usage] = {}
     for pid, usage in used.items():
         name = _root_of(pid, parents, roots)

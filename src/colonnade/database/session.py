@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, LiteralString
 
@@ -29,6 +29,7 @@ CLOSE_S_MAX = 1.0
 """How long `close` waits for what was asked to notice that its socket is closed: it takes a round of the loop."""
 
 Rows = list[tuple[Any, ...]]
+Parameters = Sequence[object] | Mapping[str, object]
 
 
 class Session:
@@ -50,7 +51,7 @@ class Session:
         connection = self._connection
         return None if connection is None or connection.closed else connection.info.backend_pid
 
-    def begin(self, statement: LiteralString, parameters: Sequence[object] = ()) -> asyncio.Task[Rows]:
+    def begin(self, statement: LiteralString, parameters: Parameters = ()) -> asyncio.Task[Rows]:
         """Ask in a transaction of its own; whoever cancels the task calls `close` instead. Raises, in the task,
         psycopg.Error or OSError."""
         task = asyncio.create_task(self._ask(statement, parameters))
@@ -58,7 +59,7 @@ class Session:
         task.add_done_callback(self._forget)
         return task
 
-    async def ask(self, statement: LiteralString, parameters: Sequence[object] = (), *, time_limit_s: float) -> Rows:
+    async def ask(self, statement: LiteralString, parameters: Parameters = (), *, time_limit_s: float) -> Rows:
         """The answer within the limit. Raises TimeoutError, psycopg.Error, OSError; after a time-out, or when the
         caller is cancelled, the connection is closed and the server may still do what it was asked."""
         task = self.begin(statement, parameters)
@@ -96,7 +97,7 @@ class Session:
                 # Whoever had its answer already saw nothing of the end, and left the connection as it was.
                 connection.pgconn.finish()
 
-    async def _ask(self, statement: LiteralString, parameters: Sequence[object]) -> Rows:
+    async def _ask(self, statement: LiteralString, parameters: Parameters) -> Rows:
         async with self._turn:
             connection = await self._connected()
             self._asking = asyncio.current_task()

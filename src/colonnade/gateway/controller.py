@@ -364,6 +364,9 @@ class GatewayController:
             uptime_s=observed.uptime_s,
             observed_at_s=self._clock.monotonic(),
             pools=pool_views(observed, self._desired, self._health.failing_since),
+            frontends=observed.frontends,
+            connections=observed.connections,
+            connections_max=observed.connections_max,
         )
         for pool, slot in went_down(before, self._view):
             status = self._view.pools[pool].servers[slot].check_status

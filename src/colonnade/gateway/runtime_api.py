@@ -16,7 +16,14 @@ from pathlib import Path
 
 from colonnade.core.errors import DriverError, DriverUnavailable
 from colonnade.core.histogram import BUCKETS_COUNT, Histogram
-from colonnade.gateway.state import DEAD_ADDRESS, ObservedBackend, ObservedGateway, ObservedServer, ServerState
+from colonnade.gateway.state import (
+    DEAD_ADDRESS,
+    ObservedBackend,
+    ObservedFrontend,
+    ObservedGateway,
+    ObservedServer,
+    ServerState,
+)
 
 REPLY_TIMEOUT_S = 2.0
 """An idle HAProxy answers within 1 ms, on a busy machine within 50."""
@@ -33,7 +40,7 @@ _CHECK_CONFIGURED = 0x02
 _CHECK_ENABLED = 0x04
 """Bits of `srv_admin_state` and `srv_check_state` (HAProxy's management guide, "show servers state")."""
 
-_LOOK = "show info; show servers state; show stat -1 6 -1"
+_LOOK = "show info; show servers state; show stat -1 7 -1"
 _TABLE_HEAD = "# table: "
 _STATE_COLUMNS_MIN = 19
 _STAT_COLUMNS_READ = 64
@@ -126,22 +133,31 @@ def parse_look(text: str) -> ObservedGateway:
         info, states, stats = (text.index(start) for start in ("Pid: ", "# be_id", "# pxname"))
         tables = text.index("\n\n", stats)
         pid = int(text[info + 5 : text.index("\n", info)])
-        uptime_at = text.index("Uptime_sec: ", info) + 12
-        uptime_s = int(text[uptime_at : text.index("\n", uptime_at)])
+        uptime_s = _number_after(text, "\nUptime_sec: ", info)
+        connections = _number_after(text, "\nCurrConns: ", info), _number_after(text, "\nMaxconn: ", info)
         admin = dict(_admin_states(text[states:stats].split("\n")[1:]))
         servers: dict[str, ObservedServer] = {}
         backends: dict[str, ObservedBackend] = {}
+        frontends: dict[str, ObservedFrontend] = {}
         for row in _stat_rows(text[stats:tables].split("\n")):
             if row.name == "BACKEND":
                 backends[row.proxy] = _backend(row)
+            elif row.name == "FRONTEND":
+                frontends[row.proxy] = _frontend(row)
             elif (server := f"{row.proxy}/{row.name}") in admin:
                 servers[server] = _server(row, admin[server])
-        return ObservedGateway(pid, uptime_s, servers, backends, _latencies(text[tables:].split("\n")))
+        latencies = _latencies(text[tables:].split("\n"))
+        return ObservedGateway(pid, uptime_s, servers, backends, latencies, frontends, *connections)
     except (KeyError, ValueError, IndexError) as error:
         raise DriverError(
             f"HAProxy's state cannot be read ({error!r})",
             hint="a newer HAProxy may have changed its format: unset COLONNADE_HAPROXY",
         ) from error
+
+
+def _number_after(text: str, words: str, start: int) -> int:
+    at = text.index(words, start) + len(words)
+    return int(text[at : text.index("\n", at)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +270,22 @@ def _backend(row: _Row) -> ObservedBackend:
         redispatches_total=row.number("wredis"),
         response_ms_mean=float(row.number("rtime")),
         queue_ms_mean=float(row.number("qtime")),
+        responses=_responses(row),
     )
+
+
+def _frontend(row: _Row) -> ObservedFrontend:
+    return ObservedFrontend(
+        sessions=row.number("scur"),
+        requests_total=row.number("req_tot"),
+        denied_total=row.number("dreq"),
+        bad_requests_total=row.number("ereq"),
+        responses=_responses(row),
+    )
+
+
+def _responses(row: _Row) -> tuple[int, ...]:
+    return tuple(row.number(f"hrsp_{hundreds}xx") for hundreds in range(1, 6))
 
 
 def _latencies(lines: Sequence[str]) -> dict[str, dict[int, Histogram]]:

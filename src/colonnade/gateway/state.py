@@ -163,6 +163,23 @@ class ObservedBackend:
     redispatches_total: int = 0
     response_ms_mean: float = 0.0
     queue_ms_mean: float = 0.0
+    responses: tuple[int, ...] = ()
+    """How many answers had a status of 1xx, 2xx, … 5xx, those that the gateway gave itself included."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedFrontend:
+    """One listener's own figures: `public`, or `<service>.internal`."""
+
+    sessions: int = 0
+    """Connections that are open now."""
+    requests_total: int = 0
+    denied_total: int = 0
+    """Refused by a rule: too many from one client, or too large."""
+    bad_requests_total: int = 0
+    """What was no request: broken off, too slow, not HTTP."""
+    responses: tuple[int, ...] = ()
+    """How many answers had a status of 1xx, 2xx, … 5xx."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +192,10 @@ class ObservedGateway:
     backends: Mapping[str, ObservedBackend] = field(default_factory=dict)
     latencies: Mapping[str, Mapping[int, Histogram]] = field(default_factory=dict)
     """By backend and slot, since this process began; slots that never answered are missing."""
+    frontends: Mapping[str, ObservedFrontend] = field(default_factory=dict)
+    connections: int = 0
+    """Of clients and of replicas to their likes, now."""
+    connections_max: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +264,6 @@ class GatewayView:
     restarts_count: int = 0
     reloads_count: int = 0
     pools: Mapping[str, PoolView] = field(default_factory=dict)
+    frontends: Mapping[str, ObservedFrontend] = field(default_factory=dict)
+    connections: int = 0
+    connections_max: int = 0

@@ -32,8 +32,10 @@ def collect(status: Said, measurements: Said) -> list[Sample]:
     return [
         *_system(status),
         *(sample for service in status.get("services", ()) for sample in _service(service, measurements)),
-        *_gateways(status),
-        *_database(status.get("database")),
+        *_gateways(status, measurements.get("gateways") or {}),
+        *_database(status.get("database"), (measurements.get("database") or {}).get("nodes") or {}),
+        *_one("disk_size_bytes", (measurements.get("disk") or {}).get("size_bytes")),
+        *_one("disk_available_bytes", (measurements.get("disk") or {}).get("available_bytes")),
     ]
 
 
@@ -70,6 +72,11 @@ def _service(service: Said, measurements: Said) -> Iterator[Sample]:
     yield from _one("service_queued_requests", service["queued"], name)
     yield from _one("service_in_flight_requests", sum(replica["in_flight"] or 0 for replica in replicas), name)
     yield from _one("service_concurrency_max", states.count("ready") * service["threads"], name)
+    yield from _by_code("service_responses_total", measured.get("responses") or (), name)
+    yield from _one("service_retries_total", measured.get("retries"), name)
+    yield from _one("service_redispatches_total", measured.get("redispatches"), name)
+    yield from _one("service_streams", measured.get("streams"), name)
+    yield from _one("service_failed_open", measured.get("is_failed_open"), name)
     if "latency" in measured:
         whole = tuple(range(1, len(SERVICE_BOUNDS_S) + 1))
         yield from _histogram("service_request_duration_seconds", measured["latency"], SERVICE_BOUNDS_S, whole, (name,))
@@ -105,7 +112,13 @@ def _histogram(
     yield from _one(f"{name}_count", total, *labels)
 
 
-def _gateways(status: Said) -> Iterator[Sample]:
+def _by_code(name: str, counts: Sequence[int], label: tuple[str, str]) -> Iterator[Sample]:
+    """Of each class of statuses, 1xx first."""
+    for number, count in enumerate(counts, 1):
+        yield from _one(name, count, label, ("code", f"{number}xx"))
+
+
+def _gateways(status: Said, measured: Said) -> Iterator[Sample]:
     for which in ("gateway", "dbgate"):
         gateway = status.get(which) or {}
         if "uptime_s" not in gateway:
@@ -115,20 +128,63 @@ def _gateways(status: Said) -> Iterator[Sample]:
         yield from _one("gateway_uptime_seconds", gateway["uptime_s"], label)
         yield from _one("gateway_restarts_total", gateway["restarts"], label)
         yield from _one("gateway_reloads_total", gateway["reloads"], label)
+        yield from _one("gateway_connections", measured.get(which, {}).get("connections"), label)
+        yield from _one("gateway_connections_max", measured.get(which, {}).get("connections_max"), label)
+    # Those of dbgate carry TCP, which has no requests.
+    for name, frontend in measured.get("gateway", {}).get("frontends", {}).items():
+        way = ("frontend", str(name))
+        yield from _one("gateway_requests_total", frontend["requests_total"], way)
+        yield from _by_code("gateway_responses_total", frontend["responses"], way)
+        yield from _one("gateway_denied_total", frontend["denied_total"], way)
+        yield from _one("gateway_bad_requests_total", frontend["bad_requests_total"], way)
 
 
-def _database(database: Said | None) -> Iterator[Sample]:
+def _database(database: Said | None, statistics: Said) -> Iterator[Sample]:
     if database is None or database["external"]:
         return
     yield from _one("database_writable", bool(database["writable"]))
     yield from _one("database_generation", database.get("generation"))
+    yield from _one("database_last_failover_timestamp_seconds", (database.get("last_failover") or {}).get("at_s"))
+    lags_s = (statistics.get(database.get("primary") or "") or {}).get("lag_s", {})
     for node in database["nodes"]:
         label = ("node", str(node["name"]))
         yield from _one("database_node_up", node["state"] in ("primary", "standby"), label)
         yield from _one("database_node_primary", node["role"] == "primary", label)
         yield from _one("database_replication_lag_bytes", node["lag_bytes"], label)
+        if node["name"] in lags_s:
+            yield from _one("database_replication_lag_seconds", lags_s[node["name"]] or 0.0, label)
+        if node["name"] in statistics:
+            yield from _statistics(statistics[node["name"]], label)
     backup = database.get("backup")
     if backup is not None:
         yield from _one("backup_latest_timestamp_seconds", backup["latest_at_s"])
         yield from _one("backup_archive_pending_bytes", backup["archive_pending_bytes"])
         yield from _one("backup_archive_pending_seconds", backup["archive_pending_s"])
+
+
+OF_NODES = {
+    "database_connections_max": "connections_max",
+    "database_lock_waits": "waiting_for_lock",
+    "database_locks": "locks",
+    "database_slow_statements": "slow",
+    "database_longest_statement_seconds": "longest_statement_s",
+    "database_longest_transaction_seconds": "longest_transaction_s",
+    "database_deadlocks_total": "deadlocks",
+    "database_conflicts_total": "conflicts",
+    "database_temporary_bytes_total": "temporary_bytes",
+    "database_size_bytes": "size_bytes",
+    "database_wal_bytes_total": "wal_position_bytes",
+    "database_wal_kept_bytes": "wal_kept_bytes",
+}
+"""Metrics of a node, and what they are called in `database/statistics.py`."""
+
+
+def _statistics(said: Said, node: tuple[str, str]) -> Iterator[Sample]:
+    for state in ("active", "idle", "idle_in_transaction"):
+        yield from _one("database_connections", said[state], node, ("state", state))
+    for outcome in ("commit", "rollback"):
+        yield from _one("database_transactions_total", said[f"{outcome}s"], node, ("outcome", outcome))
+    yield from _one("database_blocks_total", said["blocks_hit"], node, ("source", "cache"))
+    yield from _one("database_blocks_total", said["blocks_read"], node, ("source", "disk"))
+    for name, key in OF_NODES.items():
+        yield from _one(name, said[key], node)

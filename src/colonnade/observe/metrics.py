@@ -83,6 +83,16 @@ SERVICES = (
         "Requests that the gateway answered 503 itself: the queue was full, the wait too long, or nobody was there.",
         "service",
     ),
+    _counter(
+        "service_responses_total",
+        "Answers to requests for a service by the class of their status (2xx, …), the gateway's own included.",
+        "service",
+        "code",
+    ),
+    _counter("service_retries_total", "Attempts to reach a replica that were repeated.", "service"),
+    _counter("service_redispatches_total", "Requests that were sent to another replica than chosen first.", "service"),
+    _gauge("service_streams", "WebSockets and event streams that are open.", "service"),
+    _gauge("service_failed_open", "1 while so many checks fail that they are not believed.", "service"),
     _gauge("service_queued_requests", "Requests that wait in the gateway for a free replica.", "service"),
     _gauge("service_in_flight_requests", "Requests in replicas now, streams included.", "service"),
     _gauge("service_concurrency_max", "Requests that all ready replicas together serve at once.", "service"),
@@ -116,6 +126,16 @@ GATEWAYS = (
     _gauge("gateway_uptime_seconds", "Age of the HAProxy process.", "gateway"),
     _counter("gateway_restarts_total", "How often HAProxy had to be started again.", "gateway"),
     _counter("gateway_reloads_total", "How often HAProxy was replaced because its text changed.", "gateway"),
+    _gauge("gateway_connections", "Connections to HAProxy that are open.", "gateway"),
+    _gauge("gateway_connections_max", "Connections that HAProxy takes at once.", "gateway"),
+    _counter(
+        "gateway_requests_total",
+        "Requests by the way on which they come: `public`, or `<service>.internal` from other services.",
+        "frontend",
+    ),
+    _counter("gateway_responses_total", "Answers by way and class of their status.", "frontend", "code"),
+    _counter("gateway_denied_total", "Requests refused by a rule of the way: too large.", "frontend"),
+    _counter("gateway_bad_requests_total", "What came and was no request: broken off, too slow, no HTTP.", "frontend"),
 )
 
 DATABASE = (
@@ -124,6 +144,31 @@ DATABASE = (
     _gauge("database_node_up", "1 while a node serves as primary or follows as standby.", "node"),
     _gauge("database_node_primary", "1 for the node that is the primary.", "node"),
     _gauge("database_replication_lag_bytes", "WAL that the primary has and a standby has not replayed.", "node"),
+    _gauge(
+        "database_replication_lag_seconds",
+        "How long ago the primary wrote what a standby replayed last; 0 when it has all that there is.",
+        "node",
+    ),
+    _gauge("database_last_failover_timestamp_seconds", "When the last failover began, since the epoch."),
+    _gauge("database_connections", "Sessions of clients by what they do.", "node", "state"),
+    _gauge("database_connections_max", "Sessions that a node takes at once.", "node"),
+    _gauge("database_lock_waits", "Sessions of clients that wait for a lock.", "node"),
+    _gauge("database_locks", "Locks that are held or waited for.", "node"),
+    _gauge("database_slow_statements", "Statements that have been running for more than a second.", "node"),
+    _gauge("database_longest_statement_seconds", "How long the oldest running statement has been running.", "node"),
+    _gauge("database_longest_transaction_seconds", "How long the oldest open transaction has been open.", "node"),
+    _counter("database_transactions_total", "Transactions by how they ended: commit or rollback.", "node", "outcome"),
+    _counter("database_deadlocks_total", "Deadlocks that were found and broken.", "node"),
+    _counter("database_conflicts_total", "Queries that a standby cancelled in favour of replay.", "node"),
+    _counter(
+        "database_blocks_total", "Blocks of 8 KiB asked for, by where they were: cache or disk.", "node", "source"
+    ),
+    _counter("database_temporary_bytes_total", "What queries wrote to temporary files.", "node"),
+    _gauge("database_size_bytes", "Size of the application's database on disk.", "node"),
+    _counter(
+        "database_wal_bytes_total", "How far a node's WAL goes: written on the primary, replayed on a standby.", "node"
+    ),
+    _gauge("database_wal_kept_bytes", "WAL that a node keeps on its disk.", "node"),
     _gauge("backup_latest_timestamp_seconds", "When the latest usable backup ended, since the epoch."),
     _gauge("backup_archive_pending_bytes", "WAL that waits to be archived."),
     _gauge("backup_archive_pending_seconds", "Age of the oldest WAL that waits to be archived."),
@@ -143,6 +188,9 @@ PROCESSES = (
         "instance",
     ),
     _gauge("process_threads", "Threads of a part.", "part", "instance"),
+    _gauge("process_start_time_seconds", "When a part was started, since the epoch.", "part", "instance"),
+    _gauge("disk_size_bytes", "Size of the file system that the state directory is on."),
+    _gauge("disk_available_bytes", "What is free on the file system that the state directory is on."),
 )
 
 METRICS: tuple[Metric, ...] = (*SYSTEM, *SERVICES, *REPLICAS, *GATEWAYS, *DATABASE, *PROCESSES)

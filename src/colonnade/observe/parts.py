@@ -35,3 +35,4 @@ def usage_samples(used: Mapping[str, Usage]) -> Iterator[Sample]:
         yield Sample("colonnade_process_cpu_seconds_total", labels, usage.cpu_s)
         yield Sample("colonnade_process_resident_memory_bytes", labels, float(usage.resident_bytes))
         yield Sample("colonnade_process_threads", labels, float(usage.threads))
+        yield Sample("colonnade_process_start_time_seconds", labels, usage.started_at_s)

@@ -264,6 +264,8 @@ class SystemController:
     def _run_dashboard(self, system: System) -> None:
         if system.dashboard is not None:
             system.spawn(system.dashboard.run(build_api(self)), "dashboard")
+            if system.database is not None:
+                system.database.watch_statistics(system.spawn)
 
     def _enter(self, phase: Phase) -> None:
         message = edge(EDGES, self.phase, phase, subject="system")

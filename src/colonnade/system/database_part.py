@@ -27,6 +27,7 @@ from colonnade.database.driver import DatabasePaths
 from colonnade.database.links import directly
 from colonnade.database.secrets import load_or_make_secrets
 from colonnade.database.state import NODE_NAMES, Address, DatabaseView, NodeName, Routes
+from colonnade.database.statistics import StatisticsReader
 from colonnade.gateway.controller import GatewayController, Surroundings
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
 from colonnade.gateway.process import GatewayPaths, process_text
@@ -65,6 +66,7 @@ class DatabasePart:
         self._primary_endpoint, self._standbys_endpoint = endpoints
         self._controller: DatabaseController | None = None
         self.backups: BackupService | None = None
+        self.statistics: StatisticsReader | None = None
         self._spawn: Spawn | None = None
         self._is_gateway_started = False
         self._is_stopping = False
@@ -147,6 +149,15 @@ class DatabasePart:
             "backup": self.backups.summary() if self.backups is not None else None,
         }
 
+    def measurements(self) -> dict[str, Any]:
+        """What is counted about the servers' work; empty unless somebody looks at it."""
+        return {"nodes": self.statistics.latest.nodes if self.statistics is not None else {}}
+
+    def watch_statistics(self, spawn: Spawn) -> None:
+        """From now on, for those who look."""
+        if self.statistics is not None:
+            spawn(self.statistics.run(), "statistics")
+
     def problems(self) -> list[str]:
         view = self.controller.view()
         if view is None:
@@ -187,7 +198,8 @@ def assemble_database(
     root = paths.root / "database"
     # The data's user passes through to its nodes; it need not list what else is here.
     make_directory(root, mode=0o711 if credentials else 0o700)
-    password = quote(load_or_make_secrets(root, credentials).application)
+    secrets = load_or_make_secrets(root, credentials)
+    password = quote(secrets.application)
     endpoints = [listen_somewhere(keeper, name, ports) for name in (DATABASE_PRIMARY, DATABASE_STANDBYS)]
     primary, standbys = (f"{host}:{port}" for host, port in endpoints)
     gateway = _dbgate(spec, paths, credentials, base_env, keeper, events, clock)
@@ -206,6 +218,7 @@ def assemble_database(
         events.emit("restore_finished", "database", reason="interrupted", message=message)
     links = directly if detours.are_none else partial(_lead, detours)
     part.connect(build_controller(spec, database_paths, credentials, base_env, ports, part, events, clock, links))
+    part.statistics = StatisticsReader(spec.name, sockets, secrets.superuser, part.controller.view, clock)
     if spec.backup is not None:
         open_place = partial(open_workplace, spec, database_paths, credentials, base_env, clock)
         part.backups = BackupService(open_place, part.controller.view, events, clock)

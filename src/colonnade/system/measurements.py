@@ -3,9 +3,12 @@ asking for it once a second costs nothing that could be missed when something ha
 
 from __future__ import annotations
 
+import os
+from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colonnade.gateway.state import PoolView
+from colonnade.gateway.state import GatewayView, PoolView
 
 if TYPE_CHECKING:
     from colonnade.system.controller import SystemController
@@ -16,11 +19,35 @@ def measure(controller: SystemController) -> dict[str, Any]:
     system = controller.system
     if system is None:
         return {"at_s": controller.clock.wall(), "services": {}}
-    pools = system.gateway.view().pools
+    view, database = system.gateway.view(), system.database
+    pools = view.pools
     return {
         "at_s": controller.clock.wall(),
+        "gateways": {
+            "gateway": _gateway(view),
+            **({"dbgate": _gateway(database.gateway.view())} if database is not None else {}),
+        },
         "services": {name: _service(name, pools[name]) for name in system.services if name in pools},
+        "database": database.measurements() if database is not None else None,
+        "disk": disk_use(controller.paths.root),
     }
+
+
+def _gateway(view: GatewayView) -> dict[str, Any]:
+    return {
+        "connections": view.connections,
+        "connections_max": view.connections_max,
+        "frontends": {name: asdict(frontend) for name, frontend in view.frontends.items()},
+    }
+
+
+def disk_use(path: Path) -> dict[str, int]:
+    """Of the file system that a path is on; empty when the disk does not answer."""
+    try:
+        about = os.statvfs(path)
+    except OSError:
+        return {}
+    return {"size_bytes": about.f_frsize * about.f_blocks, "available_bytes": about.f_frsize * about.f_bavail}
 
 
 def _service(name: str, pool: PoolView) -> dict[str, Any]:
@@ -29,6 +56,7 @@ def _service(name: str, pool: PoolView) -> dict[str, Any]:
         "streams": pool.streams,
         "retries": pool.traffic.retries_total,
         "redispatches": pool.traffic.redispatches_total,
+        "responses": pool.traffic.responses,
         "is_failed_open": pool.is_failed_open,
         "replicas": {
             f"{name}/{slot}": {

@@ -9,7 +9,7 @@ from colonnade.core.histogram import BUCKETS_COUNT, Histogram
 from colonnade.gateway.runtime_api import is_success, parse_look, split_replies
 from colonnade.gateway.state import ServerState
 
-INFO = "Name: HAProxy\nVersion: 2.8.25\nPid: 77\nUptime: 0d 0h00m02s\nUptime_sec: 2\n\n"
+INFO = "Name: HAProxy\nVersion: 2.8.25\nPid: 77\nUptime: 0d 0h00m02s\nUptime_sec: 2\nMaxconn: 4000\nCurrConns: 12\n\n"
 
 STATES = (
     "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight srv_time_since"
@@ -24,14 +24,15 @@ STATES = (
 
 COLUMNS = (
     "# pxname,svname,qcur,scur,stot,dreq,econ,eresp,wretr,wredis,status,check_status,hrsp_5xx,last_chk,qtime,rtime"
-    ",addr,\n"
+    ",addr,hrsp_1xx,hrsp_2xx,hrsp_3xx,hrsp_4xx,req_tot,ereq,\n"
 )
 
 STATS = (
     'web,r1,1,4,90,,2,1,0,0,DOWN,* L7TOUT,8,"timeout, after 200ms",5,6,127.0.0.1:15000,\n'
     "web,r2,0,2,10,,0,0,0,0,DRAIN,L7OK,0,,5,6,127.0.0.1:15001,\n"
     "web,r3,0,0,0,,0,0,0,0,MAINT,,0,,0,0,127.0.0.1:1,\n"
-    "web,BACKEND,3,6,100,30,2,1,4,5,UP,,7,,11,12,,\n"
+    "web,BACKEND,3,6,100,30,2,1,4,5,UP,,7,,11,12,,0,80,5,8,,,\n"
+    "public,FRONTEND,,9,50,3,,,,,OPEN,,1,,,,,0,90,2,4,97,6,\n"
     "web.streams,r2,0,1,1,,0,0,0,0,DRAIN,,0,,0,0,127.0.0.1:15001,\n\n"
 )
 
@@ -52,6 +53,11 @@ def test_a_look_is_parsed_into_servers_and_backends() -> None:
     assert (backend.retries_total, backend.redispatches_total) == (4, 5)
     assert backend.rejected_total == 32, "denied for a full queue, and those for whom nobody was found in time"
     assert (backend.queue_ms_mean, backend.response_ms_mean) == (11.0, 12.0)
+    assert backend.responses == (0, 80, 5, 8, 7)
+    public = look.frontends["public"]
+    assert (public.sessions, public.requests_total, public.denied_total, public.bad_requests_total) == (9, 97, 3, 6)
+    assert public.responses == (0, 90, 2, 4, 1)
+    assert (look.connections, look.connections_max) == (12, 4000)
 
 
 def row(slot: int, *counts: int) -> str:

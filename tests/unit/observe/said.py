@@ -105,13 +105,46 @@ def status(*services: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def frontend() -> dict[str, Any]:
+    return {
+        "sessions": 9,
+        "requests_total": 97,
+        "denied_total": 3,
+        "bad_requests_total": 6,
+        "responses": [0, 90, 2, 4, 1],
+    }
+
+
+def statistics(**lags_s: float | None) -> dict[str, Any]:
+    """Of a node to which these follow."""
+    counted: tuple[str, ...] = (
+        "active",
+        "idle",
+        "idle_in_transaction",
+        "waiting_for_lock",
+        "slow",
+        "longest_statement_s",
+        "locks",
+    )
+    counted += ("longest_transaction_s", "commits", "rollbacks", "deadlocks", "conflicts", "blocks_read", "blocks_hit")
+    counted += ("temporary_bytes", "size_bytes", "wal_kept_bytes", "wal_position_bytes", "connections_max")
+    return {**{name: number for number, name in enumerate(counted)}, "lag_s": lags_s}
+
+
 def measurements(*services: dict[str, Any], counts: Sequence[int] = tuple(range(BUCKETS_COUNT))) -> dict[str, Any]:
     return {
         "at_s": 1_700_000_200.0,
+        "gateways": {
+            "gateway": {"connections": 12, "connections_max": 8000, "frontends": {"public": frontend()}},
+            "dbgate": {"connections": 5, "connections_max": 400, "frontends": {"primary": frontend()}},
+        },
+        "database": {"nodes": {"a": statistics(b=0.25), "b": statistics()}},
+        "disk": {"size_bytes": 10**11, "available_bytes": 10**10},
         "services": {
             one["name"]: {
                 "latency": list(counts),
                 "streams": 0,
+                "responses": [0, 100, 5, 3, 2],
                 "retries": 1,
                 "redispatches": 0,
                 "is_failed_open": False,

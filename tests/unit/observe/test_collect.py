@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 
 from colonnade.core.histogram import BUCKETS_COUNT
+from colonnade.core.usage import Usage
 from colonnade.observe.collect import collect
 from colonnade.observe.decisions import OTHER, SERIES_MAX, DecisionCounts
 from colonnade.observe.metrics import BY_SAMPLE_NAME, METRICS, Kind
+from colonnade.observe.parts import usage_samples
 from colonnade.observe.sample import Sample, Sight
 
 from .said import measurements, status
@@ -76,6 +78,24 @@ def test_a_replica_that_the_gateway_holds_down_is_not_up() -> None:
     samples = collect(said, measurements())
     assert value_of(samples, "colonnade_replica_up", service="web", replica="web/1") == 1
     assert value_of(samples, "colonnade_replica_up", service="web", replica="web/2") == 0
+
+
+def test_a_standby_that_has_everything_lags_by_nothing() -> None:
+    name = "colonnade_database_replication_lag_seconds"
+    said = measurements()
+    assert value_of(collect(status(), said), name, node="b") == 0.25
+    said["database"]["nodes"]["a"]["lag_s"] = {"b": None}
+    assert value_of(collect(status(), said), name, node="b") == 0
+
+
+def test_every_declared_metric_is_collected_somewhere() -> None:
+    usage = {"gateway gateway": Usage(1.0, 2, 3, 4.0)}
+    counts = DecisionCounts()
+    counts.add([{"subject": "web", "kind": "scaled", "reason": "busy"}])
+    said = status()
+    said["database"]["last_failover"] = {"at_s": 1_700_000_000.0}
+    samples = [*collect(said, measurements()), *counts.samples(), *usage_samples(usage)]
+    assert {BY_SAMPLE_NAME[sample.name].name for sample in samples} == {metric.name for metric in METRICS}
 
 
 def test_states_without_a_replica_are_told_as_none() -> None:
