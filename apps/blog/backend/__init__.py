@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 from colonnade.client import Database, Policy, Settings, TokenSigner
 from colonnade.client.flask import Visits
+from colonnade.client.metrics import WsgiMetrics
 from flask import Flask, Response
 
 from backend import health, posts, problems
@@ -42,6 +43,8 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         posts.make_blueprint(Visits(app, database, TokenSigner(settings.signing_key), cookie=COOKIE))
     )
     problems.install(app)
+
+    app.wsgi_app = WsgiMetrics(app.wsgi_app)  # type: ignore[method-assign]
 
     @app.after_request
     def say_who_answered(response: Response) -> Response:

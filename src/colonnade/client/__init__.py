@@ -9,12 +9,13 @@ Start with `Database` (`database.py`; `aio.py` for event loops); docs/client.md 
 
 try:
     import itsdangerous  # noqa: F401 — looked for here, so that all that is missing is told in one place
+    import prometheus_client  # noqa: F401
     import psycopg  # noqa: F401
     import sqlalchemy  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        f"colonnade.client needs SQLAlchemy 2, psycopg 3 and itsdangerous ({error.name} is missing); "
-        "hint: pip install 'colonnade[client]'"
+        f"colonnade.client needs SQLAlchemy 2, psycopg 3, itsdangerous and prometheus-client "
+        f"({error.name} is missing); hint: pip install 'colonnade[client]'"
     ) from error
 
 from colonnade.client.backoff import Backoff

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as NoConnectionFree
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 
+from colonnade.client import counts
 from colonnade.client.connection import AsyncBoundedConnection, Bounded
 from colonnade.client.engine import CONNECT_S, bounded, conninfo_of, pool_options, watch
 from colonnade.client.errors import CommitUnknown, Unavailable
@@ -81,13 +82,16 @@ class Database:
                         value = await work(session)
                         if monotonic:
                             await self._note_seen(await session.connection(), route)
+                    counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
                     return Read(value, step.node, route.token, step.is_fresh)
                 except NotFresh as refusal:
+                    counts.PASSED_OVER.inc()
                     log.debug("read: %s passed over: %s", step.node, refusal)
                     at_once = step.node == "standby"
                 except DATABASE_ERRORS as error:
                     last = error
                     at_once = self._after_failed_read(error, route, step)
+        counts.UNAVAILABLE.inc()
         raise Unavailable(token=route.token) from last
 
     @asynccontextmanager
@@ -101,12 +105,15 @@ class Database:
                 try:
                     session = await stack.enter_async_context(self._reading_on(step, route, self.policy, deadline))
                 except NotFresh:
+                    counts.PASSED_OVER.inc()
                     continue
                 except DATABASE_ERRORS as error:
                     self._after_failed_read(error, route, step)
                     continue
+                counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
                 yield session
                 return
+        counts.UNAVAILABLE.inc()
         raise Unavailable(token=route.token)
 
     async def write(
@@ -164,6 +171,7 @@ class Database:
             if raw.warnings:
                 raise NotReplicated("; ".join(raw.warnings))
             attempts.token = await self._token_after_commit(await session.connection(), raw, attempts.token)
+            counts.WRITES.labels("committed").inc()
 
     async def _token_after_commit(self, connection: AsyncConnection, raw: Bounded, token: Token) -> Token:
         """Never fails: what was committed is committed, and who cannot tell its place sends readers to the primary."""
@@ -234,6 +242,7 @@ class Database:
         if failure is None or is_for_good(failure):
             raise error
         log.info("read: trying again, node=%s sqlstate=%s", step.node, failure.sqlstate)
+        counts.READ_RETRIES.inc()
         return route.failed(failure, step)
 
     def _note_if_missing(self, error: Exception) -> bool:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from colonnade.client import counts
 from colonnade.client.connection import Bounded, BoundedConnection
 from colonnade.client.engine import bounded, make_engine
 from colonnade.client.errors import Unavailable
@@ -77,13 +78,16 @@ class Database:
                         value = work(session)
                         if monotonic:
                             self._note_seen(session.connection(), route)
+                    counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
                     return Read(value, step.node, route.token, step.is_fresh)
                 except NotFresh as refusal:
+                    counts.PASSED_OVER.inc()
                     log.debug("read: %s passed over: %s", step.node, refusal)
                     at_once = step.node == "standby"
                 except DATABASE_ERRORS as error:
                     last = error
                     at_once = self._after_failed_read(error, route, step)
+        counts.UNAVAILABLE.inc()
         raise Unavailable(token=route.token) from last
 
     @contextmanager
@@ -97,12 +101,15 @@ class Database:
                 try:
                     session = stack.enter_context(self._reading_on(step, route, self.policy, deadline))
                 except NotFresh:
+                    counts.PASSED_OVER.inc()
                     continue
                 except DATABASE_ERRORS as error:
                     self._after_failed_read(error, route, step)
                     continue
+                counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
                 yield session
                 return
+        counts.UNAVAILABLE.inc()
         raise Unavailable(token=route.token)
 
     def write(
@@ -157,6 +164,7 @@ class Database:
             if raw.warnings:
                 raise NotReplicated("; ".join(raw.warnings))
             attempts.token = self._token_after_commit(session.get_bind(), raw, attempts.token)
+            counts.WRITES.labels("committed").inc()
 
     def _token_after_commit(self, connection: object, raw: Bounded, token: Token) -> Token:
         """Never fails: what was committed is committed, and who cannot tell its place sends readers to the primary."""
@@ -223,6 +231,7 @@ class Database:
         if failure is None or is_for_good(failure):
             raise error
         log.info("read: trying again, node=%s sqlstate=%s", step.node, failure.sqlstate)
+        counts.READ_RETRIES.inc()
         return route.failed(failure, step)
 
     def _note_if_missing(self, error: Exception) -> bool:

@@ -1,4 +1,5 @@
-"""What follows from a failed write: another attempt, or the exception that tells its caller the truth. Pure.
+"""What follows from a failed write: another attempt, or the exception that tells its caller the truth. Pure, but for
+what is counted and logged.
 
 Never repeats a transaction that may have been committed, unless its author has declared that repeating is harmless.
 """
@@ -9,6 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from colonnade.client import counts
 from colonnade.client.errors import CommitUnknown, Unavailable
 from colonnade.client.failures import Failure, Fate, fate
 from colonnade.client.token import Token
@@ -63,15 +65,19 @@ class Attempts:
         if outcome is Fate.UNDONE_FOR_GOOD:
             raise error
         log.info("write: trying again, attempt=%d sqlstate=%s %s", self._number, failure.sqlstate, outcome.name)
+        counts.WRITE_RETRIES.inc()
         self._last = error
 
     def give_up(self) -> CommitUnknown | Unavailable:
         """The exception for when time is up."""
+        if not self._was_unknown:
+            counts.WRITES.labels("unavailable").inc()
         error = self._unknown() if self._was_unknown else Unavailable(token=self.token.with_primary())
         error.__cause__ = self._last
         return error
 
     def _unknown(self) -> CommitUnknown:
+        counts.WRITES.labels("unknown").inc()
         return CommitUnknown(
             "the connection was lost during COMMIT: the write may or may not have happened",
             token=self.token.with_primary(),

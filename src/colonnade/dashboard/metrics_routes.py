@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from colonnade.dashboard.discovery import Discovery
 from colonnade.dashboard.exposition import CONTENT_TYPE, exposition
 from colonnade.dashboard.watch import Watch
 
 
 def metrics_routes(watch: Watch) -> list[Route]:
+    discovery = Discovery()
+
     async def metrics(_: Request) -> Response:
         if watch.look is None or not watch.is_fresh():
             # Old numbers would look like a system that stands still: a scrape that fails says what is so.
@@ -21,23 +23,10 @@ def metrics_routes(watch: Watch) -> list[Route]:
         text = await asyncio.to_thread(exposition, watch.look.sight.samples)
         return Response(text, headers={"Content-Type": CONTENT_TYPE})
 
-    async def discovery(_: Request) -> Response:
-        return JSONResponse(targets(watch.look.status if watch.look is not None else {}))
+    async def service_discovery(_: Request) -> Response:
+        return JSONResponse(await discovery.targets(watch.look.status if watch.look is not None else {}))
 
     async def health(_: Request) -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    return [Route("/metrics", metrics), Route("/sd", discovery), Route("/healthz", health)]
-
-
-def targets(status: dict[str, Any] | Any) -> list[dict[str, Any]]:
-    """Each replica that is ready as a target of its own, as `http_sd_configs` wants it."""
-    return [
-        {
-            "targets": [f"127.0.0.1:{replica['port']}"],
-            "labels": {"service": service["name"], "replica": replica["id"], "version": str(replica["version"])},
-        }
-        for service in status.get("services", ())
-        for replica in service["replicas"]
-        if replica["state"] == "ready" and replica["port"] is not None
-    ]
+    return [Route("/metrics", metrics), Route("/sd", service_discovery), Route("/healthz", health)]

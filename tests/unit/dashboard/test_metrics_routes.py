@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +25,7 @@ from colonnade.dashboard.watch import FRESH_FOR_S, Watch
 from colonnade.observe.metrics import METRICS
 from colonnade.observe.sample import Sample
 
-from ..observe.said import measurements, status
+from ..observe.said import measurements, service, status
 
 
 @pytest.fixture
@@ -66,13 +72,50 @@ def test_old_numbers_are_not_shown_as_the_present(clock: SimulatedClock, watch: 
     assert browser.get("/metrics").status_code == 503
 
 
-def test_each_ready_replica_is_a_target(watch: Watch, browser: TestClient) -> None:
-    said = status()
-    said["services"][0]["replicas"][1]["state"] = "starting"
-    watch.take(said, measurements(), [])
-    assert browser.get("/sd").json() == [
-        {"targets": ["127.0.0.1:15101"], "labels": {"service": "web", "replica": "web/1", "version": "1"}}
-    ]
+class Pages(BaseHTTPRequestHandler):
+    """A replica with metrics, or one that has a page for everything."""
+
+    content_type = "text/plain; version=0.0.4"
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", self.content_type)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Not on the test's screen."""
+
+
+class Html(Pages):
+    content_type = "text/html"
+
+
+@contextmanager
+def serving(handler: type[Pages]) -> Iterator[int]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_each_ready_replica_with_metrics_is_a_target(watch: Watch, browser: TestClient) -> None:
+    said = status(service("web", 3))
+    replicas = said["services"][0]["replicas"]
+    with serving(Pages) as with_metrics, serving(Html) as without:
+        replicas[0]["port"], replicas[1]["port"], replicas[2]["port"] = with_metrics, without, with_metrics
+        replicas[2]["state"] = "starting"
+        watch.take(said, measurements(), [])
+        expected = {
+            "targets": [f"127.0.0.1:{with_metrics}"],
+            "labels": {"service": "web", "replica": "web/1", "version": "1"},
+        }
+        assert browser.get("/sd").json() == [expected]
+    # Known for as long as it lives: nobody is asked again.
+    assert browser.get("/sd").json() == [expected]
 
 
 def test_what_others_know_is_shown_beside_it_and_everybody_gets_the_look(watch: Watch) -> None:
@@ -83,3 +126,12 @@ def test_what_others_know_is_shown_beside_it_and_everybody_gets_the_look(watch: 
     assert watch.look is not None
     assert seen == [watch.look]
     assert watch.look.sight.samples[-1].value == 7.0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool (Debian's package prometheus) is not here")
+def test_promtool_finds_nothing_to_object_to(watch: Watch, browser: TestClient) -> None:
+    watch.take(status(), measurements(), [])
+    text = browser.get("/metrics").content
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
