@@ -30,6 +30,7 @@ CLOCK = {"core/clock.py": "the home of clocks"}
 COMMAND = {
     "cli/": "a command is a process of its own, and no event loop stands still while it waits",
     "system/launch.py": "runs in the command's process, before there is a controller",
+    "system/ending.py": "runs in the command's process, until there is no controller",
 }
 SLEEPER = {"drill/calibration/article/article_app.py": "an application whose work is to take its time"}
 CLIENT = {"client/": "runs inside applications and stands alone"}

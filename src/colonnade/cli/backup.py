@@ -40,9 +40,10 @@ from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
 from colonnade.system import paths as state_paths
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
-from colonnade.system.launch import Target, check_access, find_target, needed_access, start_lock
+from colonnade.system.launch import check_access, needed_access, start_lock
 from colonnade.system.paths import StatePaths
 from colonnade.system.reach import open_the_way, plan_openings
+from colonnade.system.target import Target, find_target
 
 POLL_S = 0.2
 AWAY_S_MAX = 10.0

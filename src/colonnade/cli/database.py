@@ -18,8 +18,8 @@ from colonnade.database.secrets import load_or_make_secrets
 from colonnade.spec.load import load_spec
 from colonnade.spec.model import DatabaseSpec
 from colonnade.system.client import ControlClient
-from colonnade.system.database_changes import settings_of
-from colonnade.system.launch import Target, find_target
+from colonnade.system.database_settings import settings_of
+from colonnade.system.target import Target, find_target
 
 app = typer.Typer(no_args_is_help=True)
 backup.add_commands(app)

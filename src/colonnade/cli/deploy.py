@@ -16,7 +16,7 @@ from colonnade.core.errors import AppError, DriverUnavailable, HostError
 from colonnade.core.events import read_events
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning, is_running
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 POLL_S = 0.1
 UPGRADE_TIMEOUT_S = 60.0

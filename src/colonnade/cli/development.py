@@ -11,7 +11,7 @@ from colonnade.cli.follow import POLL_S, LogFollower, is_gone, print_event
 from colonnade.cli.messages import out
 from colonnade.core.errors import DriverUnavailable
 from colonnade.system.client import ControlClient, NotRunning
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 QUIET = (
     *("replica_started", "replica_ready", "replica_draining", "replica_stopping", "replica_stopped", "replica_adopted"),

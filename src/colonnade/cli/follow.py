@@ -19,7 +19,7 @@ from colonnade.core.events import read_events
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning, is_running
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 POLL_S = 0.3
 

@@ -1,25 +1,25 @@
-"""The commands. Each is a few lines: options in, one call, output or an error with its hint and exit code."""
+"""The commands. Each is a few lines: options in, one call, output or an error with its hint and exit code.
+
+What only one command needs is imported in it: `status` waits for no declaration's checks, and `up` for no question's
+sentences. `tests/unit/cli/test_lazy.py` watches over it.
+"""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from colonnade import __version__
-from colonnade.cli import deploy as rollout
-from colonnade.cli import doctor, follow, replicas, versions
-from colonnade.cli.init import write_declaration
 from colonnade.cli.lazy import lazy_group
 from colonnade.cli.messages import err, out, print_error, print_json
-from colonnade.cli.screens import system_screen
-from colonnade.cli.up import up as run_up
-from colonnade.cli.why import why as answer_why
 from colonnade.core.errors import ColonnadeError, SpecError
-from colonnade.system.client import ControlClient, NotRunning
-from colonnade.system.launch import Target, end_by_force, find_target, stop
+from colonnade.system.target import Target, find_target
+
+if TYPE_CHECKING:
+    from colonnade.system.client import ControlClient
 
 app = typer.Typer(
     help="Run a web application as a scalable, fault-tolerant system.",
@@ -53,6 +53,8 @@ def init(
     directory: Annotated[Path, typer.Argument(help="Where the application is")] = Path(),
 ) -> None:
     """Find the application here and write a colonnade.toml for it."""
+    from colonnade.cli.init import write_declaration
+
     path, found = write_declaration(directory)
     out.print(f"wrote [bold]{path}[/] for {found}; start it with `colonnade up`")
 
@@ -72,6 +74,8 @@ def up(
     detours: Annotated[Path | None, typer.Option(hidden=True, exists=True, file_okay=False)] = None,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
+    from colonnade.cli.up import up as run_up
+
     target = find_target(file, application, state_dir)
     run_up(target, detach=detach, listen=listen, is_reloading=is_reloading, detours=detours)
 
@@ -83,8 +87,13 @@ def down(
     force: Annotated[bool, typer.Option("--force", help="Kill whatever is left of it, running or not")] = False,
 ) -> None:
     """End the system: the gateway first, then replicas, then the database."""
+    from colonnade.system.client import NotRunning
+    from colonnade.system.ending import stop
+
     target = find_target(file, "", state_dir)
     if force:
+        from colonnade.system.launch import end_by_force
+
         count = end_by_force(target.paths)
         out.print(f"killed {count} processes" if count else "nothing was left")
         return
@@ -100,6 +109,8 @@ def down(
 @app.command()
 def status(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
     """Show services, replicas and database nodes."""
+    from colonnade.cli.screens import system_screen
+
     with _client(file, state_dir) as client:
         value = client.status()
     if json:
@@ -131,6 +142,8 @@ def restart(
     state_dir: StateOption = None,
 ) -> None:
     """Give replicas new processes, one by one: where there is room another one serves first, so nothing is lost."""
+    from colonnade.cli import replicas
+
     replicas.restart(find_target(file, "", state_dir), names)
 
 
@@ -143,6 +156,8 @@ def drain(
 ) -> None:
     """Take one replica out of rotation. It finishes what it has, and stays to be looked at: until `--undo`, a restart,
     or its end."""
+    from colonnade.cli import replicas
+
     replicas.drain(find_target(file, "", state_dir), name, is_undone=is_undone)
 
 
@@ -156,12 +171,16 @@ def deploy(
 ) -> None:
     """Replace what runs by what stands here now (code, env files, colonnade.toml), without losing a request. A version
     that is bad is undone by itself."""
+    from colonnade.cli import deploy as rollout
+
     rollout.deploy(find_target(file, "", state_dir), services or [])
 
 
 @app.command()
 def apply(file: FileOption = None, state_dir: StateOption = None) -> None:
     """Make the running system what is declared here: as `deploy`; `diff` shows what that would change."""
+    from colonnade.cli import deploy as rollout
+
     rollout.deploy(find_target(file, "", state_dir), [])
 
 
@@ -172,18 +191,24 @@ def rollback(
     state_dir: StateOption = None,
 ) -> None:
     """Go back to a version that is kept: its code and its declaration."""
+    from colonnade.cli import deploy as rollout
+
     rollout.roll_back(find_target(file, "", state_dir), version)
 
 
 @app.command()
 def upgrade(file: FileOption = None, state_dir: StateOption = None) -> None:
     """After `pip install -U colonnade`: gateway, keeper and controller become the new ones, while it serves."""
+    from colonnade.cli import deploy as rollout
+
     rollout.upgrade(find_target(file, "", state_dir))
 
 
 @app.command(name="versions")
 def list_versions(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
     """The versions that are kept: when, what changed, and which one runs."""
+    from colonnade.cli import versions
+
     versions.show_versions(find_target(file, "", state_dir), as_json=json)
 
 
@@ -193,6 +218,8 @@ def diff(file: FileOption = None, state_dir: StateOption = None, json: JsonOptio
 
     Exit code 0: nothing, 1: something, above 1: an error, as `diff` has it.
     """
+    from colonnade.cli import versions
+
     raise typer.Exit(versions.show_difference(find_target(file, "", state_dir), as_json=json))
 
 
@@ -205,6 +232,8 @@ def events(
     count: Annotated[int, typer.Option("--last", "-n", help="How many", min=1)] = 50,
 ) -> None:
     """What happened, and why. Reads the disk when nothing runs."""
+    from colonnade.cli import follow
+
     follow.events(find_target(file, "", state_dir), count=count, is_following=is_following, as_json=json)
 
 
@@ -217,6 +246,8 @@ def logs(
     count: Annotated[int, typer.Option("--last", "-n", help="Lines per log", min=1)] = 20,
 ) -> None:
     """Output of replicas and parts, each line with its origin."""
+    from colonnade.cli import follow
+
     follow.logs(find_target(file, "", state_dir), names or [], count=count, is_following=is_following)
 
 
@@ -232,24 +263,32 @@ def why(
     count: Annotated[int, typer.Option("--last", "-n", help="How many causes", min=1)] = 10,
 ) -> None:
     """Why it is as it is: from what was recorded, in sentences, the newest cause first."""
+    from colonnade.cli.why import why as answer_why
+
     answer_why(find_target(file, "", state_dir), about or [], count=count, as_json=json)
 
 
 @app.command(name="doctor")
 def run_doctor(json: JsonOption = False) -> None:
     """What this machine has and lacks for Colonnade, and how to get it."""
+    from colonnade.cli import doctor
+
     raise typer.Exit(doctor.run(as_json=json))
 
 
 @app.command()
 def version() -> None:
     """Versions of Colonnade and of the engines it runs."""
+    from colonnade.cli import doctor
+
     out.print(f"colonnade {__version__}")
     for line in doctor.engine_versions():
         out.print(line)
 
 
 def _client(file: Path | None, state_dir: Path | None) -> ControlClient:
+    from colonnade.system.client import ControlClient
+
     return ControlClient(_target(file, state_dir).paths)
 
 

@@ -35,7 +35,7 @@ from colonnade.planning.profile import Profile
 from colonnade.planning.question import Question
 from colonnade.planning.report import Pictured, to_html
 from colonnade.planning.simulated import simulated
-from colonnade.system.launch import Target, find_target
+from colonnade.system.target import Target, find_target
 
 app = typer.Typer(invoke_without_command=True, subcommand_metavar="")
 

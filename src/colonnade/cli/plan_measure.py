@@ -20,8 +20,8 @@ from colonnade.planning.calibration import Calibration, calibration_from
 from colonnade.planning.simulation.simulate import figures
 from colonnade.spec.load import load_spec
 from colonnade.system.client import ControlClient
-from colonnade.system.launch import Target
 from colonnade.system.paths import StatePaths
+from colonnade.system.target import Target
 
 SIMULATED_REQUESTS = 20_000
 """For each load that is verified: a second or two."""

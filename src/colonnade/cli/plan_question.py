@@ -28,7 +28,7 @@ from colonnade.spec.derive import DATABASE
 from colonnade.spec.load import load_spec
 from colonnade.spec.model import ServiceSpec, Spec
 from colonnade.spec.read import read_toml
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 PEAK_WINDOW_S = 60
 """A recorded load is planned for its busiest minute: shorter peaks are for queues and spares."""

@@ -9,7 +9,7 @@ from colonnade.core.errors import AppError, DriverUnavailable
 from colonnade.core.events import read_events
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 POLL_S = 0.2
 """Between looks while another controller starts."""

@@ -21,19 +21,18 @@ from colonnade.cli.messages import event_line, out, print_warning
 from colonnade.cli.screens import system_screen
 from colonnade.core.errors import DriverUnavailable
 from colonnade.system.client import ControlClient, NotRunning, is_running
+from colonnade.system.ending import stop, wait_until_down
 from colonnade.system.launch import (
     Declared,
     Launch,
-    Target,
     declare,
     launch,
     start_lock,
-    stop,
     wait_for_answer,
-    wait_until_down,
     wait_until_running,
 )
 from colonnade.system.phase import Phase
+from colonnade.system.target import Target
 
 REFRESH_S = 0.5
 EVENTS_SHOWN = 8

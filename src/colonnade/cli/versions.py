@@ -18,7 +18,7 @@ from colonnade.system.accepted import read_accepted
 from colonnade.system.changes import Changes
 from colonnade.system.client import is_running
 from colonnade.system.credentials import choose_credentials
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 from colonnade.system.versions import Version, VersionStore
 
 NOTHING, SOMETHING = 0, 1

@@ -20,9 +20,9 @@ from colonnade.core.files import read_json
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, is_running
 from colonnade.system.explanation import About, Facts, explain, parse_question
-from colonnade.system.launch import Target
 from colonnade.system.sentences import Sentence, duration
 from colonnade.system.slowness import Measured
+from colonnade.system.target import Target
 
 MEASURE_S = 1.0
 """Between the two looks of `why slow`: the gateway's figures are taken twice a second."""

@@ -30,7 +30,9 @@ from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
 from colonnade.spec.read import read_toml
 from colonnade.system import launch
 from colonnade.system.copying import remove_tree
+from colonnade.system.ending import stop
 from colonnade.system.paths import StatePaths
+from colonnade.system.target import Target
 
 SCRATCH_PREFIX = "colonnade-drill-"
 
@@ -146,7 +148,7 @@ class Running:
 
     def _start(self, on_event: Callable[[dict[str, Any]], None], has_detours: bool) -> dict[str, Any]:
         directory = self._prepared.instance.directory
-        target = launch.Target(directory, directory / FILE_NAME, "", self._paths)
+        target = Target(directory, directory / FILE_NAME, "", self._paths)
         listen = self._prepared.instance.url.removeprefix("http://")
         declared = launch.declare(target, listen, detours=self._prepared.detours if has_detours else None)
         with launch.start_lock(self._paths):
@@ -159,7 +161,7 @@ class Running:
     async def stop(self) -> tuple[str, ...]:
         """Take it down; returns what it left running, killed by now, a line each."""
         with suppress(ColonnadeError):  # nothing runs, or nobody answers: what is left is looked for below
-            await asyncio.to_thread(launch.stop, self._paths, lambda _: None)
+            await asyncio.to_thread(stop, self._paths, lambda _: None)
         left = tuple(f"{pid} {command_of(pid)}" for pid in marked_processes(self._paths.mark))
         if left:
             await asyncio.to_thread(launch.end_by_force, self._paths)

@@ -18,6 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from colonnade.core.errors import SpecError
+from colonnade.spec import FILE_NAME as FILE_NAME
 from colonnade.spec.check import check_spec, warnings_of
 from colonnade.spec.check_database import database_warnings
 from colonnade.spec.derive import fit_name
@@ -28,8 +29,6 @@ from colonnade.spec.problem import InvalidSpec, KeyPath, Problem
 from colonnade.spec.read import parse_toml, read_toml
 from colonnade.spec.surroundings import look_around
 from colonnade.spec.syntax import parse_app
-
-FILE_NAME = "colonnade.toml"
 
 SERVICE_WITHOUT_FILE = "web"
 """What the one service of `colonnade up module:app` is called, whatever the module: `colonnade scale web=5`."""

@@ -13,7 +13,7 @@ from colonnade.core.files import read_json, write_json_durably
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.syntax import parse_listen
-from colonnade.system.database_changes import with_settings
+from colonnade.system.database_settings import with_settings
 from colonnade.system.development import for_development
 from colonnade.system.paths import StatePaths
 

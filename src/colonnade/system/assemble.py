@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colonnade.core import processes
 from colonnade.core.clock import Clock
@@ -37,8 +37,7 @@ from colonnade.system.accepted import Accepted, as_accepted, write_accepted
 from colonnade.system.autoscaling import Autoscaler
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.dashboard_part import LISTENER, DashboardPart, assemble_dashboard
-from colonnade.system.database_part import DatabasePart, assemble_database
-from colonnade.system.deployment import meanwhile, read_deployment
+from colonnade.system.deployment import Deployment, meanwhile, read_deployment
 from colonnade.system.detours import STRAIGHT, Detours
 from colonnade.system.development import DEVELOPMENT_ENV
 from colonnade.system.keeper_link import KeeperLink, listen_somewhere
@@ -46,6 +45,9 @@ from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
 from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener, service_plan
 from colonnade.system.versions import VersionStore
+
+if TYPE_CHECKING:
+    from colonnade.system.database_part import DatabasePart
 
 
 @dataclass(slots=True)
@@ -215,14 +217,10 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     if version is None:
         raise HostError("has no current version", subject=str(paths.versions), hint="`colonnade down`, then `up`")
     declarations = {version: as_accepted(store.load(version), accepted)}
-    declared = loaded = declarations[version]
-    credentials = choose_credentials(declared.spec.system.user, accepted.directory)
+    credentials = choose_credentials(declarations[version].spec.system.user, accepted.directory)
     state_paths.prepare(paths, credentials)
     deployment = read_deployment(paths)
-    if deployment is not None and deployment.is_open:
-        for number in (deployment.old, deployment.new):
-            declarations[number] = as_accepted(store.load(number), accepted)
-        loaded = meanwhile(declarations[deployment.old], declarations[deployment.new], deployment)
+    loaded = _loaded(version, deployment, declarations, store, accepted)
     registry = read_registry(paths.registry)
     ports = PortAllocator(str(paths.root), registry.port_cursor)
     keeper.fetch_all()
@@ -239,9 +237,11 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     cores = max(2, os.cpu_count() or 2)
     runtime = RuntimeController(paths.registry, ports, events, clock, jitter, changed.set, starts_at_once_max=cores)
     detours = Detours(Path(accepted.detours)) if accepted.detours else STRAIGHT
-    database = assemble_database(
-        loaded.spec.database, paths, credentials, base_env, ports, keeper, events, clock, detours
-    )
+    database = None
+    if (spec := loaded.spec.database) is not None:
+        from colonnade.system.database_part import assemble_database  # here: a third of a start is what it imports
+
+        database = assemble_database(spec, paths, credentials, base_env, ports, keeper, events, clock, detours)
     dashboard = await assemble_dashboard(loaded.spec, paths, credentials, base_env, keeper, events, clock)
     used = {name for one in declarations.values() for name in used_by_others(one)}
     internal = open_listeners(used, keeper, ports)
@@ -278,6 +278,21 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     runtime.adopt(registry)
     await _end_unknown_replicas(system)
     return system
+
+
+def _loaded(
+    version: int,
+    deployment: Deployment | None,
+    declarations: dict[int, LoadedSpec],
+    store: VersionStore,
+    accepted: Accepted,
+) -> LoadedSpec:
+    """The declaration that counts. In the middle of a deployment it is a mixture of two, which `declarations` gets."""
+    if deployment is None or not deployment.is_open:
+        return declarations[version]
+    for number in (deployment.old, deployment.new):
+        declarations[number] = as_accepted(store.load(number), accepted)
+    return meanwhile(declarations[deployment.old], declarations[deployment.new], deployment)
 
 
 def database_urls(spec: DatabaseSpec | None, part: DatabasePart | None) -> tuple[str, str]:

@@ -1,10 +1,15 @@
-"""Asking a running system through its control socket. Synchronous: for the command line and for tests."""
+"""Asking a running system through its control socket. Synchronous: for the command line and for tests.
+
+On the standard library: every command starts with this, and an HTTP client for the whole web takes longer to import
+than the answer to come.
+"""
 
 from __future__ import annotations
 
+import json
+import socket
+from http.client import HTTPConnection, HTTPException
 from typing import Any
-
-import httpx
 
 from colonnade.core.errors import ColonnadeError, DriverError, DriverUnavailable, HostError
 from colonnade.system.paths import StatePaths
@@ -21,22 +26,17 @@ class NotRunning(HostError):
 
 
 class ControlClient:
-    """One connection to one system. Raises NotRunning when there is none, and the controller's own errors."""
+    """Questions to one system, each on a connection of its own. Raises NotRunning when there is none, and the
+    controller's own errors."""
 
     def __init__(self, paths: StatePaths) -> None:
         self._paths = paths
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(paths.control_socket)),
-            base_url="http://colonnade",
-            timeout=ANSWER_TIMEOUT_S,
-            trust_env=False,
-        )
 
     def __enter__(self) -> ControlClient:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._http.close()
+        """Nothing is open between two questions."""
 
     def status(self) -> dict[str, Any]:
         return self._ask("GET", "/status")
@@ -107,22 +107,41 @@ class ControlClient:
     def _ask(
         self, method: str, path: str, *, body: dict[str, Any] | None = None, timeout_s: float = ANSWER_TIMEOUT_S
     ) -> dict[str, Any]:
+        connection = _ControlConnection(str(self._paths.control_socket), timeout_s)
         try:
-            answer = self._http.request(method, path, json=body, timeout=timeout_s)
-            value: dict[str, Any] = answer.json()
-        except httpx.ConnectError as error:
+            connection.connect()
+        except OSError as error:
             raise NotRunning(
                 "nothing is running here", subject=str(self._paths.root.parent), hint="start it with `colonnade up`"
             ) from error
-        except (httpx.TransportError, ValueError) as error:
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None)
+            answer = connection.getresponse()
+            value: dict[str, Any] = json.loads(answer.read())
+        except (OSError, HTTPException, ValueError) as error:
             raise DriverUnavailable(
                 f"the controller did not answer ({error})",
                 subject=str(self._paths.control_socket),
                 hint="it restarts by itself: try again in a second",
             ) from error
-        if answer.status_code >= 400:
+        finally:
+            connection.close()
+        if answer.status >= 400:
             raise _error_from(value)
         return value
+
+
+class _ControlConnection(HTTPConnection):
+    """HTTP over the unix socket."""
+
+    def __init__(self, path: str, timeout_s: float) -> None:
+        super().__init__("colonnade", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
 
 
 def _error_from(value: dict[str, Any]) -> ColonnadeError:

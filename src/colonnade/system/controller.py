@@ -19,7 +19,7 @@ import socket
 import sys
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from colonnade import __version__
 from colonnade.core.clock import SystemClock
@@ -27,7 +27,6 @@ from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, Spec
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
 from colonnade.core.transitions import edge
-from colonnade.database.backup.service import BackupService
 from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api
 from colonnade.system.assemble import System, assemble
@@ -44,6 +43,9 @@ from colonnade.system.startup import bring_up
 from colonnade.system.status import describe
 from colonnade.system.teardown import take_down
 from colonnade.system.upkeep import begin_loops
+
+if TYPE_CHECKING:  # not every system has a database
+    from colonnade.database.backup.service import BackupService
 
 EXIT_CRASHED = 70
 EXIT_HANDED_OVER = 75

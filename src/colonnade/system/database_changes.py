@@ -10,19 +10,18 @@ controller goes on with them; the next `up` takes the file again.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from pydantic import ValidationError
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from colonnade.core.errors import SpecError
-from colonnade.database.controller import DatabaseController
 from colonnade.spec.model import DatabaseSpec
+from colonnade.system.database_settings import settings_of, with_settings
 
-SETTINGS = ("parameters", "shared_buffers_bytes", "standbys", "quorum_size", "durability")
-"""Of [database], by their names in Python: what can change while the system runs. Others need `down` and `up`."""
+if TYPE_CHECKING:  # not every system has a database
+    from colonnade.database.controller import DatabaseController
 
 Keep = Callable[[dict[str, Any]], None]
 """Remembers settings for the next controller."""
@@ -56,27 +55,6 @@ class DatabaseChanges:
         self._controller.want(spec)
         self._keep(settings_of(spec))
         self._spec = spec
-
-
-def settings_of(spec: DatabaseSpec) -> dict[str, Any]:
-    return {name: getattr(spec, name) for name in SETTINGS}
-
-
-def with_settings(spec: DatabaseSpec, settings: dict[str, Any]) -> DatabaseSpec:
-    """`spec` with these instead. Raises SpecError for one that is unknown or wrong."""
-    if unknown := sorted(settings.keys() - set(SETTINGS)):
-        raise SpecError(
-            f"{unknown[0]} cannot be changed while the system runs",
-            subject="database",
-            hint="`colonnade down`, then `colonnade up`",
-        )
-    fields = {name: getattr(spec, name) for name in type(spec).model_fields}
-    try:
-        return DatabaseSpec(**{**fields, **settings})
-    except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in problem["loc"])
-        raise SpecError(problem["msg"], subject=f"database.{where}", hint="see `[database]` in the reference") from None
 
 
 class Changeable(Protocol):

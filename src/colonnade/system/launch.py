@@ -1,6 +1,7 @@
 """What `colonnade up` does before there is anybody to ask: check, prepare, start the keeper, wait, tell the failure.
 
-Also its opposite when nobody answers any more: `end_by_force` finds every process by its mark and kills it.
+Also its opposite when nobody answers any more: `end_by_force` finds every process by its mark and kills it. How one
+that answers is asked to end is in `ending.py`.
 """
 
 from __future__ import annotations
@@ -18,50 +19,27 @@ from typing import Any
 
 import colonnade
 from colonnade.core import processes
-from colonnade.core.clock import Clock, SystemClock
+from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
 from colonnade.core.events import read_events
 from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import Command, Credentials, Process
 from colonnade.database.backup.place import make_place
 from colonnade.database.shared_memory import remove_shared_memory, segment_of
-from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, listening_on, read_accepted, write_accepted
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
-from colonnade.system.paths import STATE_DIRECTORY_NAME, StatePaths
-from colonnade.system.phase import Phase
+from colonnade.system.paths import StatePaths
 from colonnade.system.reach import plan_openings
+from colonnade.system.target import Target as Target
+from colonnade.system.target import find_target as find_target
 from colonnade.system.versions import Version, VersionStore
 
 POLL_S = 0.02
-DOWN_TIMEOUT_S = 90.0
-"""Longer than any grace period we give by default: replicas 2 × 10 s, PostgreSQL's last checkpoint."""
-
-CONTROLLER_WAIT_S = 8.0
-"""Longer than the keeper's longest pause between two controllers, and the start of one on a busy machine."""
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What a command is about: the declaration's file or import string, and the state directory that goes with it."""
-
-    directory: Path
-    file: Path | None
-    app: str
-    paths: StatePaths
-
-
-def find_target(file: Path | None, app: str, state_directory: Path | None) -> Target:
-    """From the options every command has. Looks at no file's content."""
-    path = file if file is not None else Path.cwd()
-    if path.is_dir():
-        path = path / FILE_NAME
-    directory = Path.cwd() if app else path.absolute().parent
-    root = state_directory.absolute() if state_directory else directory / STATE_DIRECTORY_NAME
-    return Target(directory, None if app else path.absolute(), app, StatePaths(root))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,77 +232,6 @@ def failure_of(paths: StatePaths) -> ColonnadeError:
     error = AppError(told["message"], hint=told["hint"], subject=told["subject"], detail=told["detail"])
     error.exit_code = int(told["exit_code"])
     return error
-
-
-def stop(paths: StatePaths, on_event: Callable[[dict[str, Any]], None]) -> None:
-    """Ask a running system to end and wait until nothing of it is left. Raises NotRunning when there is none."""
-    with ControlClient(paths) as client:
-        seen, keeper_pid = _ask_to_end(client, paths, SystemClock())
-        _follow_the_end(client, paths, seen, keeper_pid, on_event)
-
-
-def wait_until_down(paths: StatePaths) -> None:
-    """Wait for the end that somebody else has asked for; returns at once when nothing runs."""
-    with ControlClient(paths) as client, suppress(NotRunning):
-        seen = max((event["seq"] for event in client.events()), default=0)
-        _follow_the_end(client, paths, seen, client.status()["keeper_pid"], lambda _: None)
-
-
-def _follow_the_end(
-    client: ControlClient, paths: StatePaths, seen: int, keeper_pid: int, on_event: Callable[[dict[str, Any]], None]
-) -> None:
-    """Until nothing is left of the system of this keeper. Raises HostError when that takes too long."""
-    clock = SystemClock()
-    deadline = clock.monotonic() + DOWN_TIMEOUT_S
-    while clock.monotonic() < deadline:
-        try:
-            for event in client.events(after_seq=seen, wait_s=1):
-                seen = event["seq"]
-                on_event(event)
-            status = client.status()
-            if status["keeper_pid"] != keeper_pid and status["phase"] != Phase.STOPPING.value:
-                return  # ours is down, and somebody has started the next one
-        except (NotRunning, DriverUnavailable):
-            if not processes.marked_processes(paths.mark):
-                return
-            time.sleep(POLL_S)
-    raise HostError(
-        f"is not down after {DOWN_TIMEOUT_S:.0f} s", subject=str(paths.root), hint="run `colonnade down --force`"
-    )
-
-
-def _ask_to_end(client: ControlClient, paths: StatePaths, clock: Clock) -> tuple[int, int]:
-    """Returns the number of the newest event, and the keeper's pid. A controller that starts, or is being replaced,
-    gets time to answer.
-
-    Raises NotRunning when nothing of the system runs, HostError when something does and nobody answers for it.
-    """
-    deadline = clock.monotonic() + CONTROLLER_WAIT_S
-    while True:
-        try:
-            seen = max((event["seq"] for event in client.events()), default=0)
-            keeper_pid = client.status()["keeper_pid"]
-            client.down()
-            return seen, keeper_pid
-        except (NotRunning, DriverUnavailable):
-            left = processes.marked_processes(paths.mark)
-            if not left:
-                raise
-            if clock.monotonic() > deadline or not any(map(_may_bring_an_answer, left)):
-                raise HostError(
-                    f"no controller answers, but {len(left)} processes of the system run",
-                    subject=str(paths.root),
-                    hint="`colonnade up` takes them over; `colonnade down --force` kills them",
-                ) from None
-            time.sleep(POLL_S)
-
-
-def _may_bring_an_answer(pid: int) -> bool:
-    """True for a keeper, which starts controllers, and for a controller."""
-    try:
-        return b"colonnade.system." in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return True  # gone meanwhile: the next look tells
 
 
 def end_by_force(paths: StatePaths) -> int:

@@ -10,10 +10,13 @@ import shutil
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from colonnade.core.errors import HostError
 from colonnade.core.files import make_directory, read_json, write_json_durably
-from colonnade.core.processes import Credentials
+
+if TYPE_CHECKING:  # every command knows the paths, few need what handles processes
+    from colonnade.core.processes import Credentials
 
 STATE_DIRECTORY_NAME = ".colonnade"
 STATE_VERSION = 2

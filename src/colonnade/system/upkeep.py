@@ -11,7 +11,6 @@ from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.runtime.traffic import Traffic
 from colonnade.system.assemble import System
 from colonnade.system.mapping import answers_of, traffic_of
-from colonnade.system.reloading import reload_changed
 from colonnade.system.sickness import watch_sickness
 
 TRAFFIC_INTERVAL_S = 0.5
@@ -86,6 +85,8 @@ def begin_loops(system: System) -> None:
     system.spawn(rotate_logs(system), "logs")
     system.spawn(system.autoscaler.run(), "scaling")
     if system.accepted.is_reloading:
+        from colonnade.system.reloading import reload_changed  # only a developer's system needs the sentences it tells
+
         # One replica each, whose slowness is the developer's own: nobody to be compared with.
         system.spawn(reload_changed(system), "reload")
     else:

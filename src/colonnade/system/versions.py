@@ -36,7 +36,7 @@ from colonnade.spec.model import Spec
 from colonnade.spec.place import path_inside
 from colonnade.system.changes import Changes, file_changes, files_of, own_places
 from colonnade.system.copying import Kept, copy_tree, missing_in, remove_tree, sync_file_system
-from colonnade.system.database_changes import with_settings
+from colonnade.system.database_settings import with_settings
 from colonnade.system.paths import StatePaths
 from colonnade.system.snapshot import Changing, Entry, OpenTree, Rules, changed_since, take_snapshot, tree_digest
 

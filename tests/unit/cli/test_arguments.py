@@ -6,7 +6,7 @@ import pytest
 
 from colonnade.cli.main import _parse_scale
 from colonnade.core.errors import SpecError
-from colonnade.system.launch import find_target
+from colonnade.system.target import find_target
 
 
 @pytest.mark.parametrize(("text", "expected"), [("web=3", ("web", 3)), ("user-api=12", ("user-api", 12))])

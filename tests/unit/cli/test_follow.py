@@ -6,8 +6,8 @@ import pytest
 
 from colonnade.cli import follow
 from colonnade.core.errors import HostError
-from colonnade.system.launch import Target
 from colonnade.system.paths import StatePaths
+from colonnade.system.target import Target
 
 NAMES = ["frontend-1", "frontend-2", "backend-1", "frontend-release", "gateway", "keeper", "user-api-12"]
 

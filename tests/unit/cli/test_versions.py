@@ -11,7 +11,7 @@ from tests.unit.system.project import Project
 
 from colonnade.cli.versions import show_difference, show_versions
 from colonnade.core.errors import HostError
-from colonnade.system.launch import Target, find_target
+from colonnade.system.target import Target, find_target
 
 
 @pytest.fixture
