@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Mapping
 
-from colonnade.client import Database, Policy, Settings, TokenSigner
+from colonnade.client import Database, Policy, Settings, TokenSigner, WsgiTraceMiddleware
 from colonnade.client.flask import Visits
 from colonnade.client.metrics import WsgiMetrics
 from flask import Flask, Response
@@ -43,6 +43,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
         posts.make_blueprint(Visits(app, database, TokenSigner(settings.signing_key), cookie=COOKIE))
     )
     problems.install(app)
+    app.wsgi_app = WsgiTraceMiddleware(app.wsgi_app)  # type: ignore[method-assign]
 
     app.wsgi_app = WsgiMetrics(app.wsgi_app)  # type: ignore[method-assign]
 

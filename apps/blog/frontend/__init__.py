@@ -10,6 +10,7 @@ import logging
 import sys
 from collections.abc import Mapping
 
+from colonnade.client import WsgiTraceMiddleware
 from flask import Flask, Response
 
 from frontend import cross_site, error_pages, health, pages, stylesheet
@@ -49,6 +50,7 @@ def create_app(environ: Mapping[str, str] | None = None) -> Flask:
     stylesheet.install(app)
     cross_site.install(app)
     error_pages.install(app)
+    app.wsgi_app = WsgiTraceMiddleware(app.wsgi_app)  # type: ignore[method-assign]
 
     @app.context_processor
     def for_the_footer() -> dict[str, str]:

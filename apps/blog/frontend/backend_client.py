@@ -13,6 +13,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import httpx
+from colonnade.client import trace_headers
 from flask import g, request
 
 from frontend.recent_write import COOKIE, readable_token
@@ -106,7 +107,8 @@ class BackendClient:
         token = readable_token(request)
         cookies = {} if token is None else {"Cookie": f"{COOKIE}={token}"}
         try:
-            response = self._send_twice_at_most(method, path, headers={**(headers or {}), **cookies}, **more)
+            sent = {**(headers or {}), **cookies, **trace_headers()}
+            response = self._send_twice_at_most(method, path, headers=sent, **more)
         except httpx.TransportError as error:
             log.warning("backend unreachable: %s %s: %r", method, path, error)
             raise BackendUnavailable from error

@@ -28,6 +28,7 @@ from colonnade.client.position import NO_POSITION_STATES, POSITION_SQL, Position
 from colonnade.client.routing import NotFresh, Route, Step, is_for_good
 from colonnade.client.settings import Settings
 from colonnade.client.token import Token
+from colonnade.client.tracing import database_span, describe, note
 
 Result = TypeVar("Result")
 
@@ -71,7 +72,14 @@ class Database:
         Raises Unavailable when nobody answered in time, or what the database objects to in the query.
         """
         policy = policy or self.policy
-        route = self._route(policy, token, strict=strict)
+        with database_span("read"):
+            found = await self._read(work, policy, self._route(policy, token, strict=strict), monotonic=monotonic)
+            describe(node=found.node, is_fresh=found.is_fresh)
+            return found
+
+    async def _read(
+        self, work: Callable[[AsyncSession], Awaitable[Result]], policy: Policy, route: Route, *, monotonic: bool
+    ) -> Read[Result]:
         last: Exception | None = None
         async for deadline in policy.read.attempts_async():
             at_once = True
@@ -87,6 +95,7 @@ class Database:
                 except NotFresh as refusal:
                     counts.PASSED_OVER.inc()
                     log.debug("read: %s passed over: %s", step.node, refusal)
+                    note("passed over", node=step.node, why=str(refusal))
                     at_once = step.node == "standby"
                 except DATABASE_ERRORS as error:
                     last = error
@@ -98,23 +107,24 @@ class Database:
     async def reading(self, *, token: Token | None = None, strict: bool = False) -> AsyncIterator[AsyncSession]:
         """A session for reads on a node that may answer: chosen with care, but what fails inside is not repeated."""
         route = self._route(self.policy, token, strict=strict)
-        for _ in range(4):  # two standbys, the primary, and one more because it had no position to tell
-            step = route.next(time.monotonic())
-            deadline = time.monotonic() + self.policy.read.deadline_s
-            async with AsyncExitStack() as stack:
-                try:
-                    session = await stack.enter_async_context(self._reading_on(step, route, self.policy, deadline))
-                except NotFresh:
-                    counts.PASSED_OVER.inc()
-                    continue
-                except DATABASE_ERRORS as error:
-                    self._after_failed_read(error, route, step)
-                    continue
-                counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
-                yield session
-                return
-        counts.UNAVAILABLE.inc()
-        raise Unavailable(token=route.token)
+        with database_span("read"):
+            for _ in range(4):  # two standbys, the primary, and one more because it had no position to tell
+                step = route.next(time.monotonic())
+                deadline = time.monotonic() + self.policy.read.deadline_s
+                async with AsyncExitStack() as stack:
+                    try:
+                        session = await stack.enter_async_context(self._reading_on(step, route, self.policy, deadline))
+                    except NotFresh:
+                        counts.PASSED_OVER.inc()
+                        continue
+                    except DATABASE_ERRORS as error:
+                        self._after_failed_read(error, route, step)
+                        continue
+                    counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
+                    yield session
+                    return
+            counts.UNAVAILABLE.inc()
+            raise Unavailable(token=route.token)
 
     async def write(
         self,
@@ -133,7 +143,13 @@ class Database:
         """
         repeatable = is_declared_idempotent(work) if idempotent is None else idempotent
         attempts = Attempts(token or Token(), is_repeatable=repeatable)
-        async for deadline in (policy or self.policy).write.attempts_async():
+        with database_span("write"):
+            return await self._write(work, attempts, policy or self.policy)
+
+    async def _write(
+        self, work: Callable[[AsyncSession], Awaitable[Result]], attempts: Attempts, policy: Policy
+    ) -> Written[Result]:
+        async for deadline in policy.write.attempts_async():
             attempts.begin()
             try:
                 async with self._writing_once(attempts, deadline) as session:
@@ -151,12 +167,13 @@ class Database:
         """
         attempts = Attempts(token or Token(), is_repeatable=False)
         attempts.begin()
-        try:
-            async with self._writing_once(attempts, time.monotonic() + self.policy.write.deadline_s) as session:
-                yield session, attempts
-        except DATABASE_ERRORS as error:
-            attempts.failed(error)
-            raise attempts.give_up() from error
+        with database_span("write"):
+            try:
+                async with self._writing_once(attempts, time.monotonic() + self.policy.write.deadline_s) as session:
+                    yield session, attempts
+            except DATABASE_ERRORS as error:
+                attempts.failed(error)
+                raise attempts.give_up() from error
 
     @asynccontextmanager
     async def _writing_once(self, attempts: Attempts, deadline: float) -> AsyncIterator[AsyncSession]:
@@ -243,6 +260,7 @@ class Database:
             raise error
         log.info("read: trying again, node=%s sqlstate=%s", step.node, failure.sqlstate)
         counts.READ_RETRIES.inc()
+        note("trying again", node=step.node, sqlstate=str(failure.sqlstate))
         return route.failed(failure, step)
 
     def _note_if_missing(self, error: Exception) -> bool:
@@ -308,7 +326,7 @@ def make_async_engine(url: URL, settings: Settings, *, takes_turns: bool = False
         return connection
 
     engine = create_async_engine(url, async_creator=connect, **pool_options(settings, takes_turns=takes_turns))
-    watch(engine.sync_engine)
+    watch(engine.sync_engine, settings)
     return engine
 
 

@@ -25,6 +25,7 @@ from colonnade.client.position import NO_POSITION_STATES, POSITION_SQL, Position
 from colonnade.client.routing import NotFresh, Route, Step, is_for_good
 from colonnade.client.settings import Settings
 from colonnade.client.token import Token
+from colonnade.client.tracing import database_span, describe, note
 
 Result = TypeVar("Result")
 
@@ -67,7 +68,14 @@ class Database:
         Raises Unavailable when nobody answered in time, or what the database objects to in the query.
         """
         policy = policy or self.policy
-        route = self._route(policy, token, strict=strict)
+        with database_span("read"):
+            found = self._read(work, policy, self._route(policy, token, strict=strict), monotonic=monotonic)
+            describe(node=found.node, is_fresh=found.is_fresh)
+            return found
+
+    def _read(
+        self, work: Callable[[Session], Result], policy: Policy, route: Route, *, monotonic: bool
+    ) -> Read[Result]:
         last: Exception | None = None
         for deadline in policy.read.attempts():
             at_once = True
@@ -83,6 +91,7 @@ class Database:
                 except NotFresh as refusal:
                     counts.PASSED_OVER.inc()
                     log.debug("read: %s passed over: %s", step.node, refusal)
+                    note("passed over", node=step.node, why=str(refusal))
                     at_once = step.node == "standby"
                 except DATABASE_ERRORS as error:
                     last = error
@@ -94,23 +103,24 @@ class Database:
     def reading(self, *, token: Token | None = None, strict: bool = False) -> Iterator[Session]:
         """A session for reads on a node that may answer: chosen with care, but what fails inside is not repeated."""
         route = self._route(self.policy, token, strict=strict)
-        for _ in range(4):  # two standbys, the primary, and one more because it had no position to tell
-            step = route.next(time.monotonic())
-            deadline = time.monotonic() + self.policy.read.deadline_s
-            with ExitStack() as stack:
-                try:
-                    session = stack.enter_context(self._reading_on(step, route, self.policy, deadline))
-                except NotFresh:
-                    counts.PASSED_OVER.inc()
-                    continue
-                except DATABASE_ERRORS as error:
-                    self._after_failed_read(error, route, step)
-                    continue
-                counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
-                yield session
-                return
-        counts.UNAVAILABLE.inc()
-        raise Unavailable(token=route.token)
+        with database_span("read"):
+            for _ in range(4):  # two standbys, the primary, and one more because it had no position to tell
+                step = route.next(time.monotonic())
+                deadline = time.monotonic() + self.policy.read.deadline_s
+                with ExitStack() as stack:
+                    try:
+                        session = stack.enter_context(self._reading_on(step, route, self.policy, deadline))
+                    except NotFresh:
+                        counts.PASSED_OVER.inc()
+                        continue
+                    except DATABASE_ERRORS as error:
+                        self._after_failed_read(error, route, step)
+                        continue
+                    counts.READS.labels(step.node, "yes" if step.is_fresh else "no").inc()
+                    yield session
+                    return
+            counts.UNAVAILABLE.inc()
+            raise Unavailable(token=route.token)
 
     def write(
         self,
@@ -129,7 +139,11 @@ class Database:
         """
         repeatable = is_declared_idempotent(work) if idempotent is None else idempotent
         attempts = Attempts(token or Token(), is_repeatable=repeatable)
-        for deadline in (policy or self.policy).write.attempts():
+        with database_span("write"):
+            return self._write(work, attempts, policy or self.policy)
+
+    def _write(self, work: Callable[[Session], Result], attempts: Attempts, policy: Policy) -> Written[Result]:
+        for deadline in policy.write.attempts():
             attempts.begin()
             try:
                 with self._writing_once(attempts, deadline) as session:
@@ -147,12 +161,13 @@ class Database:
         """
         attempts = Attempts(token or Token(), is_repeatable=False)
         attempts.begin()
-        try:
-            with self._writing_once(attempts, time.monotonic() + self.policy.write.deadline_s) as session:
-                yield session, attempts
-        except DATABASE_ERRORS as error:
-            attempts.failed(error)
-            raise attempts.give_up() from error
+        with database_span("write"):
+            try:
+                with self._writing_once(attempts, time.monotonic() + self.policy.write.deadline_s) as session:
+                    yield session, attempts
+            except DATABASE_ERRORS as error:
+                attempts.failed(error)
+                raise attempts.give_up() from error
 
     @contextmanager
     def _writing_once(self, attempts: Attempts, deadline: float) -> Iterator[Session]:
@@ -232,6 +247,7 @@ class Database:
             raise error
         log.info("read: trying again, node=%s sqlstate=%s", step.node, failure.sqlstate)
         counts.READ_RETRIES.inc()
+        note("trying again", node=step.node, sqlstate=str(failure.sqlstate))
         return route.failed(failure, step)
 
     def _note_if_missing(self, error: Exception) -> bool:

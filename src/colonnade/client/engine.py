@@ -16,6 +16,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 from colonnade.client.connection import Bounded, BoundedConnection
 from colonnade.client.failures import Failure, spoils_the_pool
 from colonnade.client.settings import Settings
+from colonnade.client.tracing import sql_comment
 
 CONNECT_S = 2
 """libpq rounds anything shorter up to this. A refused connection fails at once; this is for one nobody answers."""
@@ -50,7 +51,7 @@ def make_engine(url: URL, settings: Settings, *, takes_turns: bool = False) -> E
         return connection
 
     engine = create_engine(url, creator=connect, **pool_options(settings, takes_turns=takes_turns))
-    watch(engine)
+    watch(engine, settings)
     return engine
 
 
@@ -93,16 +94,24 @@ def pool_options(settings: Settings, *, takes_turns: bool) -> dict[str, Any]:
     }
 
 
-def watch(engine: Engine) -> None:
+def watch(engine: Engine, settings: Settings) -> None:
     event.listen(engine, "checkout", _refuse_stale)
     event.listen(engine, "checkin", _forget_deadline)
     event.listen(engine, "handle_error", _distrust_after)
+    if settings.sql_comments:
+        event.listen(engine, "before_cursor_execute", _comment, retval=True)
 
 
 def _refuse_stale(connection: Any, _entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection) -> None:
     """Make the pool replace a connection whose server has gone, before a request stumbles over it."""
     if bounded(connection).is_stale():
         raise DisconnectionError("the server closed this idle connection")
+
+
+def _comment(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> tuple[str, Any]:
+    """Say in the statement which trace it belongs to, in the form of sqlcommenter."""
+    comment = sql_comment()
+    return f"{statement} /*{comment}*/" if comment else statement, parameters
 
 
 def _forget_deadline(connection: Any, _entry: ConnectionPoolEntry) -> None:

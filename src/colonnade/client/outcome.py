@@ -14,6 +14,7 @@ from colonnade.client import counts
 from colonnade.client.errors import CommitUnknown, Unavailable
 from colonnade.client.failures import Failure, Fate, fate
 from colonnade.client.token import Token
+from colonnade.client.tracing import note
 
 Work = TypeVar("Work", bound=Callable[..., Any])
 
@@ -61,11 +62,13 @@ class Attempts:
             self._was_unknown = True
         if outcome is Fate.UNKNOWN and not self.is_repeatable:
             log.warning("write: outcome unknown, attempt=%d sqlstate=%s", self._number, failure.sqlstate)
+            note("outcome unknown", attempt=self._number, sqlstate=str(failure.sqlstate))
             raise self._unknown() from error
         if outcome is Fate.UNDONE_FOR_GOOD:
             raise error
         log.info("write: trying again, attempt=%d sqlstate=%s %s", self._number, failure.sqlstate, outcome.name)
         counts.WRITE_RETRIES.inc()
+        note("trying again", attempt=self._number, sqlstate=str(failure.sqlstate), fate=outcome.name.lower())
         self._last = error
 
     def give_up(self) -> CommitUnknown | Unavailable:

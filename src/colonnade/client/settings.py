@@ -37,6 +37,10 @@ class Settings:
     replica: str = "application"
     """The name by which the database knows our connections, say `backend/2`: `COLONNADE_REPLICA`."""
 
+    sql_comments: bool = False
+    """Whether statements of a recorded trace say so in a comment, which then stands in the database's log and in
+    pg_stat_activity: `DATABASE_SQL_COMMENTS=1`. Such a statement is new to the server each time, and prepared anew."""
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Settings from `environ`, by default the process's. Raises SettingsError."""
@@ -52,6 +56,7 @@ class Settings:
             pool_size=_pool_size(env.get("DATABASE_POOL_SIZE", "5")),
             signing_key=hmac.digest(secret.encode(), b"colonnade.client signing key", hashlib.sha256),
             replica=env.get("COLONNADE_REPLICA", "application"),
+            sql_comments=env.get("DATABASE_SQL_COMMENTS", "") not in ("", "0"),
         )
 
 

@@ -171,6 +171,9 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int)
     yield "    http-request add-header X-Forwarded-For %[src]"
     yield "    http-request add-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
     yield "    http-request add-header X-Forwarded-Host %[req.hdr(Host)]"
+    if not gateway.trust_trace_context:
+        yield "    http-request del-header traceparent"
+        yield "    http-request del-header tracestate"
     # Some frameworks turn this header into the variable HTTP_PROXY.
     yield "    http-request del-header Proxy"
     yield from _large_head(gateway, buffer_bytes)

@@ -43,6 +43,7 @@ EFFECTS: Mapping[str, Effect] = {
     "gateway.header_timeout": Effect.GATEWAY,
     "gateway.keep_alive_timeout": Effect.GATEWAY,
     "gateway.connections_max": Effect.GATEWAY,
+    "gateway.trust_trace_context": Effect.GATEWAY,
     "services.*.app": Effect.ROLLOUT,
     "services.*.kind": Effect.ROLLOUT,
     "services.*.command": Effect.ROLLOUT,
@@ -106,6 +107,8 @@ EFFECTS: Mapping[str, Effect] = {
     "database.backup.keep_full": Effect.DOWN_AND_UP,
     "database.backup.archive_timeout": Effect.DOWN_AND_UP,
     "database.backup.verify_every": Effect.DOWN_AND_UP,
+    "tracing.endpoint": Effect.ROLLOUT,  # these bring variables
+    "tracing.ratio": Effect.ROLLOUT,
     "dashboard.enabled": Effect.DOWN_AND_UP,
     "dashboard.listen": Effect.DOWN_AND_UP,  # the keeper holds the socket
     "drill.rate": Effect.CONTROLLER,  # these are read by `colonnade drill` alone, when it starts
@@ -247,6 +250,7 @@ def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
     if spec.database is not None:
         yield ("database",), _Leaf("database", True, "")
         yield from _leaves_of(spec.database, ("database",), "database")
+    yield from _leaves_of(spec.tracing, ("tracing",), "tracing")
     yield from _leaves_of(spec.dashboard, ("dashboard",), "dashboard")
     yield from _leaves_of(spec.drill, ("drill",), "drill")
     yield from _leaves_of(spec.plan, ("plan",), "plan")

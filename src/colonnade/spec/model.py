@@ -20,6 +20,7 @@ from colonnade.spec.syntax import (
     InsidePath,
     Listen,
     Name,
+    OtlpEndpoint,
     Route,
     Scalar,
     TimeOfDay,
@@ -83,6 +84,9 @@ class GatewaySpec(Model):
     """How long an idle keep-alive connection of a client is kept."""
     connections_max: Whole = Field(default=4000, ge=10, le=100_000)
     """Client connections at once; more wait in the kernel."""
+    trust_trace_context: Flag = True
+    """Whether a visitor's `traceparent` and `tracestate` are passed on. false: they are removed, and no visitor decides
+    what is recorded."""
 
 
 class ReplicasSpec(Model):
@@ -399,6 +403,17 @@ class PlanSpec(Model):
     """Of 10⁹ bytes of memory for an hour, in the same currency."""
 
 
+class TracingSpec(Model):
+    """Where replicas send their spans: each service gets these as OpenTelemetry's own variables."""
+
+    endpoint: OtlpEndpoint = ""
+    """A collector that takes OTLP over HTTP, such as "http://127.0.0.1:4318"; empty: replicas are told nothing. Keys
+    that it asks for belong into an `env_file`, as OTEL_EXPORTER_OTLP_HEADERS."""
+    ratio: Fraction = 1.0
+    """Share of the traces that begin in a service here which is recorded. One that a visitor began is recorded when
+    that visitor does."""
+
+
 class DashboardSpec(Model):
     """The process that shows the system: metrics for Prometheus, and pages for people."""
 
@@ -415,6 +430,7 @@ class Spec(Model):
     gateway: GatewaySpec = GatewaySpec()
     services: dict[Name, ServiceSpec] = Field(default_factory=dict)
     database: DatabaseSpec | None = None
+    tracing: TracingSpec = TracingSpec()
     dashboard: DashboardSpec = DashboardSpec()
     drill: DrillSpec = DrillSpec()
     plan: PlanSpec = PlanSpec()

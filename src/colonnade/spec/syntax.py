@@ -188,6 +188,13 @@ DatabaseName = Annotated[
 TimeOfDay = Annotated[str, matching(r"([01]\d|2[0-3]):[0-5]\d", 'a time of day such as "08:00"')]
 _DAY = "(?:mon|tue|wed|thu|fri|sat|sun)"
 DayRange = Annotated[str, matching(rf"{_DAY}(?:-{_DAY})?", 'a day or days such as "mon-fri" or "sat"')]
+OtlpEndpoint = Annotated[
+    str,
+    matching(
+        r"(?:https?://[^\s/@?#]+(?:/[^\s@?#]*)?)?",
+        'the address of a collector such as "http://127.0.0.1:4318", without a password in it',
+    ),
+]
 AppString = Annotated[str, AfterValidator(_check_app)]
 CommandLine = Annotated[str | list[str], BeforeValidator(parse_command)]
 Listen = Annotated[str, AfterValidator(_check_listen)]

@@ -12,7 +12,7 @@ from colonnade.runtime.launch import ServicePlan
 from colonnade.spec.derive import DATABASE, service_url_variable, used_services
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
-from colonnade.spec.model import ServiceSpec
+from colonnade.spec.model import ServiceSpec, Spec
 from colonnade.spec.syntax import command_words
 from colonnade.system.detours import DATABASE as DATABASE_END
 from colonnade.system.detours import DATABASE_READ as DATABASE_READ_END
@@ -71,6 +71,21 @@ def service_environment(
     return env
 
 
+def tracing_environment(service: str, spec: Spec) -> dict[str, str]:
+    """What OpenTelemetry reads, in whatever language the service is written. Empty without an endpoint: then what `up`
+    was started with counts, if anything."""
+    if not spec.tracing.endpoint:
+        return {}
+    return {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": spec.tracing.endpoint,
+        "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+        "OTEL_SERVICE_NAME": service,
+        "OTEL_RESOURCE_ATTRIBUTES": f"service.namespace={spec.system.name}",
+        "OTEL_TRACES_SAMPLER": "parentbased_traceidratio",
+        "OTEL_TRACES_SAMPLER_ARG": f"{spec.tracing.ratio:g}",
+    }
+
+
 def service_plan(
     name: str,
     version: int,
@@ -81,7 +96,11 @@ def service_plan(
     """The plan for a service as `loaded`, its declaration of `version`, has it. `run` is what the probe found, None for
     a service by `command`."""
     service = loaded.spec.services[name]
-    surroundings = replace(surroundings, addresses=surroundings.addresses.seen_by(name, surroundings.detours))
+    surroundings = replace(
+        surroundings,
+        base_env={**surroundings.base_env, **tracing_environment(name, loaded.spec)},
+        addresses=surroundings.addresses.seen_by(name, surroundings.detours),
+    )
     return ServicePlan(
         name=name,
         spec=service,

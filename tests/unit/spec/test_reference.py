@@ -29,6 +29,7 @@ from colonnade.spec.model import (
     ScalingSpec,
     ServiceSpec,
     SystemSpec,
+    TracingSpec,
     WeightGroup,
 )
 
@@ -51,6 +52,7 @@ TABLES: list[tuple[type[BaseModel], tuple[str, ...]]] = [
     (RolloutSpec, ("services", "web", "rollout")),
     (DatabaseSpec, ("database",)),
     (BackupSpec, ("database", "backup")),
+    (TracingSpec, ("tracing",)),
     (DashboardSpec, ("dashboard",)),
     (DrillSpec, ("drill",)),
     (PlanSpec, ("plan",)),

@@ -57,6 +57,21 @@ def test_reads_go_to_the_primary_where_there_is_no_read_address(read_url: str, e
     assert (env["DATABASE_URL"], env["DATABASE_READ_URL"]) == ("postgresql://w", expected)
 
 
+def test_a_declared_collector_is_told_to_every_service_and_what_the_service_says_itself_wins() -> None:
+    web = spec(env={"OTEL_SERVICE_NAME": "shop"})
+    declaration = Spec.model_validate(
+        {"system": {"name": "blog"}, "tracing": {"endpoint": "http://127.0.0.1:4318", "ratio": "10%"}}
+    ).model_copy(update={"services": {"web": web}})
+    loaded = LoadedSpec(declaration, None, Path("/srv/app"), environments={"web": web.env})
+    env = service_plan("web", 1, loaded, None, around()).env
+    assert env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4318"
+    assert env["OTEL_SERVICE_NAME"] == "shop"
+    assert env["OTEL_RESOURCE_ATTRIBUTES"] == "service.namespace=blog"
+    assert (env["OTEL_TRACES_SAMPLER"], env["OTEL_TRACES_SAMPLER_ARG"]) == ("parentbased_traceidratio", "0.1")
+    silent = service_plan("web", 1, declared(web), None, around()).env
+    assert not [name for name in silent if name.startswith("OTEL_") and name != "OTEL_SERVICE_NAME"]
+
+
 def test_passwords_and_environments_are_in_no_repr() -> None:
     surroundings = around(
         database_url="postgresql://app:s3cret@h/app", database_read_url="postgresql://app:s3cret@r/app"
