@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 
-EXTRAS = {"up": "blog", "test": "blog,client,examples,load,dev"}
+EXTRAS = {"up": "blog", "test": "blog,client,otel,examples,load,dev"}
 """What is installed besides Colonnade itself. `test` has everything of `up`, so its stamp serves for both."""
 
 

@@ -188,7 +188,7 @@ def test_a_visitors_trace_goes_through_gateway_services_and_database(system: Run
     assert (front["replica"], back["replica"], front["namespace"]) == ("front/1", "back/1", "shop")
     assert front["attributes"]["http.response.status_code"].int_value == 200
     assert request_id in str(front["attributes"]["http.request.header.x-request-id"])
-    assert read["attributes"]["colonnade.node"].string_value == "primary"
+    assert read["attributes"]["colonnade.node"].string_value == "standby"  # the endpoint for reads
 
 
 def test_what_the_visitor_does_not_record_is_not_recorded_and_checks_are_no_traces(

@@ -12,7 +12,7 @@ from contextvars import copy_context
 from typing import Any
 
 from colonnade.client.trace_context import TRACEPARENT, TRACESTATE, TraceContext, context_of
-from colonnade.client.tracing import serving
+from colonnade.client.tracing import load, serving
 
 REQUEST_ID = "x-request-id"
 """The gateway gives one to each request that comes without."""
@@ -33,6 +33,7 @@ class TraceMiddleware:
     def __init__(self, app: AsgiApp, *, untraced: Collection[str] = UNTRACED) -> None:
         self._app = app
         self._untraced = untraced
+        load()
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._untraced:
@@ -61,6 +62,7 @@ class WsgiTraceMiddleware:
     def __init__(self, app: WsgiApp, *, untraced: Collection[str] = UNTRACED) -> None:
         self._app = app
         self._untraced = untraced
+        load()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         if environ.get("PATH_INFO") in self._untraced:
