@@ -110,13 +110,15 @@ def down(
 def status(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
     """Show services, replicas and database nodes."""
     from colonnade.cli.screens import system_screen
+    from colonnade.cli.standing import standing_lines, standing_of
 
     with _client(file, state_dir) as client:
         value = client.status()
+    value |= standing_of(_target(file, state_dir).paths)
     if json:
         print_json(value)
         return
-    for part in system_screen(value):
+    for part in [*system_screen(value), *standing_lines(value)]:
         out.print(part)
 
 
@@ -235,6 +237,38 @@ def events(
     from colonnade.cli import follow
 
     follow.events(find_target(file, "", state_dir), count=count, is_following=is_following, as_json=json)
+
+
+@app.command()
+def history(
+    what: Annotated[
+        str, typer.Argument(metavar="[SERVICE | SERVICE/N | NODE | METRIC | events]", help="Otherwise an overview")
+    ] = "",
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    since: Annotated[str, typer.Option("--since", "-s", help="How far back, such as 10m, 6h or 7d")] = "1h",
+    json: JsonOption = False,
+) -> None:
+    """What was measured and decided, up to weeks back. Reads the disk, also when nothing runs."""
+    from colonnade.cli.history import show_history
+
+    show_history(_target(file, state_dir), what, since=since, as_json=json)
+
+
+@app.command()
+def slo(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """Objectives of the services: kept or not, what is left of the error budget, how fast it goes."""
+    from colonnade.cli.history import show_slo
+
+    show_slo(_target(file, state_dir), as_json=json)
+
+
+@app.command()
+def alerts(file: FileOption = None, state_dir: StateOption = None, json: JsonOption = False) -> None:
+    """What is wrong now, or was within the last hour."""
+    from colonnade.cli.history import show_alerts
+
+    show_alerts(_target(file, state_dir), as_json=json)
 
 
 @app.command()

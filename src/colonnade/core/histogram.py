@@ -49,6 +49,17 @@ class Histogram:
             lower_ms = upper_ms
         return BOUNDS_MS[-1] / 1000 if self.total() else None
 
+    def count_above(self, duration_s: float) -> float:
+        """How many took longer than this, by the same reading. It never becomes smaller while the counts grow, whatever
+        is rounded, so it is a counter itself."""
+        duration_ms = duration_s * 1000
+        bucket = bisect_right(BOUNDS_MS, duration_ms)
+        above = float(sum(self.counts[bucket + 1 :]))
+        if bucket == len(BOUNDS_MS):
+            return above
+        lower_ms = BOUNDS_MS[bucket - 1] if bucket else 0
+        return above + self.counts[bucket] * ((BOUNDS_MS[bucket] - duration_ms) / (BOUNDS_MS[bucket] - lower_ms))
+
     def share_within(self, duration_s: float) -> float | None:
         """Which share took no longer than this, by the same reading; None when nothing was counted."""
         total = self.total()

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import os
 import signal
 import socket
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
@@ -22,7 +24,11 @@ from starlette.routing import BaseRoute
 from colonnade.core.clock import Clock, SystemClock
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.metrics_routes import metrics_routes
+from colonnade.dashboard.notify import Notifier
+from colonnade.dashboard.recorder import Recorder
+from colonnade.dashboard.standing import Standing
 from colonnade.dashboard.watch import Watch
+from colonnade.observe.history.levels import HISTORY_FILE
 from colonnade.system.serving import serve
 
 
@@ -37,11 +43,32 @@ class Surroundings:
     clock: Clock
 
 
-def build_dashboard(around: Surroundings) -> tuple[Watch, Starlette]:
+Loop = Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Dashboard:
+    """What `run` runs: `loops` until the end, and `app` answers meanwhile."""
+
+    watch: Watch
+    recorder: Recorder
+    standing: Standing
+    notifier: Notifier
+    loops: Sequence[Loop]
+    app: Starlette
+
+
+def build_dashboard(around: Surroundings) -> Dashboard:
     """Everything that is fed by a look, and everything that is answered: a line for each."""
     watch = Watch(Control(around.control), around.clock)
+    recorder = Recorder(around.data / HISTORY_FILE, around.clock)
+    notifier = Notifier(Control(around.control), around.clock, Random(os.getpid()))  # noqa: S311 — spreads retries
+    standing = Standing(recorder, around.clock, notifier.on_change)
+    watch.sources += [standing.source, notifier.samples]
+    watch.consumers += [recorder.take, notifier.take]
     routes: list[BaseRoute] = [*metrics_routes(watch)]
-    return watch, Starlette(routes=routes)
+    loops = (watch.run, recorder.run, notifier.run)
+    return Dashboard(watch, recorder, standing, notifier, loops, Starlette(routes=routes))
 
 
 async def run(around: Surroundings, listener: socket.socket) -> None:
@@ -50,16 +77,18 @@ async def run(around: Surroundings, listener: socket.socket) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
-    watch, app = build_dashboard(around)
-    async with serve(app, listener):
-        watching = asyncio.create_task(watch.run(), name="watch")
+    dashboard = build_dashboard(around)
+    async with serve(dashboard.app, listener):
+        running = [asyncio.create_task(loop()) for loop in dashboard.loops]
         ending = asyncio.create_task(ended.wait())
-        await asyncio.wait({watching, ending}, return_when=asyncio.FIRST_COMPLETED)
-        if watching.done():
-            watching.result()  # raises: the loop ends by a bug only, and the next process begins with a clean slate
-        watching.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await watching
+        await asyncio.wait({*running, ending}, return_when=asyncio.FIRST_COMPLETED)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        ending.cancel()
+        for task in running:
+            if not task.cancelled():
+                task.result()  # raises: a loop ends by a bug only, and the next process begins with a clean slate
 
 
 def main() -> None:

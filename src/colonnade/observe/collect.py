@@ -52,6 +52,7 @@ def _system(status: Said) -> Iterator[Sample]:
     yield from _one("deployed_version", status.get("deployed_version"))
     deployment = status.get("deployment")
     yield from _one("deployment_running", bool(deployment and deployment["is_open"]))
+    yield from _one("deployment_undone", bool(deployment and deployment["stage"] == "undone"))
     yield from _one("events_dropped_total", status["events_dropped"])
 
 
@@ -157,7 +158,9 @@ def _database(database: Said | None, statistics: Said) -> Iterator[Sample]:
             yield from _statistics(statistics[node["name"]], label)
     backup = database.get("backup")
     if backup is not None:
-        yield from _one("backup_latest_timestamp_seconds", backup["latest_at_s"])
+        # 0 is a moment that is long ago: without any backup the latest one is too old.
+        yield from _one("backup_latest_timestamp_seconds", backup["latest_at_s"] or 0)
+        yield from _one("backup_interval_seconds", backup.get("interval_s"))
         yield from _one("backup_archive_pending_bytes", backup["archive_pending_bytes"])
         yield from _one("backup_archive_pending_seconds", backup["archive_pending_s"])
 

@@ -193,7 +193,59 @@ PROCESSES = (
     _gauge("disk_available_bytes", "What is free on the file system that the state directory is on."),
 )
 
-METRICS: tuple[Metric, ...] = (*SYSTEM, *SERVICES, *REPLICAS, *GATEWAYS, *DATABASE, *PROCESSES)
+OBJECTIVES = (
+    _counter("slo_requests_total", "Requests that an objective of a service is about.", "service", "objective"),
+    _counter("slo_bad_requests_total", "Those of them that were not as promised.", "service", "objective"),
+    _gauge("slo_target_ratio", "Share of requests that must be good.", "service", "objective"),
+    _gauge(
+        "slo_error_budget_remaining_ratio",
+        "Share of the error budget of 30 days that is left; negative when more is spent than there was.",
+        "service",
+        "objective",
+    ),
+    _gauge(
+        "slo_error_budget_window_seconds",
+        "How much of these 30 days the history has.",
+        "service",
+        "objective",
+    ),
+    _gauge(
+        "slo_burn_rate",
+        "How many times as fast as allowed the error budget is spent, over a window.",
+        "service",
+        "objective",
+        "window",
+    ),
+)
+
+ALERTS = (
+    _gauge("alert_firing", "1 while an alert of the dashboard's own fires.", "alert", "subject", "severity"),
+    _counter(
+        "notifications_total", "Messages to webhooks: delivered, failed (given up), dropped (too many).", "outcome"
+    ),
+    _gauge("deployment_undone", "1 while the last deployment is one that was undone."),
+    _gauge("backup_interval_seconds", "How often there should be a backup, full or incremental."),
+)
+
+HISTORY = (
+    _gauge("history_size_bytes", "The history's file on the disk."),
+    _gauge("history_writable", "0 while the disk refuses the history; 1 else."),
+    _counter(
+        "history_sights_lost_total", "Seconds that are missing in the history: the disk refused them for too long."
+    ),
+)
+
+METRICS: tuple[Metric, ...] = (
+    *SYSTEM,
+    *SERVICES,
+    *REPLICAS,
+    *GATEWAYS,
+    *DATABASE,
+    *PROCESSES,
+    *OBJECTIVES,
+    *ALERTS,
+    *HISTORY,
+)
 """All of them, in the order in which they are exposed and documented. Who adds some adds a tuple of them here."""
 
 BY_SAMPLE_NAME: Mapping[str, Metric] = {name: metric for metric in METRICS for name in metric.sample_names()}

@@ -111,6 +111,8 @@ EFFECTS: Mapping[str, Effect] = {
     "tracing.ratio": Effect.ROLLOUT,
     "dashboard.enabled": Effect.DOWN_AND_UP,
     "dashboard.listen": Effect.DOWN_AND_UP,  # the keeper holds the socket
+    "alerts.webhooks": Effect.CONTROLLER,
+    "alerts.env_file": Effect.CONTROLLER,
     "drill.rate": Effect.CONTROLLER,  # these are read by `colonnade drill` alone, when it starts
     "drill.headers": Effect.CONTROLLER,
     "drill.reads": Effect.CONTROLLER,
@@ -129,7 +131,16 @@ EFFECTS: Mapping[str, Effect] = {
 """Every key of the file; `*` is any service. A key of a table (`env`, `parameters`) counts as its table."""
 
 SECRET = frozenset(
-    {"services.*.env", "services.*.env_file", "database.url", "database.read_url", "drill.headers", "drill.writes"}
+    {
+        "services.*.env",
+        "services.*.env_file",
+        "database.url",
+        "database.read_url",
+        "alerts.webhooks",
+        "alerts.env_file",
+        "drill.headers",
+        "drill.writes",
+    }
 )
 """Never shown. A path to an env file is none, but who changes it changes what is in it; and the headers of a drill's
 requests may have a key of the application."""
@@ -252,6 +263,7 @@ def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
         yield from _leaves_of(spec.database, ("database",), "database")
     yield from _leaves_of(spec.tracing, ("tracing",), "tracing")
     yield from _leaves_of(spec.dashboard, ("dashboard",), "dashboard")
+    yield from _leaves_of(spec.alerts, ("alerts",), "alerts")
     yield from _leaves_of(spec.drill, ("drill",), "drill")
     yield from _leaves_of(spec.plan, ("plan",), "plan")
 

@@ -423,6 +423,25 @@ class DashboardSpec(Model):
     """Address and port; unset: on loopback, beside the gateway's port, chosen at the first start and kept."""
 
 
+class WebhookSpec(Model):
+    """`{ url = "$SLACK_URL", format = "slack" }`: an address that is told of alerts, by a POST with JSON."""
+
+    url: str = Field(repr=False)
+    """Whoever has it may write there, so it is better not here: `$NAME` is taken from the environment or `env_file`."""
+    format: Literal["generic", "slack"] = "generic"
+    """`slack`: a text, as Slack, Mattermost and others take it."""
+    about: list[Literal["alerts", "decisions"]] = Field(default=["alerts"], min_length=1)
+    """`decisions`: what the system did and why, such as a failover, a scaling, a rollout and its end."""
+
+
+class AlertsSpec(Model):
+    """Who is told when something is wrong. The dashboard's process tells; without it nobody does."""
+
+    webhooks: list[WebhookSpec] = Field(default_factory=list, max_length=10)
+    env_file: str = ""
+    """KEY=value lines with what `$NAME` in the addresses stands for; must not be readable by others."""
+
+
 class Spec(Model):
     """The whole file, checked."""
 
@@ -432,5 +451,6 @@ class Spec(Model):
     database: DatabaseSpec | None = None
     tracing: TracingSpec = TracingSpec()
     dashboard: DashboardSpec = DashboardSpec()
+    alerts: AlertsSpec = AlertsSpec()
     drill: DrillSpec = DrillSpec()
     plan: PlanSpec = PlanSpec()

@@ -9,11 +9,12 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from colonnade.spec.check import check_variables
 from colonnade.spec.check_database import check_url, substitute
 from colonnade.spec.envfile import EnvFileError, parse_env
-from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
+from colonnade.spec.model import AlertsSpec, DatabaseSpec, ServiceSpec, Spec
 from colonnade.spec.place import path_inside, place_of
 from colonnade.spec.problem import KeyPath, Problem, nearest
 
@@ -38,15 +39,24 @@ def look_around(spec: Spec, directory: Path, environ: Mapping[str, str], *, orig
             ("services", name, "path"), place, service.path, origin or directory, "application"
         )
         problems += _check_static(name, service, place, origin or directory)
-        from_file, found = _read_env_file(name, service, place_of(service.env_file, directory, origin))
-        problems += found
+        key: KeyPath = ("services", name, "env_file")
+        from_file, found = _read_env_file(key, service.env_file, place_of(service.env_file, directory, origin))
+        problems += found or check_variables(key, from_file, service)
         environments[name] = {**from_file, **service.env}
     if spec.database is not None:
         database, found = _fill_in(spec.database, environ)
         database = _place_backups(database, origin or directory)
         spec = spec.model_copy(update={"database": database})
         problems += found
-    return Surroundings(spec, environments, tuple(problems))
+    alerts = spec.alerts
+    from_file, found = _read_env_file(
+        ("alerts", "env_file"), alerts.env_file, place_of(alerts.env_file, directory, origin)
+    )
+    problems += found
+    if not found:
+        alerts, found = _fill_in_webhooks(alerts, {**environ, **from_file})
+        problems += found
+    return Surroundings(spec.model_copy(update={"alerts": alerts}), environments, tuple(problems))
 
 
 def _check_shared(spec: Spec, directory: Path) -> list[Problem]:
@@ -98,11 +108,11 @@ def _check_is_directory(key: KeyPath, path: Path, words: str, base: Path, what: 
     return [Problem(key, f"there is no directory {path}", hint=hint)]
 
 
-def _read_env_file(name: str, service: ServiceSpec, path: Path) -> tuple[dict[str, str], list[Problem]]:
-    """The variables of the service's env file; none, with the reason, when it cannot be used."""
-    if not service.env_file:
+def _read_env_file(key: KeyPath, declared: str, path: Path) -> tuple[dict[str, str], list[Problem]]:
+    """The variables of an env file, which the declaration calls `declared` (empty: there is none); none, with the
+    reason, when it cannot be used."""
+    if not declared:
         return {}, []
-    key = ("services", name, "env_file")
     try:
         mode = path.stat().st_mode
         if mode & 0o007:
@@ -123,7 +133,7 @@ def _read_env_file(name: str, service: ServiceSpec, path: Path) -> tuple[dict[st
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "not a usable path"
         return {}, [Problem(key, f"{path} cannot be read: {reason.lower()}", hint=f"look at it with `ls -l {path}`")]
-    return values, check_variables(key, values, service)
+    return values, []
 
 
 def _place_backups(database: DatabaseSpec, directory: Path) -> DatabaseSpec:
@@ -151,3 +161,33 @@ def _fill_in(database: DatabaseSpec, environ: Mapping[str, str]) -> tuple[Databa
             problems += check_url(key, filled[key])
     given = {key: value for key, value in filled.items() if key in database.model_fields_set}
     return database.model_copy(update=given), problems
+
+
+def _fill_in_webhooks(alerts: AlertsSpec, variables: Mapping[str, str]) -> tuple[AlertsSpec, list[Problem]]:
+    """With what their variables stand for. Never shows an address: whoever has it may write there."""
+    problems: list[Problem] = []
+    webhooks = []
+    for index, webhook in enumerate(alerts.webhooks):
+        key: KeyPath = ("alerts", "webhooks", index, "url")
+        url, missing = substitute(webhook.url, variables)
+        problems += [
+            Problem(
+                key,
+                f"the variable {name} is set neither in the environment nor in `env_file`",
+                hint=f"set it where `colonnade up` runs, such as `export {name}=…`; a dollar itself is written $$",
+            )
+            for name in missing
+        ]
+        if not missing and not _is_web_address(url):
+            problems.append(Problem(key, "is no address of the web", hint='for example "https://hooks.example.com/…"'))
+        webhooks.append(webhook.model_copy(update={"url": url}))
+    given = {"webhooks": webhooks} if "webhooks" in alerts.model_fields_set else {}
+    return alerts.model_copy(update=given), problems
+
+
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False

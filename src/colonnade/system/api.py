@@ -1,7 +1,7 @@
 """The control API: what is so, what happened, and the few things one may ask for. On unix sockets that nobody else can
 open (`serving.py`), which is its whole access control.
 
-GET /status · GET /events?after_seq=N&wait_s=S (long poll) · GET /measurements?after_seq=N
+GET /status · GET /events?after_seq=N&wait_s=S (long poll) · GET /measurements?after_seq=N · GET /webhooks
 POST /scale {"service", "replicas"} · POST /down
 GET /deployment · POST /deploy {"services"} · POST /rollback {"version"}
 POST /upgrade
@@ -62,6 +62,8 @@ class Controlled(Protocol):
 
     def measurements(self) -> dict[str, Any]: ...
 
+    def webhooks(self) -> list[dict[str, Any]]: ...
+
     def scale(self, service: str, replicas: int | None) -> None: ...
 
     def request_down(self) -> None: ...
@@ -93,6 +95,10 @@ def build_api(system: Controlled) -> Starlette:
         after = _number(request, "after_seq", 0)
         events = [asdict(event) for event in system.events.recent(after_seq=after)]
         return _json({"status": system.status(), "measurements": system.measurements(), "events": events})
+
+    async def webhooks(_: Request) -> Response:
+        """Whom the dashboard tells, with their secret addresses: in no file, and in no environment that others read."""
+        return _json({"webhooks": system.webhooks()})
 
     async def scale(request: Request) -> Response:
         body = await _body(request)
@@ -126,6 +132,7 @@ def build_api(system: Controlled) -> Starlette:
             Route("/status", status),
             Route("/events", events),
             Route("/measurements", measurements),
+            Route("/webhooks", webhooks),
             Route("/scale", scale, methods=["POST"]),
             Route("/down", down, methods=["POST"]),
             Route("/upgrade", upgrade, methods=["POST"]),

@@ -27,6 +27,7 @@ from colonnade.core.errors import AppError, Bug, ColonnadeError, HostError, Spec
 from colonnade.core.events import EventLog
 from colonnade.core.files import write_json_durably
 from colonnade.core.transitions import edge
+from colonnade.spec.model import AlertsSpec
 from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api
 from colonnade.system.assemble import System, assemble
@@ -94,6 +95,10 @@ class SystemController:
 
     def measurements(self) -> dict[str, Any]:
         return measure(self)
+
+    def webhooks(self) -> list[dict[str, Any]]:
+        alerts = self.system.loaded.spec.alerts if self.system is not None else AlertsSpec()
+        return [webhook.model_dump() for webhook in alerts.webhooks]
 
     def scale(self, service: str, replicas: int | None) -> None:
         if self.system is None or self.phase is not Phase.RUNNING:

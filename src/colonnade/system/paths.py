@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from colonnade.core.errors import HostError
 from colonnade.core.files import make_directory, read_json, write_json_durably
+from colonnade.observe.history.levels import HISTORY_FILE
 
 if TYPE_CHECKING:  # every command knows the paths, few need what handles processes
     from colonnade.core.processes import Credentials
@@ -64,6 +65,11 @@ class StatePaths:
     @property
     def scaling(self) -> Path:
         return self.root / "scaling"
+
+    @property
+    def history(self) -> Path:
+        """What was seen, for weeks: written by the dashboard into its own directory, read by anybody who may."""
+        return self.root / "dashboard" / "data" / HISTORY_FILE
 
     @property
     def version(self) -> Path:

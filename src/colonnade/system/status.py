@@ -65,6 +65,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
         "rollout": _rollout(runtime.rollouts.get(name)),
         "scaling": system.autoscaler.describe(name),
         "internal_url": system.internal_url(name),
+        "slo": {"p99_s": spec.slo.p99_s, "availability": spec.slo.availability} if spec.slo else None,
         "threads": spec.threads,
         "queue_max": spec.queue_max,
         "queued": pool.traffic.queued if pool else 0,

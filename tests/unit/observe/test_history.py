@@ -90,7 +90,8 @@ def test_a_counter_goes_on_over_a_restart_of_who_looks_and_of_who_counts(tmp_pat
     for at_s, value in ((0, 100.0), (1, 110.0), (61, 170.0), (62, 5.0)):  # away for a minute; counting anew
         keep(path, [Sight(BEGIN_S + at_s, (Sample("requests_total", LABELS, value),))])
     line = read(path, "requests_total", since_s=BEGIN_S)
-    assert [point.mean for point in line.points] == [10.0, 1.0, 5.0]
+    assert [point.max for point in line.points] == [10.0, 1.0, 5.0]
+    assert [point.mean for point in line.points] == [10.0, 60.0, 5.0]  # nothing is lost of what came meanwhile
 
 
 def test_replicas_that_come_and_go_keep_their_own_lines(tmp_path: Path) -> None:

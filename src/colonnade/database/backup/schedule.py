@@ -57,6 +57,11 @@ def retry_pause_s(failures: int) -> float:
     return 0.0 if failures == 0 else min(RETRY_MAX_S, RETRY_FIRST_S * 2.0 ** min(failures - 1, 10))
 
 
+def interval_s(spec: BackupSpec) -> float:
+    """How often there should be a backup, full or incremental."""
+    return min(spec.full_every_s, spec.incremental_every_s or spec.full_every_s)
+
+
 def decide(now: float, situation: Situation, spec: BackupSpec) -> Decision[Action]:
     """The next thing to do. `now` in seconds since the epoch; a clock that was set back makes nothing due at once."""
     if situation.is_busy:

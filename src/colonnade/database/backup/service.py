@@ -286,6 +286,7 @@ class BackupService:
             "count": len(self._backups),
             "latest": self._usable[-1].id if self._usable else "",
             "latest_at_s": self._usable[-1].finished_s if self._usable else None,
+            "interval_s": schedule.interval_s(self._work.backup) if self._work is not None else None,
             "reason": self._reason,
             "message": self._message,
             "archive_pending_segments": self._lag.segments,

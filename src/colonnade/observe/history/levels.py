@@ -12,6 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+HISTORY_FILE = "history.sqlite"
+
 FOLD_S = 600
 """Sights of so many seconds become points together."""
 

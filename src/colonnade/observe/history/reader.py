@@ -19,7 +19,7 @@ from typing import Any
 
 from colonnade.core.errors import HostError
 from colonnade.core.events import Event
-from colonnade.observe.history.fold import Column, growth, points_of
+from colonnade.observe.history.fold import Column, points_of
 from colonnade.observe.history.folding import folded_until
 from colonnade.observe.history.levels import COARSEST, FOLDED_LEVELS, Level, Point, coarsen, level_for, unpack
 from colonnade.observe.history.schema import damaged, is_damage, open_for_reading
@@ -43,8 +43,7 @@ class SeriesInfo:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is known of one series, oldest first. `step_s` is 1 for what was seen second by second: such points have
-    one value four times."""
+    """What is known of one series, oldest first. `step_s` is 1 for what was seen second by second."""
 
     series: SeriesInfo
     step_s: int
@@ -132,6 +131,12 @@ class HistoryReader:
             points = self._points(kinds, level, since_s, until_s)
         return [Line(each, step_s, tuple(points.get(each.number, ()))) for each in series]
 
+    def stood(self, name: str, labels: Mapping[str, str] | None = None) -> dict[int, tuple[float, float]]:
+        """By number of the series, when it was seen last and its value then: of a counter, where it stood. Only what
+        is known at full resolution."""
+        columns = self._columns({each.number: each.is_counter for each in self.series(name, labels)}, 0.0, END_S)
+        return {number: (column.times_s[-1], column.values[-1]) for number, column in columns.items()}
+
     def events(
         self,
         *,
@@ -204,15 +209,11 @@ class HistoryReader:
         return found
 
     def _sights(self, kinds: Mapping[int, bool], since_s: float, until_s: float) -> dict[int, list[Point]]:
-        found = {}
-        for number, column in self._columns(kinds, since_s, until_s).items():
-            values, first = (growth(column)[1], 1) if kinds[number] else (column.values, 0)
-            found[number] = [
-                Point(int(at_s), value, value, value, value)
-                for at_s, value in zip(column.times_s[first:], values[first:], strict=True)
-                if at_s >= since_s
-            ]
-        return found
+        columns = self._columns(kinds, since_s, until_s)
+        return {
+            number: points_of(column, 1, int(since_s), until_s, is_counter=kinds[number])
+            for number, column in columns.items()
+        }
 
     def _columns(self, kinds: Mapping[int, bool], since_s: float, until_s: float) -> dict[int, Column]:
         """Of the sights in [since_s, until_s) and the one before them."""

@@ -101,6 +101,9 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
 def open_for_reading(path: Path) -> sqlite3.Connection | None:
     """None when there is no history yet. Raises HistoryDamaged, or HostError for a newer format or a file that cannot
     be opened."""
+    if path.is_symlink():
+        # Its directory may be another user's, and root is not to be led anywhere.
+        raise HostError("is a link, and no history", subject=str(path), hint=f"look at `ls -l {path.parent}`")
     if not path.exists() or path.stat().st_size == 0:
         return None
     connection = None

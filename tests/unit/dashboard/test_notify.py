@@ -1,0 +1,197 @@
+"""Webhooks against a real server that answers, fails, hangs and redirects."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from colonnade.core.clock import SystemClock
+from colonnade.dashboard import notify
+from colonnade.dashboard.control import Control
+from colonnade.dashboard.notify import Notifier, Outbox, webhook_from
+from colonnade.observe import notices
+from colonnade.observe.alert_rules import seen
+from colonnade.observe.alerts import Alerts, step
+from colonnade.observe.notices import ATTEMPTS_MAX, DELAY_MAX_S, Message, Webhook, body_of, judge, of_change, of_event
+from colonnade.observe.sample import Sample
+
+SECRET = "T00/B00/very-secret"
+MESSAGE = Message("alerts", 1_700_000_000.0, "firing: a <thing> & more", "it is <b>", {"rule": "no_primary"})
+
+
+class Receiver:
+    """Answers each POST by the next word of its script, the last one for ever."""
+
+    def __init__(self, *script: str) -> None:
+        self._script = list(script)
+        self.bodies: list[dict[str, Any]] = []
+        self.paths: list[str] = []
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = next(int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:")
+                self.bodies.append(json.loads(await reader.readexactly(length)))
+                self.paths.append(head.split()[1].decode())
+                word = self._script.pop(0) if len(self._script) > 1 else self._script[0]
+                if word == "hang":
+                    await asyncio.sleep(60)
+                if word == "cut":
+                    break
+                writer.write(f"HTTP/1.1 {word}\r\nContent-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def receiving(receiver: Receiver) -> AsyncIterator[str]:
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.ensure_future(receiver.answer(reader, writer))
+        tasks.add(task)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{SECRET}"
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def deliver(receiver: Receiver, until: Callable[[Outbox], bool], count: int = 1) -> Outbox:
+    """Send so many messages to it, until something is so."""
+    import httpx
+
+    async def run() -> Outbox:
+        async with receiving(receiver) as url, httpx.AsyncClient(follow_redirects=False) as client:
+            webhook = webhook_from({"url": url, "format": "generic", "about": ["alerts"]})
+            outbox = Outbox(webhook, SystemClock(), Random(1))
+            for _ in range(count):
+                outbox.put(MESSAGE, "shop")
+            sending = asyncio.create_task(outbox.run(client))
+            async with asyncio.timeout(20):
+                while not until(outbox):  # noqa: ASYNC110 — it tells nobody when it is done
+                    await asyncio.sleep(0.005)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        return outbox
+
+    return asyncio.run(run())
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notices, "DELAY_FIRST_S", 0.01)
+
+
+def test_a_message_arrives_as_it_was_told() -> None:
+    receiver = Receiver("200 OK")
+    outbox = deliver(receiver, lambda box: box.delivered == 2, count=2)
+    assert receiver.bodies == [body_of(MESSAGE, "generic", "shop")] * 2
+    assert receiver.paths == [f"/{SECRET}"] * 2
+    assert outbox.trouble == ""
+
+
+@pytest.mark.parametrize("script", [("503 Busy", "cut", "429 Later", "204 Fine"), ("500 No", "200 OK")])
+def test_what_fails_is_tried_again_until_it_arrives(script: tuple[str, ...]) -> None:
+    receiver = Receiver(*script)
+    outbox = deliver(receiver, lambda box: box.delivered == 1)
+    assert len(receiver.bodies) == len(script)
+    assert (outbox.failed, outbox.dropped) == (0, 0)
+
+
+@pytest.mark.parametrize("word", ["302 Found\r\nLocation: http://127.0.0.1:1/", "404 Gone", "400 Bad"])
+def test_redirects_and_refusals_are_final(word: str) -> None:
+    receiver = Receiver(word)
+    outbox = deliver(receiver, lambda box: box.failed == 1)
+    assert len(receiver.bodies) == 1
+    assert outbox.trouble.startswith(f"127.0.0.1 answered {word[:3]}")
+
+
+def test_one_that_hangs_is_given_up_and_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(notify, "ANSWER_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(notices, "ATTEMPTS_MAX", 2)
+    receiver = Receiver("hang")
+    outbox = deliver(receiver, lambda box: box.failed >= 1, count=notices.WAITING_MAX + 7)
+    assert outbox.dropped == 7
+    assert outbox.trouble == "127.0.0.1 no answer, 2 times"
+
+
+def test_an_address_shows_nowhere() -> None:
+    webhook = webhook_from({"url": f"https://hooks.example.com/{SECRET}", "format": "slack", "about": ["alerts"]})
+    notifier = Notifier(Control(Path("/nowhere")), SystemClock(), Random(1))
+    outbox = Outbox(webhook, SystemClock(), Random(1))
+    outbox.trouble = "x"
+    notifier._outboxes = (outbox,)
+    for text in (repr(webhook), repr(outbox), str(notifier.describe()), repr(notifier)):
+        assert SECRET not in text
+    assert notifier.describe()[0]["host"] == "hooks.example.com"
+
+
+def test_only_what_one_asked_for_is_told() -> None:
+    webhook = Webhook("http://127.0.0.1:1/", "generic", frozenset({"decisions"}))
+    outbox = Outbox(webhook, SystemClock(), Random(1))
+    outbox.put(MESSAGE, "shop")
+    assert len(outbox._waiting) == 0
+
+
+def test_slack_gets_plain_text() -> None:
+    assert body_of(MESSAGE, "slack", "shop") == {
+        "text": "*shop* firing: a &lt;thing&gt; &amp; more\nit is &lt;b&gt;",
+    }
+
+
+def test_alerts_are_told_when_they_fire_and_when_they_are_over() -> None:
+    bad, good = ([Sample("colonnade_database_writable", (), value)] for value in (0.0, 1.0))
+    alerts: Alerts = {}
+    told = []
+    for second in range(80):
+        alerts, changes = step(alerts, seen(second, bad if second < 30 else good))
+        told += [message.title for change in changes if (message := of_change(change)) is not None]
+    assert told == [
+        "firing: The database takes no writes (page)",
+        "resolved: The database takes no writes (page)",
+    ]
+
+
+def test_of_events_decisions_are_told() -> None:
+    event = {
+        "seq": 1,
+        "at_s": 5.0,
+        "kind": "service_scaled",
+        "subject": "web",
+        "reason": "busy",
+        "message": "m",
+        "data": {},
+    }
+    message = of_event(event)
+    assert message is not None
+    assert (message.title, message.sentence, message.detail["reason"]) == ("service scaled: web", "m", "busy")
+    assert of_event({**event, "kind": "replica_ready"}) is None
+
+
+@pytest.mark.parametrize("attempt", range(1, ATTEMPTS_MAX))
+def test_waits_double_are_spread_and_end(attempt: int) -> None:
+    delays = [judge(503, attempt, None, Random(seed)).retry_after_s or 0.0 for seed in range(20)]
+    whole = min(DELAY_MAX_S, notices.DELAY_FIRST_S * 2 ** (attempt - 1))
+    assert all(whole / 2 <= delay <= whole for delay in delays)
+    assert len(set(delays)) == 20
+    assert judge(503, ATTEMPTS_MAX, None, Random(1)).retry_after_s is None
+
+
+def test_who_asks_to_wait_is_waited_for_within_reason() -> None:
+    assert judge(429, 1, 30.0, Random(1)).retry_after_s == 30.0
+    assert judge(429, 1, 1e9, Random(1)).retry_after_s == DELAY_MAX_S
