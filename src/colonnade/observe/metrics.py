@@ -60,6 +60,7 @@ SYSTEM = (
     _gauge("system_problems", "Things that are not as declared: the sentences that `colonnade status` shows."),
     _gauge("system_start_time_seconds", "When this life of the controller began, since the epoch."),
     _gauge("deployed_version", "Number of the version that is deployed."),
+    _gauge("deployment_undone", "1 while the last deployment is one that was undone."),
     _gauge("deployment_running", "1 while a deployment or a rollback is on its way."),
     _counter("events_dropped_total", "Events that the disk refused."),
     _counter(
@@ -170,6 +171,7 @@ DATABASE = (
     ),
     _gauge("database_wal_kept_bytes", "WAL that a node keeps on its disk.", "node"),
     _gauge("backup_latest_timestamp_seconds", "When the latest usable backup ended, since the epoch."),
+    _gauge("backup_interval_seconds", "How often there should be a backup, full or incremental."),
     _gauge("backup_archive_pending_bytes", "WAL that waits to be archived."),
     _gauge("backup_archive_pending_seconds", "Age of the oldest WAL that waits to be archived."),
 )
@@ -223,8 +225,6 @@ ALERTS = (
     _counter(
         "notifications_total", "Messages to webhooks: delivered, failed (given up), dropped (too many).", "outcome"
     ),
-    _gauge("deployment_undone", "1 while the last deployment is one that was undone."),
-    _gauge("backup_interval_seconds", "How often there should be a backup, full or incremental."),
 )
 
 HISTORY = (

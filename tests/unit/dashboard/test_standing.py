@@ -18,6 +18,7 @@ from colonnade.dashboard.watch import Watch
 from colonnade.observe.alerts import Change
 from colonnade.observe.history.levels import HISTORY_FILE
 from colonnade.observe.history.reader import read_history
+from colonnade.observe.metrics import ALERTS, HISTORY, OBJECTIVES
 
 from ..observe.said import measurements, service, status
 
@@ -116,6 +117,10 @@ def test_everything_that_is_told_is_declared_and_kept(system: System) -> None:
     for second in range(12):
         system.look(requests=1000 * second, errors=500 * second, slow=second, p99_s=0.25, is_writable=second < 2)
     assert system.watch.look is not None
+    told_names = {sample.name for sample in system.watch.look.sight.samples}
+    own = {metric.name for metric in (*OBJECTIVES, *ALERTS, *HISTORY)}
+    # Whoever sends has the one, and of a file that is not there yet there is no size.
+    assert own - told_names == {"colonnade_notifications_total", "colonnade_history_size_bytes"}
     text = exposition(system.watch.look.sight.samples).decode()
     assert 'colonnade_slo_target_ratio{objective="availability",service="web"} 0.999' in text
     assert 'colonnade_alert_firing{alert="slo_burn_fast",severity="page",subject="web availability"} 1.0' in text

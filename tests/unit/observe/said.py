@@ -91,6 +91,7 @@ def status(*services: dict[str, Any]) -> dict[str, Any]:
                 "count": 2,
                 "latest": "full-1",
                 "latest_at_s": 1_700_000_100.0,
+                "interval_s": 3600.0,
                 "archive_pending_segments": 0,
                 "archive_pending_bytes": 0,
                 "archive_pending_s": 0.0,
