@@ -6,6 +6,7 @@ Sends by the drill's generator in a process of its own, reads processes before a
 from __future__ import annotations
 
 import secrets
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -28,6 +29,13 @@ IN_FLIGHT_MAX = 2_000
 
 OTHERS_SHARE_MAX = 0.1
 """Of all cores, for whoever is neither the system nor the generator: with more, requests wait for strangers."""
+
+STALL_FACTOR = 5.0
+"""Times the mean of a usual second, for the mean of the slowest one: queues do not come and go within a second at loads
+that can be predicted; a disk or a machine that stands still does."""
+
+SECONDS_MIN = 5
+"""Of a stretch, to speak of a usual one."""
 
 SETTLED_SHARE = 0.2
 """Of a stretch at its beginning: connections open, caches fill, queues grow to what they are going to be."""
@@ -63,6 +71,8 @@ class Shot:
     others_share: float
     """Of all cores, what was used by neither the system nor the generator."""
     lag_p99_s: float
+    slowest_second: float = 1.0
+    """Mean latency of what was sent in it, as a multiple of the median second's."""
 
     @property
     def count(self) -> int:
@@ -82,6 +92,8 @@ class Shot:
             )
         if self.others_share > OTHERS_SHARE_MAX:
             return f"others used {self.others_share:.0%} of the machine ({OTHERS_SHARE_MAX:.0%} are accepted)"
+        if self.slowest_second > STALL_FACTOR:
+            return f"something stood still: one second was {self.slowest_second:.0f} times as slow as a usual one"
         return ""
 
     def figures(self) -> dict[str, float]:
@@ -157,4 +169,14 @@ def _shot(plan: Plan, history: History, used: Reading, passed_s: float, backgrou
         generator_cpu_s=history.cpu_s / max(1, len(history.operations)),
         others_share=max(0.0, others_s / passed_s / cores_count()),
         lag_p99_s=percentile(lags, 0.99),
+        slowest_second=_slowest_second([(each.intended_at - settled_at, each.latency_s) for each in settled]),
     )
+
+
+def _slowest_second(answers: Sequence[tuple[float, float]]) -> float:
+    """`answers`: (seconds since the beginning, latency)."""
+    seconds: dict[int, list[float]] = {}
+    for at_s, latency_s in answers:
+        seconds.setdefault(int(at_s), []).append(latency_s)
+    means = sorted(statistics.fmean(each) for each in seconds.values())
+    return means[-1] / statistics.median(means) if len(means) >= SECONDS_MIN else 1.0

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from colonnade.drill.calibration.measure import doubt_of
-from colonnade.drill.calibration.shot import Shot
+from colonnade.drill.calibration.shot import Shot, _slowest_second
 
 CALM = Shot(
     rate_per_s=100.0,
@@ -23,6 +25,17 @@ def test_a_stretch_is_doubted_when_requests_were_late_or_strangers_worked() -> N
     assert CALM.doubt == ""
     assert "40 ms late" in replace(CALM, lag_p99_s=0.04).doubt
     assert "others used 31% of the machine" in replace(CALM, others_share=0.31).doubt
+    assert "one second was 9 times as slow" in replace(CALM, slowest_second=9.2).doubt
+
+
+def test_a_moment_of_standing_still_is_seen_and_a_queue_that_grows_is_none() -> None:
+    usual = [(second + part / 10, 0.01) for second in range(10) for part in range(10)]
+    assert _slowest_second(usual) == pytest.approx(1)
+    stalled = [(at_s, 0.5 if 3 <= at_s < 4 else latency_s) for at_s, latency_s in usual]
+    assert _slowest_second(stalled) == pytest.approx(50)
+    growing = [(at_s, 0.01 + 0.1 * at_s) for at_s, _ in usual]
+    assert _slowest_second(growing) < 3
+    assert _slowest_second(stalled[:30]) == 1
 
 
 def test_the_whole_is_doubted_from_a_fifth_of_its_stretches_on_and_never_for_one() -> None:
