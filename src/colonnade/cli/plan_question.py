@@ -15,7 +15,7 @@ from colonnade.cli.plan_options import parse_memory, parse_prices, parse_rate, p
 from colonnade.core.errors import SpecError
 from colonnade.core.memory import machine_memory
 from colonnade.core.processor import cores_count
-from colonnade.planning.calibration import Calibration, Mix, measured_model
+from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_model
 from colonnade.planning.capacity import Objective
 from colonnade.planning.declared import Declared, PartWork, declared_model, works_of
 from colonnade.planning.load_shape import LoadShape, find_shape, shape_from
@@ -139,7 +139,9 @@ def _declared(
         return declared_model(spec, {**works_of(spec), **given})
     write_share = shape.write_share if shape is not None else calibration.write_share
     mix = Mix.of(calibration.routes, write_share)
-    found = measured_model(spec, calibration.routes, mix, cores=math.inf, replicas={}, visitors=False)
+    # As they cost at full load: what a plan is for is what the machine carries.
+    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0)
+    found = measured_model(spec, costs, mix, cores=math.inf, replicas={}, visitors=False)
     writes = math.fsum(mix.shares[each.name] for each in calibration.routes if each.kind == "write")
     told = [f"service times as measured on {calibration.at} ({calibration.machine}), {writes:.0%} writes"]
     if calibration.doubt:

@@ -15,6 +15,7 @@ from typing import Any
 from colonnade.core.errors import SpecError
 from colonnade.planning.declared import Declared, database_station, gateway_station, pool_size, service_station
 from colonnade.planning.erlang import SERVERS_MAX
+from colonnade.planning.idle_cost import factor
 from colonnade.planning.model import Call, Load, Route, Station, SystemModel, Work
 from colonnade.planning.predict import predict
 from colonnade.planning.scalability import Interval
@@ -52,9 +53,11 @@ class RouteCost:
     mean_s: float
     scv: float
     cpu_s: Mapping[str, float]
-    """Seconds of a core that one request costs each part, the generator (VISITORS) included."""
+    """Seconds of a core that one request costs each part, the generator (VISITORS) included, at `utilization`."""
     entry: str
     """The service that it comes to first."""
+    utilization: float = 1.0
+    """Of the machine, while that was read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Calibration:
     capacity_measured: float | None
     verified: tuple[Verified, ...]
     notes: tuple[str, ...] = ()
+    idle_cost: float = 0.0
+    """k of `idle_cost.py`: by which share more a request costs on an idle machine than on a busy one."""
     doubt: str = ""
     """Why the whole is not to be believed, beyond what single loads say; empty when it is."""
     version: int = VERSION
@@ -164,11 +169,21 @@ class Mix:
         return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
 
 
+def costs_at(routes: Sequence[RouteCost], idle_cost: float, utilization: float) -> tuple[RouteCost, ...]:
+    """What the routes cost when the machine is that busy."""
+    found = []
+    for route in routes:
+        change = factor(idle_cost, utilization) / factor(idle_cost, route.utilization)
+        cpu_s = {name: value * change for name, value in route.cpu_s.items()}
+        found.append(replace(route, cpu_s=cpu_s, utilization=utilization))
+    return tuple(found)
+
+
 def measured_model(
     spec: Spec, routes: Sequence[RouteCost], mix: Mix, *, cores: float, replicas: Mapping[str, int], visitors: bool
 ) -> Declared:
-    """The model that the measured costs make: of each route its processor time at each part, and what is left of its
-    latency as waiting for what does not compute, at the last part of its way.
+    """The model that the measured costs make, as they are (`costs_at` for another load): of each route its processor
+    time at each part, and what is left of its latency as waiting for what does not compute, at its last part.
 
     `replicas`: those that run; other services as declared. `visitors`: the load generator shares the machine.
     """

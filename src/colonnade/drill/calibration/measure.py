@@ -34,11 +34,13 @@ from colonnade.planning.calibration import (
     Mix,
     RouteCost,
     Verified,
+    costs_at,
     measured_model,
     winsorized,
     without_waiting,
 )
 from colonnade.planning.errors import Unstable
+from colonnade.planning.idle_cost import idle_cost_of, utilization_at
 from colonnade.planning.limits import capacity
 from colonnade.planning.model import Load, SystemModel
 from colonnade.planning.predict import predict
@@ -122,6 +124,8 @@ class _Measuring:
         self._notes: list[str] = []
         self._doubts: list[str] = []
         self._shots_count = 0
+        self._readings: list[tuple[tuple[float, float], tuple[float, float]]] = []
+        """Of each route: (utilization, seconds of a core) at the two loads at which costs are read."""
         self.aim: Aim
 
     async def aim_at(self, status: Mapping[str, Any]) -> None:
@@ -159,7 +163,7 @@ class _Measuring:
     async def route(self, action: Action) -> RouteCost:
         """One action alone: slowly for its latency, faster for its cost."""
         first = await self._alone(action, RATE_LOW[0] * 2, 5.0)
-        cost_s = sum(first.cpu_s.values()) + first.generator_cpu_s
+        cost_s = first.cost_s
         low = min(max(LOW_UTILIZATION * self._free_cores / cost_s, RATE_LOW[0]), RATE_LOW[1]) if cost_s else RATE_LOW[1]
         slow = await self._alone(action, low, self._wishes.stretch_s)
         busy = await self._busy(action, low, cost_s)
@@ -181,26 +185,35 @@ class _Measuring:
             scv=scv,
             cpu_s={**busy.cpu_s, VISITORS: busy.generator_cpu_s},
             entry=entry_of(self._spec, action.path),
+            utilization=self._utilization(busy),
         )
 
     async def _busy(self, action: Action, low: float, cost_s: float) -> Shot:
         """The fastest stretch that was answered, of which the costs are taken. `cost_s`: of a core, asked slowly."""
         busy_rate = min(RATE_MAX, BUSY_UTILIZATION * self._free_cores / cost_s) if cost_s > 0 else RATE_LOW[1]
         busy = await self._alone(action, max(busy_rate, low), self._wishes.stretch_s / 2)
-        cost_s = sum(busy.cpu_s.values()) + busy.generator_cpu_s
-        full_rate = min(RATE_MAX, FULL_UTILIZATION * self._free_cores / cost_s) if cost_s > 0 else 0.0
+        full_rate = min(RATE_MAX, FULL_UTILIZATION * self._free_cores / busy.cost_s) if busy.cost_s > 0 else 0.0
         if full_rate <= busy.rate_per_s:
             return busy
         full = await self._alone(action, full_rate, self._wishes.stretch_s)
-        is_answered = full.ok_rate >= REACHED_SHARE * full.rate_per_s and full.failed_share <= FAILED_SHARE_MAX
-        return full if is_answered else busy
+        if full.ok_rate < REACHED_SHARE * full.rate_per_s or full.failed_share > FAILED_SHARE_MAX:
+            return busy
+        less, more = ((self._utilization(shot), shot.cost_s) for shot in (busy, full))
+        self._readings.append((less, more))
+        return full
+
+    def _utilization(self, shot: Shot) -> float:
+        """Of the cores that are free, what the requests of a stretch took, those who send them included."""
+        return min(1.0, shot.ok_rate * shot.cost_s / self._free_cores)
 
     async def finish(self, routes: Sequence[RouteCost], *, at: str, machine: str) -> Calibration:
-        known = without_waiting(self._spec, routes, cores=self._free_cores, replicas=self.aim.parts.replicas)
-        model = self.model_of(known)
-        top = capacity(model)
+        idle_cost = idle_cost_of(self._readings)
+        slow = costs_at(routes, idle_cost, LOW_UTILIZATION)
+        unqueued = without_waiting(self._spec, slow, cores=self._free_cores, replicas=self.aim.parts.replicas)
+        known = tuple(replace(route, mean_s=other.mean_s) for route, other in zip(routes, unqueued, strict=True))
+        top = capacity(self.model_of(costs_at(known, idle_cost, 1.0)))
         contention = await self._contention(top)
-        verified, reached = await self._verify(model, top)
+        verified, reached = await self._verify(known, idle_cost, top)
         return Calibration(
             at=at,
             machine=machine,
@@ -214,6 +227,7 @@ class _Measuring:
             capacity_measured=reached,
             verified=tuple(verified),
             notes=tuple(self._notes),
+            idle_cost=idle_cost,
             doubt=doubt_of(self._doubts, self._shots_count),
         )
 
@@ -240,7 +254,9 @@ class _Measuring:
         peak = found.law.peak_users if math.isfinite(found.law.peak_users) else None
         return Contention(tuple(points), found.rate_of_one, found.contention, found.coherency, peak)
 
-    async def _verify(self, model: SystemModel, top: float) -> tuple[list[Verified], float | None]:
+    async def _verify(
+        self, routes: Sequence[RouteCost], idle_cost: float, top: float
+    ) -> tuple[list[Verified], float | None]:
         """(each load, the most that was ever answered)."""
         verified: list[Verified] = []
         most = 0.0
@@ -250,6 +266,7 @@ class _Measuring:
             rate = min(RATE_MAX, share * top)
             shot = await self._mix(rate, self._wishes.stretch_s)
             most = max(most, shot.ok_rate)
+            model = self.model_of(costs_at(routes, idle_cost, utilization_at(idle_cost, rate / top)))
             found = _verified(model, rate, rate / top, shot, self._simulate)
             verified.append(found)
             self._tell(_told(found))

@@ -79,6 +79,11 @@ class Shot:
         return len(self.latencies_s)
 
     @property
+    def cost_s(self) -> float:
+        """Seconds of a core for one request, all parts and the generator together."""
+        return sum(self.cpu_s.values()) + self.generator_cpu_s
+
+    @property
     def mean_s(self) -> float:
         return sum(self.latencies_s) / len(self.latencies_s) if self.latencies_s else 0.0
 
