@@ -1,8 +1,8 @@
 """What a request costs on a machine that is half asleep, and on one that never rests. Pure.
 
 A core that sleeps between two requests has to be woken, and finds its caches cold; one that is never idle does the same
-in less time. Read at a third of the load the blog's pages took 6.3 ms of a core, at two thirds 4.4 ms. So a cost that was
-read at one load is neither the capacity's nor that of an idle hour. Taken for linear in the utilization u:
+in less time. Read at a third of the load the blog's pages took 6.3 ms of a core, at two thirds 4.4 ms. So a cost that
+was read at one load is neither the capacity's nor that of an idle hour. Taken for linear in the utilization u:
 
     c(u) = c(1) · (1 + k·(1 − u))
 
