@@ -25,6 +25,7 @@ import gateways
 import generator
 import gray
 import idle
+import lighthouse
 import metrics
 import overload
 import peers
@@ -69,12 +70,13 @@ BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "generator": generator.measure,
     "simulator-ciw": simulator.measure_beside_ciw,
     "gateways": gateways.measure,
+    "lighthouse": lighthouse.measure,
     "gateways-lines": gateways.measure_lines_of_ours,
     "gateways-kills": gateways.measure_kills,
     "gateways-replacements": gateways.measure_replacements,
 }
 """Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`,
-`make bench-simulator`, wrk)."""
+`make bench-simulator`, wrk), or they need npm and Chromium (`lighthouse`)."""
 
 
 def main(arguments: Sequence[str]) -> int:

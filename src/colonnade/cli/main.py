@@ -302,6 +302,23 @@ def why(
     answer_why(find_target(file, "", state_dir), about or [], count=count, as_json=json)
 
 
+@app.command()
+def dashboard(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    is_viewer: Annotated[bool, typer.Option("--viewer", help="For somebody who may look and change nothing")] = False,
+    is_opening: Annotated[bool, typer.Option("--open", help="Open it in the browser")] = False,
+    is_renewing: Annotated[
+        bool, typer.Option("--new-tokens", help="Others instead: whoever is logged in is not any more")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Where the dashboard is, with an address that logs in once, and the token."""
+    from colonnade.cli.dashboard import Wish, show_dashboard
+
+    show_dashboard(_target(file, state_dir), Wish(is_viewer, is_renewing, is_opening, json))
+
+
 @app.command(name="doctor")
 def run_doctor(json: JsonOption = False) -> None:
     """What this machine has and lacks for Colonnade, and how to get it."""

@@ -1,6 +1,7 @@
 """The dashboard's process: looks once a second, answers on the keeper's socket, ends on SIGTERM.
 
-    python -m colonnade.dashboard --listener FD --control SOCKET --data DIR --state DIR   (started by the controller)
+    python -m colonnade.dashboard --listener FD --control SOCKET --data DIR --state DIR --tokens FD
+                                                                                         (started by the controller)
 
 Whoever wants to see each look, or to answer under a path of their own, hangs in at `build_dashboard`.
 """
@@ -21,6 +22,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
+from colonnade.core.access import hide_memory
 from colonnade.core.clock import Clock, SystemClock
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.metrics_routes import metrics_routes
@@ -28,7 +30,11 @@ from colonnade.dashboard.notify import Notifier
 from colonnade.dashboard.recorder import Recorder
 from colonnade.dashboard.standing import Standing
 from colonnade.dashboard.watch import Watch
+from colonnade.dashboard.web.app import Given, build_app
+from colonnade.dashboard.web.asking import SocketAsker
+from colonnade.dashboard.web.looks import Looks
 from colonnade.observe.history.levels import HISTORY_FILE
+from colonnade.system.dashboard_tokens import Tokens, tokens_from
 from colonnade.system.serving import serve
 
 
@@ -41,6 +47,7 @@ class Surroundings:
     data: Path
     state: Path
     clock: Clock
+    tokens: Tokens
 
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
@@ -68,7 +75,18 @@ def build_dashboard(around: Surroundings) -> Dashboard:
     watch.consumers += [recorder.take, notifier.take]
     routes: list[BaseRoute] = [*metrics_routes(watch)]
     loops = (watch.run, recorder.run, notifier.run)
-    return Dashboard(watch, recorder, standing, notifier, loops, Starlette(routes=routes))
+    looks = Looks(lambda: not watch.is_fresh())
+    watch.consumers.append(lambda look: looks.take(look.at_s, look.status, look.events))
+    given = Given(
+        tokens=around.tokens,
+        looks=looks,
+        asker=SocketAsker(around.control),
+        clock=around.clock,
+        history=recorder.path,
+        promised=lambda: {"objectives": standing.slo, "alerts": standing.alerts},
+        mark=str(around.state),
+    )
+    return Dashboard(watch, recorder, standing, notifier, loops, build_app(given, routes))
 
 
 async def run(around: Surroundings, listener: socket.socket) -> None:
@@ -97,7 +115,13 @@ def main() -> None:
     parser.add_argument("--control", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--state", type=Path, required=True)
+    parser.add_argument("--tokens", type=int, required=True)
     options = parser.parse_args()
     os.set_inheritable(options.listener, False)
-    around = Surroundings(options.control, options.data, options.state, SystemClock())
-    asyncio.run(run(around, socket.socket(fileno=options.listener)))
+    listener = socket.socket(fileno=options.listener)
+    if os.fstat(options.tokens).st_uid != os.geteuid():
+        # Replicas run as the same user as we do, and may read the tokens no more than their file.
+        hide_memory()
+    tokens = tokens_from(options.tokens)
+    around = Surroundings(options.control, options.data, options.state, SystemClock(), tokens)
+    asyncio.run(run(around, listener))

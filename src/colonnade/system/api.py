@@ -22,15 +22,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from colonnade.core.clock import Clock
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.core.events import Event, EventLog
+from colonnade.system.archive import archive_routes
 from colonnade.system.database_changes import DatabaseChanges, database_routes
+from colonnade.system.drill_runs import DrillRuns
+from colonnade.system.paths import StatePaths
 from colonnade.system.replica_changes import ReplicaChanges, replica_routes
 
 WAIT_MAX_S = 20.0
 """Of a long poll: shorter than what any client gives up after."""
 
 BODY_BYTES_MAX = 64 * 1024
+
+DIGITS_MAX = 18
 
 
 class Backups(Protocol):
@@ -57,6 +63,11 @@ class Controlled(Protocol):
     """What the API may ask of the controller."""
 
     events: EventLog
+    paths: StatePaths
+    drills: DrillRuns
+
+    @property
+    def clock(self) -> Clock: ...
 
     def status(self) -> dict[str, Any]: ...
 
@@ -142,6 +153,7 @@ def build_api(system: Controlled) -> Starlette:
             *_backup_routes(system),
             *replica_routes(system, _body),
             *database_routes(system, _body),
+            *archive_routes(system, _body),
         ],
         exception_handlers={ColonnadeError: _refused},
     )
@@ -194,7 +206,7 @@ def _refused(_: Request, error: Exception) -> Response:
 
 def _number(request: Request, key: str, default: int) -> int:
     text = request.query_params.get(key, str(default))
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > DIGITS_MAX:
         raise SpecError(f"expected a number, got {text!r}", subject=key, hint=f"for example ?{key}=0")
     return int(text)
 

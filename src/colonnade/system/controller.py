@@ -34,6 +34,7 @@ from colonnade.system.assemble import System, assemble
 from colonnade.system.database_changes import DatabaseChanges
 from colonnade.system.deployer import Deployer
 from colonnade.system.deployment import read_deployment
+from colonnade.system.drill_runs import DrillRuns
 from colonnade.system.keeper_link import KeeperLink
 from colonnade.system.measurements import measure
 from colonnade.system.paths import StatePaths, make_socket_directory, remove_sockets
@@ -82,6 +83,7 @@ class SystemController:
         self._hand_over = asyncio.Event()
         self._changes: DatabaseChanges | None = None
         self._deployer: Deployer | None = None
+        self.drills = DrillRuns(paths, accepted, self.events)
         self._failure: ColonnadeError | None = None
         self.trouble = ""
         """Why adopting does not succeed; for `status`."""

@@ -26,6 +26,7 @@ from colonnade.core.files import make_directory, read_json, write_json_atomicall
 from colonnade.core.processes import Command, Credentials, Process, ProcessId
 from colonnade.spec.model import Spec
 from colonnade.spec.syntax import ListenAddress, parse_listen
+from colonnade.system.dashboard_tokens import load_or_make_tokens, tokens_path
 from colonnade.system.keeper_link import KeeperLink, PortTaken
 from colonnade.system.paths import StatePaths
 from colonnade.system.serving import open_guarded_socket, serve
@@ -147,9 +148,14 @@ class DashboardPart:
     def _start(self) -> None:
         argv = [sys.executable, "-m", "colonnade.dashboard", "--listener", str(self._descriptor)]
         argv += ["--control", str(self._paths.control), "--data", str(self._paths.data), "--state", self._mark]
-        command = Command(argv, Path("/"), self._env, self._paths.log, self._credentials, pass_fds=(self._descriptor,))
         try:
-            self._process = processes.start(command)
+            # As a descriptor: under root it runs as the user of the replicas, none of which may read this file.
+            load_or_make_tokens(self._paths.root)
+            with tokens_path(self._paths.root).open("rb") as tokens:
+                argv += ["--tokens", str(tokens.fileno())]
+                passed = (self._descriptor, tokens.fileno())
+                command = Command(argv, Path("/"), self._env, self._paths.log, self._credentials, pass_fds=passed)
+                self._process = processes.start(command)
             identity = self._process.identity
             write_json_atomically(self._paths.record, {"pid": identity.pid, "start_ticks": identity.start_ticks})
         except HostError as error:

@@ -59,6 +59,7 @@ def _service(system: System, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "route": spec.route,
+        "uses": list(spec.uses),
         "balance": spec.balance,
         "desired": runtime.desired.get(name, 0),
         "version": runtime.versions.get(name),

@@ -1,0 +1,58 @@
+"""Lighthouse on the dashboard of a running blog: accessibility and best practices, by its own scores.
+
+It comes from npm into .bench/lighthouse and uses Debian's Chromium. Not in CI: it takes a minute and half a gigabyte.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from blog import Blog
+
+PLACE = Path(__file__).parent.parent / ".bench" / "lighthouse"
+VERSION = "12"
+CATEGORIES = ("accessibility", "best-practices")
+VIEWS = ("", "charts", "objectives", "why", "events", "logs", "versions", "backups", "drills", "plan")
+FORMS = {"desktop": ["--preset=desktop"], "mobile": []}
+
+
+def measure(_: int) -> dict[str, Any]:
+    """Scores from 0 to 100 for each view, on a desktop and on a telephone, with what was found wanting."""
+    npm, browser = shutil.which("npm"), shutil.which("chromium")
+    if npm is None or browser is None:
+        return {"skipped": "needs npm and chromium, which are not installed here"}
+    PLACE.mkdir(parents=True, exist_ok=True)
+    subprocess.run(
+        [npm, "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(PLACE), f"lighthouse@{VERSION}"],
+        check=True,
+    )
+    with Blog() as blog:
+        blog.up()
+        return {f"{view or 'now'}, {form}": _scores(blog, view, form, browser) for view in VIEWS for form in FORMS}
+
+
+def _scores(blog: Blog, view: str, form: str, browser: str) -> dict[str, Any]:
+    # A code logs in once, so each run has its own.
+    address = json.loads(blog.command("dashboard", "--json"))["login_url"] + (f"&view={view}" if view else "")
+    program = str(PLACE / "node_modules" / ".bin" / "lighthouse")
+    command = [program, address, *FORMS[form], f"--only-categories={','.join(CATEGORIES)}", "--output=json", "--quiet"]
+    command.append("--chrome-flags=--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage")
+    environment = {**os.environ, "CHROME_PATH": browser}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, timeout=180)
+    report = json.loads(done.stdout)
+    found: dict[str, Any] = {name: round(100 * report["categories"][name]["score"]) for name in CATEGORIES}
+    audits = report["audits"]
+    references = [one["id"] for name in CATEGORIES for one in report["categories"][name]["auditRefs"] if one["weight"]]
+    return {
+        **found,
+        "wanting": [name for name in references if (audits[name]["score"] or 0) < 1 and _counts(audits[name])],
+    }
+
+
+def _counts(audit: dict[str, Any]) -> bool:
+    return audit["scoreDisplayMode"] not in ("notApplicable", "manual", "informative")
