@@ -2,7 +2,7 @@
 # A small HTTP/1.1 server in Perl's core modules, to show that a service need not be Python.
 #
 # One process per connection and one request per connection: nothing to share, nothing to leak. It listens on
-# 127.0.0.1:$PORT, answers /livez and /readyz, and on SIGTERM stops accepting and lets running requests finish.
+# $HOST:$PORT, answers /livez and /readyz, and on SIGTERM stops accepting and lets running requests finish.
 use strict;
 use warnings;
 use Errno qw(EINTR);
@@ -15,6 +15,7 @@ my $HEAD_BYTES_MAX = 32 * 1024;
 my $REQUEST_S_MAX = 30;             # a connection that takes longer is cut
 my $LINGER_S_MAX = 2;               # how long an answered client may take to read and close
 
+my $host = $ENV{HOST} || '127.0.0.1';
 my $port = $ENV{PORT} or die "PORT is not set: start me with `colonnade up`, or PORT=8000 perl server.pl\n";
 my $replica = $ENV{COLONNADE_REPLICA} // 'no replica';
 
@@ -31,8 +32,8 @@ my %pages = (
 );
 
 my $listener = IO::Socket::INET->new(
-    LocalAddr => '127.0.0.1', LocalPort => $port, Proto => 'tcp', Listen => 128, ReuseAddr => 1,
-) or die "cannot listen on 127.0.0.1:$port: $@\n";
+    LocalAddr => $host, LocalPort => $port, Proto => 'tcp', Listen => 128, ReuseAddr => 1,
+) or die "cannot listen on $host:$port: $@\n";
 
 my $stopping = 0;
 $SIG{TERM} = $SIG{INT} = sub { $stopping = 1 };

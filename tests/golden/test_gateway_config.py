@@ -17,8 +17,9 @@ import pytest
 from colonnade.core.processes import Credentials
 from colonnade.gateway.config import GatewaySettings, render_gateway, service_pool, weight_of
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
+from colonnade.gateway.discovered import CONNECT_TIMEOUT_S, discovered_gateway, found_pool, shared_between
 from colonnade.gateway.process import find_binary
-from colonnade.gateway.state import Membership, Pool, Server, ServerState
+from colonnade.gateway.state import Discovery, Membership, NamedServers, Pool, Server, ServerState
 from colonnade.gateway.text import ProcessText
 from colonnade.spec.model import GatewaySpec, ServiceSpec
 
@@ -87,6 +88,24 @@ def visitors(fds: Fds) -> str:
     return render_gateway(GatewaySettings(GatewaySpec(), services, ProcessText(SOCKET, 8000)), Membership(pools), fds)
 
 
+def found(_: Fds) -> str:
+    """In a cluster: servers found in the DNS, two sizes of them, behind another proxy."""
+    service = ServiceSpec.model_validate({"app": "a:b", "route": "/", "affinity": "cookie", "threads": 9})
+    names = (
+        NamedServers("web-pods.blog.svc", 8000, 16),
+        NamedServers("web-2-pods.blog.svc", 8000, 16, 3),
+    )
+    pool = found_pool("web", service, Discovery(names, "127.0.0.1:8000", 8099))
+    settings = GatewaySettings(
+        GatewaySpec(),
+        {"web": shared_between(service, 2)},
+        ProcessText(SOCKET, 8000, close_spread="infinite"),
+        CONNECT_TIMEOUT_S,
+        trusts_proxy=True,
+    )
+    return discovered_gateway(settings, (pool,), {"public": ":8080", "service:web": ":9001"}, health_bind=":8404")
+
+
 def database(fds: Fds) -> str:
     nodes = {1: "127.0.0.1:16001", 2: "127.0.0.1:16002", 3: "127.0.0.1:16003"}
     settings = DatabaseGatewaySettings(ProcessText(SOCKET, 2000), 90)
@@ -97,6 +116,7 @@ CASES = [
     (one_service, ("public",)),
     (many_services, ("public", "service:backend")),
     (visitors, ("public", "service:search")),
+    (found, ()),
     (database, ("db:primary", "db:standbys")),
 ]
 

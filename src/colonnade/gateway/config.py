@@ -45,6 +45,10 @@ CONNECT_TIMEOUT_S = 0.25
 FAST_INTERVAL_S_MIN = 0.05
 """Between two checks of a replica of which one has just failed, or passed again."""
 
+STREAMS_CHECK_TIMES = 5
+"""Where the servers of streams are checked by themselves, they are asked so much less often: each check is a request to
+a replica that is asked already."""
+
 UNSIZED_BODY_SHARE = 0.75
 """Of a buffer: a body without Content-Length is read up to this much first, because only then is its size known. The
 rest is for the headers."""
@@ -67,6 +71,9 @@ class GatewaySettings:
     gateway: GatewaySpec
     services: Mapping[str, ServiceSpec]
     process: ProcessText
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    trusts_proxy: bool = False
+    """Another proxy stands before this one, and nobody else reaches it: what that says about the client is believed."""
 
 
 def slots_for(service: ServiceSpec) -> int:
@@ -117,13 +124,18 @@ def buffer_bytes_for(gateway: GatewaySpec, services: Iterable[ServiceSpec]) -> i
 
 def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mapping[str, int]) -> str:
     """The whole text. `fds` has the inherited listeners: `public`, and `service:<name>` per internal one."""
+    return gateway_text(settings, membership, {name: f"fd@{fd}" for name, fd in fds.items()})
+
+
+def gateway_text(settings: GatewaySettings, membership: Membership, binds: Mapping[str, str]) -> str:
+    """The same for listeners as HAProxy's `bind` has them: `fd@5`, `:8080`."""
     process = replace(settings.process, buffer_bytes=buffer_bytes_for(settings.gateway, settings.services.values()))
-    lines: list[str] = [*global_section(process), "", *_defaults(settings.gateway)]
-    if "public" in fds:
-        lines += ["", *_public_frontend(settings, membership, fds["public"])]
+    lines: list[str] = [*global_section(process), "", *_defaults(settings)]
+    if "public" in binds:
+        lines += ["", *_public_frontend(settings, membership, binds["public"])]
     for pool in membership.pools:
-        if (fd := fds.get(f"service:{pool.name}")) is not None:
-            lines += ["", *_internal_frontend(pool.name, fd)]
+        if (bind := binds.get(f"service:{pool.name}")) is not None:
+            lines += ["", *_internal_frontend(pool.name, bind)]
     lines += ["", "backend not.found", "    http-request deny deny_status 404"]
     for pool in membership.pools:
         service = settings.services.get(pool.name)
@@ -139,11 +151,12 @@ def render_gateway(settings: GatewaySettings, membership: Membership, fds: Mappi
     return "\n".join(lines) + "\n"
 
 
-def _defaults(gateway: GatewaySpec) -> Iterator[str]:
+def _defaults(settings: GatewaySettings) -> Iterator[str]:
+    gateway = settings.gateway
     yield "defaults"
     yield "    mode http"
     yield f"    backlog {BACKLOG}"
-    yield f"    timeout connect {milliseconds(CONNECT_TIMEOUT_S)}"
+    yield f"    timeout connect {milliseconds(settings.connect_timeout_s)}"
     yield f"    timeout client {milliseconds(gateway.client_timeout_s)}"
     yield f"    timeout http-request {milliseconds(gateway.header_timeout_s)}"
     yield f"    timeout http-keep-alive {milliseconds(gateway.keep_alive_timeout_s)}"
@@ -156,20 +169,28 @@ def _defaults(gateway: GatewaySpec) -> Iterator[str]:
     yield from pages.error_lines()
 
 
-def _public_frontend(settings: GatewaySettings, membership: Membership, fd: int) -> Iterator[str]:
+def _public_frontend(settings: GatewaySettings, membership: Membership, bind: str) -> Iterator[str]:
     gateway = settings.gateway
     buffer_bytes = buffer_bytes_for(gateway, settings.services.values())
     yield f"frontend {PUBLIC_FRONTEND}"
-    yield f"    bind fd@{fd}"
+    yield f"    bind {bind}"
     yield f"    maxconn {min(gateway.connections_max, settings.process.connections_max)}"
     yield from _every_frontend()
+    if settings.trusts_proxy:
+        # Its last word on it is the proxy's own.
+        yield "    http-request set-src req.hdr_ip(X-Forwarded-For,-1) if { req.hdr(X-Forwarded-For) -m found }"
+        yield "    http-request set-var(txn.scheme) req.hdr(X-Forwarded-Proto,-1)"
     # What a client says about where it comes from is hearsay; only the gateway knows.
     yield "    http-request del-header X-Forwarded- -m beg"
     yield "    http-request del-header Forwarded"
     yield "    http-request del-header X-Real-IP"
     # None is left of these, so nothing has to be looked for and replaced.
     yield "    http-request add-header X-Forwarded-For %[src]"
-    yield "    http-request add-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
+    if settings.trusts_proxy:
+        yield "    http-request add-header X-Forwarded-Proto https if { var(txn.scheme) -m str https }"
+        yield "    http-request add-header X-Forwarded-Proto http unless { var(txn.scheme) -m str https }"
+    else:
+        yield "    http-request add-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]"
     yield "    http-request add-header X-Forwarded-Host %[req.hdr(Host)]"
     if not gateway.trust_trace_context:
         yield "    http-request del-header traceparent"
@@ -243,10 +264,10 @@ def _route(name: str, route: str) -> Iterator[str]:
     yield f"    use_backend {name} if to.{name}"
 
 
-def _internal_frontend(name: str, fd: int) -> Iterator[str]:
+def _internal_frontend(name: str, bind: str) -> Iterator[str]:
     """For other services: what they forward about their client is believed."""
     yield f"frontend {name}.internal"
-    yield f"    bind fd@{fd}"
+    yield f"    bind {bind}"
     yield from _every_frontend()
     yield from _streams_acl()
     yield f"    use_backend {streams_backend(name)} if is_stream"
@@ -254,7 +275,6 @@ def _internal_frontend(name: str, fd: int) -> Iterator[str]:
 
 
 def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
-    health = service.health
     yield f"backend {pool.name}"
     yield from _balance(service)
     yield from affinity_lines(pool)
@@ -263,7 +283,17 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
     yield from _retries(pool.name, service)
-    yield from latency_lines(pool)
+    if pool.counts_latency:
+        yield from latency_lines(pool)
+    yield from _checks(pool, service)
+    # A visitor waits for the replica that knows him behind as many as that one serves at once, not for ever.
+    own_queue = f" maxqueue {service.threads}" if pool.has_cookies else ""
+    yield f"    default-server maxconn {service.threads}{own_queue}{_slow_start(service)}"
+    yield from server_lines(pool, pool.where()[0])
+
+
+def _checks(pool: Pool, service: ServiceSpec) -> Iterator[str]:
+    health = service.health
     yield "    option httpchk"
     yield (
         f"    http-check send meth GET uri {quoted(health.path)} ver HTTP/1.1"
@@ -278,10 +308,6 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
         # One refused connection takes a server out at once; the next good check brings it back.
         " observe layer4 error-limit 1 on-error mark-down"
     )
-    # A visitor waits for the replica that knows him behind as many as that one serves at once, not for ever.
-    own_queue = f" maxqueue {service.threads}" if pool.has_cookies else ""
-    yield f"    default-server maxconn {service.threads}{own_queue}{_slow_start(service)}"
-    yield from server_lines(pool, pool.where()[0])
 
 
 def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
@@ -298,6 +324,10 @@ def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    retries {service.retries}"
     yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({name}) ge {service.queue_max} }}"
+    if pool.discovery is not None:
+        # What a name's addresses are in one backend says nothing about their order in another: no following.
+        rarely = service.health.model_copy(update={"interval_s": STREAMS_CHECK_TIMES * service.health.interval_s})
+        yield from _checks(pool, service.model_copy(update={"health": rarely}))
     yield f"    default-server maxconn {service.streams_max}"
     yield from server_lines(pool, pool.where()[1])
 

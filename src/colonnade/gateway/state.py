@@ -61,6 +61,31 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class NamedServers:
+    """Servers behind one name of the DNS: as many as it has addresses, `count_max` at most."""
+
+    host: str
+    """May hold `${NAME}`: HAProxy fills it in from its environment."""
+    port: int
+    count_max: int
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """Servers that HAProxy finds by itself, in the DNS: those of containers, whose addresses somebody else gives.
+
+    Then nobody speaks to it by the Runtime API, and what needs that is left out of its text.
+    """
+
+    names: tuple[NamedServers, ...]
+    fallback: str = ""
+    """`host:port` that is asked when every server that was found fails its checks: whoever is behind it chooses."""
+    agent_port: int | None = None
+    """Where each server says `ready`, or `drain` when it is about to leave: nothing new is sent there then."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pool:
     """A pool as it should be. Slots that are not named are empty."""
 
@@ -80,6 +105,8 @@ class Pool:
     """Visitors stay with a slot by a cookie that holds the slot's name."""
     places: tuple[Place, ...] = ()
     """Empty: a service, with its backend and its streams backend."""
+    discovery: Discovery | None = None
+    """Its servers are found in the DNS; then it has no slots of ours."""
 
     def __post_init__(self) -> None:
         slots = [server.slot for server in self.servers]
@@ -95,7 +122,7 @@ class Pool:
     @property
     def counts_latency(self) -> bool:
         """A service: its answers are counted by latency, in a table of the leading backend's name."""
-        return not self.places
+        return not self.places and self.discovery is None
 
     def slots(self) -> Iterator[Server]:
         """Every slot from 1 to `slots_max`, empty ones included."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from colonnade.core.errors import Bug
 from colonnade.core.processes import Credentials
-from colonnade.gateway.state import DEAD_ADDRESS, Place, Pool, Server, ServerState
+from colonnade.gateway.state import DEAD_ADDRESS, Discovery, Place, Pool, Server, ServerState
 
 HEADER_RESERVE_BYTES = 1024
 """HAProxy keeps this much of a buffer free for headers it adds (tune.maxrewrite's default)."""
@@ -25,6 +25,13 @@ HOT_MEMORY_BYTES = 16 * 1024 * 1024
 """Buffers that a thread keeps for its next requests; by default (512 kB) most went through malloc, 3 to 6 µs each."""
 
 
+AGENT_INTERVAL_S = 0.2
+"""Between two questions whether a server is about to leave: it waits for longer than this before it does."""
+
+RESOLVERS = "names"
+"""The section that says who is asked for the addresses of servers that are found in the DNS."""
+
+
 @dataclass(frozen=True, slots=True)
 class ProcessText:
     """What the `global` section needs. `connections_max` bounds client connections of all frontends together."""
@@ -36,6 +43,9 @@ class ProcessText:
     buffer_bytes: int = BUFFER_BYTES_FOR_BODIES
     old_process_s: int = 60
     """After a reload the old process may finish what it has for this long."""
+    close_spread: str = "2s"
+    """Connections that idle at a reload are closed in the course of this time, not all of them at once; `infinite`: none
+    is, each leaves with its next answer or its own time-out."""
 
 
 def milliseconds(duration_s: float) -> str:
@@ -61,8 +71,7 @@ def global_section(process: ProcessText) -> Iterator[str]:
     yield f"    nbthread {process.threads}"
     yield f"    tune.bufsize {process.buffer_bytes}"
     yield f"    tune.memory.hot-size {HOT_MEMORY_BYTES}"
-    # Connections that idle at a reload are closed in the course of this time, not all of them at once.
-    yield "    close-spread-time 2s"
+    yield f"    close-spread-time {process.close_spread}"
     yield f"    hard-stop-after {process.old_process_s}s"
     # All replicas checked in the same millisecond is a burst for nothing.
     yield "    spread-checks 10"
@@ -71,6 +80,9 @@ def global_section(process: ProcessText) -> Iterator[str]:
 def server_lines(pool: Pool, place: Place, options: str = "") -> Iterator[str]:
     """Every slot of `pool` at `place`, in slot order: HAProxy numbers servers by their order, and a consistent hash
     goes by that number."""
+    if pool.discovery is not None:
+        yield from _found_servers(pool.discovery, place)
+        return
     if place.follows:
         leader = pool.where()[0]
         for server in pool.slots():
@@ -86,6 +98,21 @@ def server_lines(pool: Pool, place: Place, options: str = "") -> Iterator[str]:
     for is_empty, run in groupby(pool.slots(), key=lambda server: server.address is None):
         servers = list(run)
         yield from _empty_slots(servers, place, options) if is_empty else _named_slots(servers, place, options)
+
+
+def _found_servers(discovery: Discovery, place: Place) -> Iterator[str]:
+    """Slots that HAProxy fills from the DNS. One name's addresses are never in two slots."""
+    agent = ""
+    if discovery.agent_port is not None:
+        agent = f" agent-check agent-port {discovery.agent_port} agent-inter {milliseconds(AGENT_INTERVAL_S)}"
+    for group, named in enumerate(discovery.names):
+        prefix = place.prefix if group == 0 else f"{place.prefix}{group + 1}-"
+        yield (
+            f"    server-template {prefix} 1-{named.count_max} {named.host}:{named.port} weight {named.weight}"
+            f" resolvers {RESOLVERS} resolve-prefer ipv4 init-addr none check{agent}"
+        )
+    if discovery.fallback:
+        yield f"    server fallback {discovery.fallback} backup resolvers {RESOLVERS} init-addr libc,none"
 
 
 def _cookie(pool: Pool, place: Place, server: Server) -> str:

@@ -19,8 +19,14 @@ forgotten. Some 15 MB when full, at about 150 bytes each (by calculation)."""
 def affinity_lines(pool: Pool) -> Iterator[str]:
     """A visitor's first answer sets a cookie with the slot's name; it leads back there for as long as the slot is in
     rotation, and is no business of the application."""
-    if pool.has_cookies:
+    if not pool.has_cookies:
+        return
+    if pool.discovery is None:
         yield f"    cookie {cookie_name(pool.name)} insert indirect nocache httponly attr SameSite=Lax"
+    else:
+        # Several gateways number the same servers differently: theirs is made from the address.
+        yield f"    cookie {cookie_name(pool.name)} insert indirect nocache httponly dynamic attr SameSite=Lax"
+        yield f"    dynamic-cookie-key {cookie_name(pool.name)}"
 
 
 def cookie_name(service: str) -> str:

@@ -24,6 +24,9 @@ from colonnade.spec.model import REPLICAS_MAX, ServiceSpec
 REPLICA_MARK = "COLONNADE_REPLICA"
 """`backend/3`: an application may show it, and a controller finds by it what its predecessor had just started."""
 
+HOST = "127.0.0.1"
+"""Where a replica listens, and the value of $HOST: in a container that is another one, so a command should ask."""
+
 VERSION_VARIABLE = "COLONNADE_VERSION"
 """Number of the version that a replica was started with, for the application to show or to log."""
 
@@ -73,6 +76,7 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
     env = {
         **plan.env,
         **replica_group_of(plan.spec, replica.number).env,
+        "HOST": HOST,
         "PORT": str(port),
         REPLICA_MARK: str(replica),
         VERSION_VARIABLE: str(plan.version),
@@ -95,7 +99,7 @@ def replica_command(plan: ServicePlan, replica: ReplicaId, port: int) -> Command
 
 def granian_argv(app: Detected, port: int, service: ServiceSpec) -> list[str]:
     """Granian with one worker. No respawn and no backpressure of its own: the gateway limits and we replace."""
-    argv = [sys.executable, "-m", "granian", "--interface", app.kind, "--host", "127.0.0.1", "--port", str(port)]
+    argv = [sys.executable, "-m", "granian", "--interface", app.kind, "--host", HOST, "--port", str(port)]
     argv += granian_options(app.kind, service)
     if app.factory:
         argv.append("--factory")

@@ -62,7 +62,7 @@ def check_variables(where: tuple[str | int, ...], variables: Mapping[str, str], 
         key = (*where, name)
         if NAME.fullmatch(name) is None:
             problems.append(Problem(key, "expected a name of letters, digits and underscores, such as LOG_LEVEL"))
-        elif name == "PORT" or name.startswith("COLONNADE_"):
+        elif name in ("HOST", "PORT") or name.startswith("COLONNADE_"):
             problems.append(Problem(key, "is set by Colonnade for each replica", hint="choose another name"))
         elif name in given_by_uses:
             problems.append(Problem(key, "is set by `uses`", hint="take it out here, or the name out of `uses`"))

@@ -162,7 +162,7 @@ def _start_error(system: System, plan: ServicePlan, event: Event) -> AppError:
     if event.kind == "replica_start_failed":
         hint = str(event.data["hint"])
     elif event.reason == "start_timeout":
-        hint = f"does it listen on 127.0.0.1:$PORT and answer {plan.spec.health.path}? Its log is {log}"
+        hint = f"does it listen on $HOST:$PORT and answer {plan.spec.health.path}? Its log is {log}"
     else:
         hint = f"see what it says: its log is {log}"
     return AppError(

@@ -95,6 +95,7 @@ def test_what_the_replica_is_beats_what_the_environment_says() -> None:
     said = {"PORT": "1", "COLONNADE_REPLICA": "else/9", "PYTHONUNBUFFERED": "", "MODE": "test"}
     env = replica_command(plan(WSGI, env=said), ID, 15003).env
     assert env == {
+        "HOST": "127.0.0.1",
         "PORT": "15003",
         "COLONNADE_REPLICA": "backend/3",
         "COLONNADE_VERSION": "1",
