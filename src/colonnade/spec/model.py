@@ -212,7 +212,7 @@ class ServiceSpec(Model):
     """`wsgi`, `asgi`, or found out from the application itself."""
     command: CommandLine = ""
     """Any server: a command (split as a shell would, but run without one) that listens on $HOST:$PORT.
-    $HOST is 127.0.0.1, and in a container 0.0.0.0. These and other variables of the replica's environment are filled in."""
+    $HOST is 127.0.0.1, and in a container 0.0.0.0. Both and other variables of its environment are filled in."""
     path: str = "."
     """Working directory, relative to colonnade.toml."""
     env: dict[str, str] = Field(default_factory=dict, repr=False)
