@@ -55,8 +55,8 @@ def discovered_gateway(
     nameservers: Sequence[str] = (),
     health_bind: str = "",
 ) -> str:
-    """The whole text. `binds` as in `gateway_text`; `nameservers` as `address:port`, those of /etc/resolv.conf if none is
-    given. On `health_bind` are /livez, /readyz and /metrics."""
+    """The whole text. `binds` as in `gateway_text`; `nameservers` as `address:port`, without any those of
+    /etc/resolv.conf. On `health_bind` are /livez, /readyz and /metrics."""
     lines = [gateway_text(settings, Membership(tuple(pools)), binds), *_resolvers(nameservers)]
     if health_bind:
         lines += ["", *_health(health_bind)]

@@ -44,8 +44,8 @@ class ProcessText:
     old_process_s: int = 60
     """After a reload the old process may finish what it has for this long."""
     close_spread: str = "2s"
-    """Connections that idle at a reload are closed in the course of this time, not all of them at once; `infinite`: none
-    is, each leaves with its next answer or its own time-out."""
+    """Connections that idle at a reload are closed in the course of this time, not all of them at once; `infinite`:
+    none is, each leaves with its next answer or its own time-out."""
 
 
 def milliseconds(duration_s: float) -> str:
