@@ -1,0 +1,67 @@
+"""Stand-alone: wait until a Job of this namespace has ended well; run in pods before their service starts.
+
+Asks the API server with the pod's own token. Exit code 1 when the Job has failed: then the pod does not start, is
+tried again by Kubernetes, and asks again. The standard library only: the text is put into a ConfigMap.
+"""
+
+import json
+import ssl
+import sys
+import time
+import urllib.error
+import urllib.request
+
+ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+API = "https://kubernetes.default.svc"
+POLL_S = 2.0
+ANSWER_S = 10.0
+
+
+def read(name):
+    with open(f"{ACCOUNT}/{name}") as file:
+        return file.read().strip()
+
+
+def state_of(job):
+    """`waiting`, `done`, or why it has failed."""
+    for condition in job.get("status", {}).get("conditions") or []:
+        if condition.get("status") != "True":
+            continue
+        if condition.get("type") == "Complete":
+            return "done"
+        if condition.get("type") == "Failed":
+            return condition.get("message") or condition.get("reason") or "failed"
+    return "waiting"
+
+
+def ask(name, api, context):
+    request = urllib.request.Request(f"{api}/apis/batch/v1/namespaces/{read('namespace')}/jobs/{name}")
+    request.add_header("Authorization", f"Bearer {read('token')}")
+    with urllib.request.urlopen(request, timeout=ANSWER_S, context=context) as answer:
+        return json.load(answer)
+
+
+def main(name, api=API):
+    said = ""
+    context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    while True:
+        try:
+            state = state_of(ask(name, api, context))
+            if state == "done":
+                return 0
+            if state != "waiting":
+                print(f"the release step {name} has failed: {state}; see `kubectl logs job/{name}`", flush=True)
+                return 1
+            message = f"waiting for the release step {name}"
+        except urllib.error.HTTPError as error:
+            message = f"the release step {name} is not there: apply the manifests again" if error.code == 404 else str(error)
+        except OSError as error:
+            message = f"the API server does not answer: {error}"
+        if message != said:
+            print(message, flush=True)
+            said = message
+        time.sleep(POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
