@@ -26,6 +26,7 @@ ONE_SHOT = {
     "drill/faults/burden.py": "a drill that dies must end what it weighs on the machine: the child's pipe is its life",
 }
 IN_CONTAINERS = {"deploy/docker/inside/": "process 1 of a container: copied there, on the standard library alone"}
+IN_PODS = {"deploy/kubernetes/inside/": "a program of its own, which has nothing to do but to wait"}
 CLOCK = {"core/clock.py": "the home of clocks"}
 COMMAND = {
     "cli/": "a command is a process of its own, and no event loop stands still while it waits",
@@ -75,7 +76,7 @@ BANS = (
     Ban(
         names=("time.sleep",),
         instead="await Clock.sleep(…): a blocked event loop watches nobody",
-        homes=KEEPER | COMMAND | CLIENT | SLEEPER,
+        homes=KEEPER | COMMAND | CLIENT | SLEEPER | IN_PODS,
         caught=("import time\ntime.sleep(1)",),
         passed=("await_me = clock.sleep(1)", "import asyncio\nasyncio.sleep(1)"),
     ),

@@ -69,3 +69,51 @@ def docker(
 
     files, directory = docker_export(declared(file), output, base_image)
     deliver("docker", files, directory, is_forced=is_forced)
+
+
+@app.command()
+def kubernetes(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    output: OutputOption = None,
+    is_forced: ForceOption = False,
+    image: Annotated[str, typer.Option("--image", help="Of the application. Default: as `image build` calls it")] = "",
+    gateway_image: Annotated[str, typer.Option("--gateway-image", help="Of the gateway. Default: likewise")] = "",
+    namespace: Annotated[str, typer.Option("--namespace", help="Default: the system's name")] = "",
+    gateways: Annotated[int, typer.Option("--gateways", min=1, max=20, help="How many gateways")] = 2,
+    host: Annotated[str, typer.Option("--host", help="Name under which visitors come; otherwise any")] = "",
+    components: Annotated[
+        list[str] | None,
+        typer.Option("--with", help="Switch on: ingress, gateway-api, monitoring, cloudnative-pg"),
+    ] = None,
+    ingress_class: Annotated[str, typer.Option("--ingress-class", help="Whose Ingress it is")] = "",
+    gateway_class: Annotated[str, typer.Option("--gateway-class", help="Whose Gateway it is")] = "",
+    service_type: Annotated[
+        str, typer.Option("--service-type", help="ClusterIP, NodePort, LoadBalancer")
+    ] = "ClusterIP",
+    database_ports: Annotated[
+        list[int] | None, typer.Option("--database-port", min=1, max=65535, help="Where pods may reach databases")
+    ] = None,
+) -> None:
+    """Plain manifests with a kustomization, for `kubectl apply -k`."""
+    from colonnade.cli.export_kubernetes import kubernetes_export, settings_of, tell
+    from colonnade.system.launch import find_target
+
+    loaded = declared(file)
+    settings = settings_of(
+        loaded,
+        image=image,
+        gateway_image=gateway_image,
+        namespace=namespace,
+        gateways=gateways,
+        host=host,
+        ingress_class=ingress_class,
+        gateway_class=gateway_class,
+        service_type=service_type,
+        database_ports=database_ports,
+        components=components,
+    )
+    export = kubernetes_export(loaded, settings, find_target(file, "", state_dir).paths)
+    directory = output or Path("kubernetes")
+    deliver("kubernetes", export.files, directory, is_forced=is_forced)
+    tell(export, directory)

@@ -23,7 +23,7 @@ from colonnade.deploy.kubernetes.told import told_about
 from colonnade.spec.derive import synchronous_standbys
 from colonnade.spec.model import BackupSpec, DatabaseSpec, Spec
 
-WAIT_SCRIPT = Path(__file__).with_name("wait_for_release.py")
+WAIT_SCRIPT = Path(__file__).with_name("inside") / "wait_for_release.py"
 COMPONENTS = ("ingress", "gateway-api", "monitoring", "cloudnative-pg")
 DATABASE_MEMORY_MIB_MIN = 512
 SHARED_BUFFERS_TIMES = 4
@@ -124,7 +124,8 @@ def _resources(view: Mapping[str, Any], parts: Sequence[Part]) -> Iterator[tuple
 
 def _components(view: Mapping[str, Any], spec: Spec) -> Iterator[tuple[str, str]]:
     for name, template in (("ingress", "ingress"), ("gateway-api", "gateway_api"), ("monitoring", "monitoring")):
-        yield f"components/{name}/kustomization.yaml", _render("component.yaml", view, resources=[f"{name}.yaml"], patch="")
+        files = [f"{name}.yaml"]
+        yield f"components/{name}/kustomization.yaml", _render("component.yaml", view, resources=files, patch="")
         yield f"components/{name}/{name}.yaml", _render(f"{template}.yaml", view)
     if spec.database is not None and has_own_database(spec):
         place = "components/cloudnative-pg"

@@ -76,8 +76,8 @@ class Part:
 
     @property
     def has_plain_probe(self) -> bool:
-        """Kubernetes may ask the page itself. A page that may be missing is asked for by the image's own program, to which
-        any answer below 500 is good."""
+        """Kubernetes may ask the page itself. A page that may be missing is asked for by the image's own program, to
+        which any answer below 500 is good."""
         return "path" in self.spec.health.model_fields_set or self.spec.health.path in self.pages
 
     @property
@@ -118,7 +118,7 @@ def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings,
     memory = ceil(found.memory_bytes[name] / MIB) if name in found.memory_bytes else MEMORY_MIB
     bound = ceil(service.memory_bytes_max / MIB) if service.memory_bytes_max else max(MEMORY_MAX_MIB, 2 * memory)
     cores = found.cpu_cores.get(name)
-    part = Part(
+    return Part(
         name=name,
         spec=service,
         groups=_groups(name, service),
@@ -134,7 +134,6 @@ def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings,
         memory_max_mib=bound,
         cpu_milli=CPU_MILLI if cores is None else max(10, ceil(1000 * cores)),
     )
-    return part
 
 
 def _groups(name: str, service: ServiceSpec) -> tuple[Group, ...]:

@@ -19,8 +19,8 @@ USER_ID = 10001
 """Of every process in the images."""
 
 ENDPOINT_REMOVAL_S = 5
-"""A pod that is told to leave goes on as before for this long: until then everybody in the cluster knows. Usual are one to
-two seconds (by feel; nobody publishes a bound)."""
+"""A pod that is told to leave goes on as before for this long: until then everybody in the cluster knows. Usual are one
+to two seconds (by feel; nobody publishes a bound)."""
 
 GATEWAY_REMOVAL_S = 10
 """The same for a gateway, which clients outside reach by more steps."""
@@ -36,7 +36,7 @@ GATEWAY_MEMORY_MIB = 512
 CPU_MILLI = 100
 MEMORY_MIB = 128
 MEMORY_MAX_MIB = 512
-"""Of a replica of which nothing is known: what it is promised of a processor and of memory, and the bound of the latter.
+"""Of a replica of which nothing is known: what it is promised of a processor and of memory, and the bound of that.
 Chosen so that small clusters can hold it; a plan that measured knows better."""
 
 DATABASE_PORTS = (5432, 6432)

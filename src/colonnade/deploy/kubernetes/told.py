@@ -1,7 +1,7 @@
 """What colonnade.toml says and a cluster does differently, or not at all. Pure.
 
-Every key of the file has a place here: in the manifests, in the image, of no meaning to a cluster, or a sentence. Nothing
-that the user wrote is dropped silently; what they left at its default is told in docs/beyond-one-machine.md.
+Every key of the file has a place here: in the manifests, in the image, of no meaning to a cluster, or a sentence.
+Nothing that the user wrote is dropped silently; what they left at its default is told in docs/beyond-one-machine.md.
 """
 
 from __future__ import annotations
@@ -96,20 +96,20 @@ _DATABASE_URL = "{key}: goes into the Secret {system}-database, which you make; 
 
 SENTENCES: Mapping[str, str] = {
     "system.user": "{key}: processes in containers are always user 10001",
-    "system.shared": "{key}: nothing that several pods write to is made; it takes a volume of a class that all nodes can "
-    "mount (ReadWriteMany), and a mount in the Deployments",
-    "gateway.listen": "{key}: the gateways listen on port 8080 of their pods; visitors come by the Service `gateway`, an "
-    "Ingress or the Gateway API",
+    "system.shared": "{key}: nothing that several pods write to is made; it takes a volume of a class that all nodes "
+    "can mount (ReadWriteMany), and a mount in the Deployments",
+    "gateway.listen": "{key}: the gateways listen on port 8080 of their pods; visitors come by the Service `gateway`, "
+    "an Ingress or the Gateway API",
     "services.*.balance": "{key}: ",
-    "services.*.rate_limit": "{key}: each gateway counts for itself, so that a client may get up to {gateways} times as much; "
-    "and by the address that reaches it, which without a component for visitors from outside may be a node's",
+    "services.*.rate_limit": "{key}: each gateway counts for itself, so that a client may get up to {gateways} times "
+    "as much; and by the address that reaches it, which without a component for visitors from outside may be a node's",
     "services.*.health.interval": "{key}: gateways ask every {check_s:g} s at most, Kubernetes in whole seconds",
     "services.*.health.timeout": "{key}: gateways wait {check_s:g} s at least, Kubernetes two whole seconds",
-    "services.*.health.outliers": "{key}: a replica that is slower or errs more than its peers is not replaced; one that "
-    "hangs is, by its liveness probe",
+    "services.*.health.outliers": "{key}: a replica that is slower or errs more than its peers is not replaced; one "
+    "that hangs is, by its liveness probe",
     "services.*.scaling.predict": "{key}: a HorizontalPodAutoscaler does not know earlier days",
-    "services.*.scaling.schedule": "{key}: a HorizontalPodAutoscaler knows no hours; KEDA's cron scaler does, or a CronJob "
-    "that sets minReplicas",
+    "services.*.scaling.schedule": "{key}: a HorizontalPodAutoscaler knows no hours; KEDA's cron scaler does, or a "
+    "CronJob that sets minReplicas",
     "services.*.rollout.canary_time": "{key}: versions are not compared; each new pod has to be well for this long "
     f"({OBSERVED_S_MAX} s at most) before the next is replaced",
     "services.*.rollout.canary_requests": "{key}: versions are not compared",
@@ -125,8 +125,8 @@ SENTENCES: Mapping[str, str] = {
 
 _BALANCE = {
     "adaptive": "weights are not adjusted to what is measured; each request goes to the less busy of two",
-    "consistent-hash": "each gateway numbers the pods for itself, so that a key may have a replica for each of them, and "
-    "another one after a rollout",
+    "consistent-hash": "each gateway numbers the pods for itself, so that a key may have a replica for each gateway, "
+    "and another one after a rollout",
 }
 
 
@@ -157,13 +157,13 @@ def _of_part(part: Part, settings: Settings) -> Iterator[str]:
         yield f"{key}.replicas: with one replica, who drains its node interrupts the service"
     if any(name in part.secret_keys for name in service.env):
         names = ", ".join(name for name in service.env if name in part.secret_keys)
-        yield f"{key}.env: {names} may be secret and stands in no manifest: see HOWTO.md for the Secret {part.name}-secrets"
+        yield f"{key}.env: {names} may be secret and stands in no manifest; HOWTO.md has the Secret {part.name}-secrets"
     if service.env_file:
         yield f"{key}.env_file: its content stands in no manifest: see HOWTO.md for the Secret {part.name}-secrets"
     if not part.has_plain_probe:
         yield (
-            f"{key}.health.path: no page {service.health.path} was found in the code; the probes are a program in the image, "
-            "to which any answer below 500 is good (write the path down to have plain ones)"
+            f"{key}.health.path: no page {service.health.path} was found in the code; the probes are a program in the "
+            "image, to which any answer below 500 is good (write the path down to have plain ones)"
         )
 
 

@@ -4,12 +4,16 @@ Asks the API server with the pod's own token. Exit code 1 when the Job has faile
 tried again by Kubernetes, and asks again. The standard library only: the text is put into a ConfigMap.
 """
 
+from __future__ import annotations
+
 import json
 import ssl
 import sys
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
+from typing import Any
 
 ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 API = "https://kubernetes.default.svc"
@@ -17,12 +21,11 @@ POLL_S = 2.0
 ANSWER_S = 10.0
 
 
-def read(name):
-    with open(f"{ACCOUNT}/{name}") as file:
-        return file.read().strip()
+def read(name: str) -> str:
+    return Path(ACCOUNT, name).read_text(encoding="utf-8").strip()
 
 
-def state_of(job):
+def state_of(job: dict[str, Any]) -> str:
     """`waiting`, `done`, or why it has failed."""
     for condition in job.get("status", {}).get("conditions") or []:
         if condition.get("status") != "True":
@@ -30,18 +33,24 @@ def state_of(job):
         if condition.get("type") == "Complete":
             return "done"
         if condition.get("type") == "Failed":
-            return condition.get("message") or condition.get("reason") or "failed"
+            return str(condition.get("message") or condition.get("reason") or "failed")
     return "waiting"
 
 
-def ask(name, api, context):
-    request = urllib.request.Request(f"{api}/apis/batch/v1/namespaces/{read('namespace')}/jobs/{name}")
+def ask(name: str, api: str, context: ssl.SSLContext) -> dict[str, Any]:
+    url = f"{api}/apis/batch/v1/namespaces/{read('namespace')}/jobs/{name}"
+    request = urllib.request.Request(url)  # noqa: S310 - the API server's own, over TLS
     request.add_header("Authorization", f"Bearer {read('token')}")
-    with urllib.request.urlopen(request, timeout=ANSWER_S, context=context) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request, timeout=ANSWER_S, context=context) as answer:  # noqa: S310
+        return dict(json.load(answer))
 
 
-def main(name, api=API):
+def say(message: str) -> None:
+    sys.stdout.write(message + "\n")
+    sys.stdout.flush()
+
+
+def main(name: str, api: str = API) -> int:
     said = ""
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
     while True:
@@ -50,15 +59,16 @@ def main(name, api=API):
             if state == "done":
                 return 0
             if state != "waiting":
-                print(f"the release step {name} has failed: {state}; see `kubectl logs job/{name}`", flush=True)
+                say(f"the release step {name} has failed: {state}; see `kubectl logs job/{name}`")
                 return 1
             message = f"waiting for the release step {name}"
         except urllib.error.HTTPError as error:
-            message = f"the release step {name} is not there: apply the manifests again" if error.code == 404 else str(error)
+            is_missing = error.code == 404
+            message = f"the release step {name} is not there: apply the manifests again" if is_missing else str(error)
         except OSError as error:
             message = f"the API server does not answer: {error}"
         if message != said:
-            print(message, flush=True)
+            say(message)
             said = message
         time.sleep(POLL_S)
 
