@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.e2e.gateway.client import Load, Request
@@ -42,8 +43,7 @@ class Names(asyncio.DatagramProtocol):
     transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.DatagramTransport)
-        self.transport = transport
+        self.transport = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str | int, int]) -> None:
         end = data.index(b"\0", 12) + 5
@@ -173,7 +173,7 @@ def ports(free_port: FreePort) -> list[int]:
     return [free_port(), free_port(), free_port()]
 
 
-@pytest.mark.parametrize("dns_lag_s", [0.0, 2.0], ids=["names at once", "names late"])
+@pytest.mark.parametrize("dns_lag_s", [0.0, 1.0], ids=["names at once", "names late"])
 def test_a_rollout_and_a_scaling_lose_nothing_not_even_writes_that_cannot_be_repeated(
     work_dir: Path, ports: list[int], dns_lag_s: float
 ) -> None:
@@ -212,7 +212,7 @@ def test_names_that_are_silent_take_nobody_out(work_dir: Path, ports: list[int])
         async with cluster(work_dir, ports) as found:
             assert found.names.transport is not None
             found.names.transport.close()
-            await asyncio.sleep(4)
+            await asyncio.sleep(2.5)
             async with Load(found.port, read, workers=3, count=60) as load:
                 await load.finish()
             assert load.failed == []

@@ -100,6 +100,9 @@ SENTENCES: Mapping[str, str] = {
     "can mount (ReadWriteMany), and a mount in the Deployments",
     "gateway.listen": "{key}: the gateways listen on port 8080 of their pods; visitors come by the Service `gateway`, "
     "an Ingress or the Gateway API",
+    "dashboard.enabled": "{key}: the dashboard shows a system on one machine; of a cluster's gateways there are metrics "
+    "(--with monitoring)",
+    "dashboard.listen": "{key}: there is no dashboard in the cluster",
     "services.*.balance": "{key}: ",
     "services.*.rate_limit": "{key}: each gateway counts for itself, so that a client may get up to {gateways} times "
     "as much; and by the address that reaches it, which without a component for visitors from outside may be a node's",
@@ -173,9 +176,9 @@ def _count(service: ServiceSpec) -> int:
 
 def written_keys(spec: Spec) -> Iterator[tuple[str, str]]:
     """(pattern, key) of what the file says, whatever its value: `services.*.route`, `services.web.route`."""
-    for table in ("system", "gateway", "database", "drill", "plan"):
-        model: BaseModel | None = getattr(spec, table)
-        if model is not None:
+    for table in type(spec).model_fields:
+        model = getattr(spec, table)
+        if isinstance(model, BaseModel):
             yield from _written(model, table, table)
     for name, service in spec.services.items():
         yield from _written(service, "services.*", f"services.{name}")
