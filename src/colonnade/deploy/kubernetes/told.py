@@ -100,8 +100,8 @@ SENTENCES: Mapping[str, str] = {
     "can mount (ReadWriteMany), and a mount in the Deployments",
     "gateway.listen": "{key}: the gateways listen on port 8080 of their pods; visitors come by the Service `gateway`, "
     "an Ingress or the Gateway API",
-    "dashboard.enabled": "{key}: the dashboard shows a system on one machine; of a cluster's gateways there are metrics "
-    "(--with monitoring)",
+    "dashboard.enabled": "{key}: the dashboard shows a system on one machine; of a cluster's gateways there are "
+    "metrics (--with monitoring)",
     "dashboard.listen": "{key}: there is no dashboard in the cluster",
     "services.*.balance": "{key}: ",
     "services.*.rate_limit": "{key}: each gateway counts for itself, so that a client may get up to {gateways} times "
