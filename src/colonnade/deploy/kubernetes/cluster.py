@@ -104,12 +104,11 @@ class Cluster:
         """Server-side apply; what others set in these fields is taken over. With `is_tried` only the answer is had."""
         kind, name = wanted["kind"], wanted["metadata"]["name"]
         with _ours(f"{kind} {name}"):
+            client: Any = self._client
             if kind == "Namespace":
-                done: Any = self._client.apply(_made(_NAMESPACE, wanted), force=True, dry_run=is_tried)
+                done = client.apply(_made(_NAMESPACE, wanted), force=True, dry_run=is_tried)
             else:
-                done = self._client.apply(
-                    _made(_KINDS[kind], wanted), namespace=self.namespace, force=True, dry_run=is_tried
-                )
+                done = client.apply(_made(_KINDS[kind], wanted), namespace=self.namespace, force=True, dry_run=is_tried)
             return dict(done)
 
     def merge(self, kind: str, name: str, patch: Mapping[str, Any]) -> None:

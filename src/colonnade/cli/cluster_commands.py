@@ -1,0 +1,115 @@
+"""`--to kubernetes`: the verbs that a cluster has, with the options that they have there. `main.py` comes here when that
+option is given anywhere in the line; what they do is in `cluster.py`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from colonnade.cli import cluster
+from colonnade.cli.cluster import Place
+from colonnade.core.errors import SpecError
+
+app = typer.Typer(
+    help="The same verbs, for a system in a cluster: those of --to kubernetes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+To = Annotated[str, typer.Option("--to", help="kubernetes")]
+Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig. Default: the current one")]
+Namespace = Annotated[str, typer.Option("--namespace", help="Default: the system's name")]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
+Components = Annotated[list[str] | None, typer.Option("--with", help="Components, as of `export kubernetes`")]
+
+
+@app.command()
+def deploy(
+    to: To,
+    context: Context = "",
+    namespace: Namespace = "",
+    file: File = None,
+    image: Annotated[str, typer.Option("--image", help="Default: as `image build` calls it")] = "",
+    gateway_image: Annotated[str, typer.Option("--gateway-image", help="Default: likewise")] = "",
+    components: Components = None,
+    is_agreed: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
+) -> None:
+    """Show what would change, apply it, wait for it, and undo it when the new version is bad."""
+    cluster.deploy(
+        Place(to, context, namespace, file),
+        image=image,
+        gateway_image=gateway_image,
+        components=components or (),
+        is_agreed=is_agreed,
+    )
+
+
+@app.command()
+def status(to: To, context: Context = "", namespace: Namespace = "", file: File = None, json: Json = False) -> None:
+    """Deployments and pods."""
+    cluster.status(Place(to, context, namespace, file), as_json=json)
+
+
+@app.command()
+def scale(
+    changes: Annotated[list[str], typer.Argument(metavar="SERVICE=N …", help="For example backend=5, or backend=auto")],
+    to: To,
+    context: Context = "",
+    namespace: Namespace = "",
+    file: File = None,
+) -> None:
+    """Change how many replicas a service has."""
+    cluster.scale(Place(to, context, namespace, file), [parse_scale(change) for change in changes])
+
+
+@app.command()
+def rollback(to: To, context: Context = "", namespace: Namespace = "", file: File = None) -> None:
+    """Every service to the version before."""
+    cluster.roll_back(Place(to, context, namespace, file))
+
+
+@app.command()
+def down(to: To, context: Context = "", namespace: Namespace = "", file: File = None) -> None:
+    """Delete everything but Secrets, databases and the namespace."""
+    cluster.down(Place(to, context, namespace, file))
+
+
+@app.command()
+def logs(
+    to: To,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE | POD]")] = None,
+    context: Context = "",
+    namespace: Namespace = "",
+    file: File = None,
+    count: Annotated[int, typer.Option("--last", "-n", help="Lines per pod", min=1)] = 20,
+) -> None:
+    """Output of pods, each line with its origin."""
+    cluster.logs(Place(to, context, namespace, file), names or [], count=count)
+
+
+@app.command()
+def events(
+    to: To,
+    context: Context = "",
+    namespace: Namespace = "",
+    file: File = None,
+    json: Json = False,
+    count: Annotated[int, typer.Option("--last", "-n", help="How many", min=1)] = 50,
+) -> None:
+    """What the cluster tells of the namespace."""
+    cluster.events(Place(to, context, namespace, file), count=count, as_json=json)
+
+
+def parse_scale(change: str) -> tuple[str, int | None]:
+    """(service, replicas); None for `auto`."""
+    service, separator, number = change.partition("=")
+    if service and number == "auto":
+        return service, None
+    if not separator or not service or not number.isdecimal():
+        raise SpecError(f"expected SERVICE=N, got {change!r}", hint="for example `colonnade scale backend=5`")
+    return service, int(number)

@@ -1,0 +1,182 @@
+"""A small API server: the protocol that the verbs use, on real HTTP, with a controller that is as good or bad as told.
+
+Server-side apply is a deep merge here, without owners of fields; admission, defaults and validation there are none: what
+a real one would refuse, the schemas of `test_kubernetes.py` find.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Object = dict[str, Any]
+
+
+def merged(old: Any, new: Any) -> Any:
+    if not isinstance(old, dict) or not isinstance(new, dict):
+        return new
+    result = {**old, **{key: merged(old.get(key), value) for key, value in new.items()}}
+    return {key: value for key, value in result.items() if value is not None}
+
+
+class FakeCluster:
+    """Objects by path. `bad_images` never get ready; release steps end as `release` says."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+        self.bad_images: set[str] = set()
+        self.release = "Complete"
+        self.requests: list[tuple[str, str, str]] = []
+        self.lock = threading.Lock()
+
+    def at(self, kind: str, name: str) -> Object:
+        return next(value for path, value in self.objects.items() if path.endswith(f"/{kind}/{name}"))
+
+    def put(self, path: str, value: Object) -> Object:
+        """What controllers make of an object is there at once."""
+        old = self.objects.get(path)
+        spec_changed = old is None or old.get("spec") != value.get("spec")
+        generation = (old or {}).get("metadata", {}).get("generation", 0) + spec_changed
+        value = {**value, "metadata": {**value["metadata"], "generation": generation, "uid": path}}
+        self.objects[path] = value
+        if "/jobs/" in path:
+            condition = {"type": self.release, "status": "True", "message": "as told"}
+            value["status"] = {"conditions": [condition]}
+        if "/deployments/" in path and spec_changed:
+            self._roll(path, value, old)
+        return value
+
+    def _roll(self, path: str, value: Object, old: Object | None) -> None:
+        template, count = value["spec"]["template"], value["spec"].get("replicas", 1)
+        is_new = old is None or old["spec"]["template"] != template
+        key = "deployment.kubernetes.io/revision"
+        revision = int((old or {}).get("metadata", {}).get("annotations", {}).get(key, 0)) + is_new
+        value["metadata"]["annotations"] = {**value["metadata"].get("annotations", {}), key: str(revision)}
+        name, root = value["metadata"]["name"], path.split("/apis/")[0]
+        namespace = path.split("/namespaces/")[1].split("/")[0]
+        labels = {**template["metadata"]["labels"], "pod-template-hash": str(revision)}
+        replica_set = {
+            "metadata": {
+                "name": f"{name}-{revision}",
+                "labels": labels,
+                "annotations": {key: str(revision)},
+                "ownerReferences": [{"uid": path}],
+            },
+            "spec": {"template": {**copy.deepcopy(template), "metadata": {"labels": labels}}},
+        }
+        self.objects[f"{root}/apis/apps/v1/namespaces/{namespace}/replicasets/{name}-{revision}"] = replica_set
+        image = template["spec"]["containers"][0]["image"]
+        is_bad = image in self.bad_images
+        serving = 0 if is_bad else count
+        value["status"] = {
+            "observedGeneration": value["metadata"]["generation"],
+            "replicas": count,
+            "updatedReplicas": 1 if is_bad else count,
+            "availableReplicas": serving,
+        }
+        containers = [{"restartCount": 3 if is_bad else 0, "ready": not is_bad, "state": {}}]
+        pod = {
+            "metadata": {"name": f"{name}-{revision}-x", "labels": labels},
+            "spec": {"containers": template["spec"]["containers"], "nodeName": "node-1"},
+            "status": {
+                "phase": "Running",
+                "containerStatuses": containers,
+                "conditions": [{"type": "Ready", "status": "False" if is_bad else "True"}],
+            },
+        }
+        prefix = f"/api/v1/namespaces/{namespace}/pods/{name}-"
+        for stale in [each for each in self.objects if each.startswith(prefix)]:
+            del self.objects[stale]
+        self.objects[f"{prefix}{revision}-x"] = pod
+
+
+class Handler(BaseHTTPRequestHandler):
+    cluster: FakeCluster
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        path, query = self._asked()
+        if path.endswith("/log"):
+            self._send(200, f"last words of {path.split('/')[-2]}\n".encode(), "text/plain")
+        elif path in self.cluster.objects:
+            self._answer(self.cluster.objects[path])
+        elif path.rsplit("/", 1)[-1].isalpha() and not self._is_object(path):
+            wanted = dict(pair.split("=") for pair in query.get("labelSelector", "").split(",") if "=" in pair)
+            found = [
+                value
+                for each, value in self.cluster.objects.items()
+                if each.rpartition("/")[0] == path and wanted.items() <= value["metadata"].get("labels", {}).items()
+            ]
+            self._answer({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": found})
+        else:
+            self._refuse(404, f"{path} not found")
+
+    def _is_object(self, path: str) -> bool:
+        parts = path.split("/")
+        return "namespaces" in parts and (len(parts) - parts.index("namespaces")) % 2 == 0
+
+    def do_PATCH(self) -> None:
+        path, query = self._asked()
+        body, kind = self._body(), self.headers.get("Content-Type", "")
+        old = self.cluster.objects.get(path)
+        if old is None and "apply" not in kind:
+            self._refuse(404, f"{path} not found")
+            return
+        new = merged(copy.deepcopy(old or {}), body)
+        self._answer(new if query.get("dryRun") else self.cluster.put(path, new))
+
+    def do_PUT(self) -> None:
+        path, _ = self._asked()
+        self._answer(self.cluster.put(path, self._body()))
+
+    def do_DELETE(self) -> None:
+        path, _ = self._asked()
+        if self.cluster.objects.pop(path, None) is None:
+            self._refuse(404, f"{path} not found")
+        else:
+            self._answer({"kind": "Status", "status": "Success"})
+
+    def _asked(self) -> tuple[str, dict[str, str]]:
+        parts = urlsplit(self.path)
+        query = {key: values[0] for key, values in parse_qs(parts.query).items()}
+        self.cluster.requests.append((self.command, parts.path, parts.query))
+        return parts.path, query
+
+    def _body(self) -> Any:
+        return json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+
+    def _answer(self, value: Object) -> None:
+        self._send(200, json.dumps(value).encode(), "application/json")
+
+    def _refuse(self, code: int, message: str) -> None:
+        status = {"kind": "Status", "status": "Failure", "message": message, "code": code, "reason": "NotFound"}
+        self._send(code, json.dumps(status).encode(), "application/json")
+
+    def _send(self, code: int, body: bytes, kind: str) -> None:
+        self.send_response(code)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+
+@contextmanager
+def serving(cluster: FakeCluster) -> Iterator[str]:
+    handler = type("OwnHandler", (Handler,), {"cluster": cluster})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
