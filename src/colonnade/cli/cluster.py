@@ -149,6 +149,5 @@ def events(place: Place, *, count: int, as_json: bool) -> None:
         print_json(found)
         return
     for event in found:
-        out.print(
-            f"[dim]{event['at']}[/] {escape(event['reason']):<20} {escape(event['about'])}: {escape(event['message'])}"
-        )
+        what = f"{event['reason']:<20} {event['about']}: {event['message']}"
+        out.print(f"[dim]{event['at']}[/] {escape(what)}")

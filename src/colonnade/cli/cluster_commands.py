@@ -1,5 +1,5 @@
-"""`--to kubernetes`: the verbs that a cluster has, with the options that they have there. `main.py` comes here when that
-option is given anywhere in the line; what they do is in `cluster.py`."""
+"""`--to kubernetes`: the verbs that a cluster has, with the options that they have there. `main.py` comes here when
+that option is given anywhere in the line; what they do is in `cluster.py`."""
 
 from __future__ import annotations
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from colonnade.system.client import ControlClient
 
 app = typer.Typer(
-    help="Run a web application as a scalable, fault-tolerant system.",
+    help="Run a web application as a scalable, fault-tolerant system. With `--to kubernetes`, deploy, status, scale, "
+    "logs, events, rollback and down are for one in a cluster.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -360,7 +361,13 @@ def _parse_scale(change: str) -> tuple[str, int | None]:
 def main() -> None:
     """Entry point of the `colonnade` command."""
     try:
-        app()
+        if any(word == "--to" or word.startswith("--to=") for word in sys.argv[1:]):
+            # The verbs of a cluster have other options, and need a library that not everybody has.
+            from colonnade.cli.cluster_commands import app as cluster_app
+
+            cluster_app()
+        else:
+            app()
     except ColonnadeError as error:
         print_error(error)
         sys.exit(error.exit_code)

@@ -22,6 +22,7 @@ from colonnade.deploy.kubernetes.settings import (
 from colonnade.gateway.config import slots_for
 from colonnade.spec.derive import DATABASE, service_url_variable, used_services
 from colonnade.spec.model import HealthSpec, ServiceSpec, Spec
+from colonnade.system.plans import tracing_environment
 
 MIB = 1024 * 1024
 STOP_MARGIN_S = 5
@@ -109,7 +110,12 @@ class Part:
 def parts_of(spec: Spec, settings: Settings, found: Surroundings) -> tuple[Part, ...]:
     called = sorted({name for service in spec.services.values() for name in used_services(service)})
     ports = {name: INTERNAL_PORT_FIRST + number for number, name in enumerate(called)}
-    return tuple(_part(name, service, ports.get(name), settings, found) for name, service in spec.services.items())
+    parts = []
+    for name, service in spec.services.items():
+        env = {**tracing_environment(name, spec), **service.env}
+        given = service.model_copy(update={"env": env})
+        parts.append(_part(name, given, ports.get(name), settings, found))
+    return tuple(parts)
 
 
 def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings, found: Surroundings) -> Part:

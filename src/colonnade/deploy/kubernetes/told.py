@@ -25,6 +25,9 @@ MANIFESTS = frozenset(
         "gateway.header_timeout",
         "gateway.keep_alive_timeout",
         "gateway.connections_max",
+        "gateway.trust_trace_context",
+        "tracing.endpoint",
+        "tracing.ratio",
         "services.*.env",
         "services.*.env_file",
         "services.*.route",
@@ -102,6 +105,9 @@ SENTENCES: Mapping[str, str] = {
     "an Ingress or the Gateway API",
     "dashboard.enabled": "{key}: the dashboard shows a system on one machine; of a cluster's gateways there are "
     "metrics (--with monitoring)",
+    "alerts.webhooks": "{key}: the dashboard's process tells, and there is none; a cluster's alerts are rules for "
+    "Prometheus (--with monitoring)",
+    "alerts.env_file": "{key}: as the webhooks",
     "dashboard.listen": "{key}: there is no dashboard in the cluster",
     "services.*.balance": "{key}: ",
     "services.*.rate_limit": "{key}: each gateway counts for itself, so that a client may get up to {gateways} times "
@@ -141,12 +147,14 @@ def told_about(spec: Spec, parts: Sequence[Part], settings: Settings) -> tuple[s
         for pattern, key in written_keys(spec)
         if pattern in SENTENCES and pattern != "services.*.balance"
     ]
+    if spec.tracing.endpoint:
+        told.append("tracing.endpoint: has to be reached from pods, and by a NetworkPolicy of yours (see network.yaml)")
     for part in parts:
-        told += _of_part(part, settings)
+        told += _of_part(part)
     return tuple(told)
 
 
-def _of_part(part: Part, settings: Settings) -> Iterator[str]:
+def _of_part(part: Part) -> Iterator[str]:
     key, service = f"services.{part.name}", part.spec
     if service.balance in _BALANCE:
         yield f"{key}.balance: {_BALANCE[service.balance]}"

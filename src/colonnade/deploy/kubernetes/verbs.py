@@ -107,7 +107,8 @@ def _wait_for_release(cluster: Cluster, name: str, pace: Pace) -> None:
     progress = _wait(pace, RELEASE_S_MAX, lambda: [job_of(cluster.get("Job", name) or {"metadata": {"name": name}})])
     if progress.state == "failed":
         pods = cluster.list("Pod", {"job-name": name})
-        raise AppError(progress.message, subject=name, hint="", detail=_last_words(cluster, pods[-1:], "release"))
+        hint = f"kubectl -n {cluster.namespace} logs job/{name}"
+        raise AppError(progress.message, subject=name, hint=hint, detail=_last_words(cluster, pods[-1:], "release"))
 
 
 def wait_for_rollouts(cluster: Cluster, names: Sequence[str], pace: Pace) -> None:
@@ -122,7 +123,8 @@ def wait_for_rollouts(cluster: Cluster, names: Sequence[str], pace: Pace) -> Non
         pods = _newest_pods(cluster, cluster.get("Deployment", name) or {})
         bad = [pod for pod in pods if not _is_ready(pod)]
         container = bad[0]["spec"]["containers"][0]["name"] if bad else ""
-        raise AppError(progress.message, subject=name, hint="", detail=_last_words(cluster, bad[:1], container))
+        hint = f"kubectl -n {cluster.namespace} describe deployment/{name}"
+        raise AppError(progress.message, subject=name, hint=hint, detail=_last_words(cluster, bad[:1], container))
 
 
 def _rollout(cluster: Cluster, name: str) -> Progress:

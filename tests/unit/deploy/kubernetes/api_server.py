@@ -1,7 +1,7 @@
 """A small API server: the protocol that the verbs use, on real HTTP, with a controller that is as good or bad as told.
 
-Server-side apply is a deep merge here, without owners of fields; admission, defaults and validation there are none: what
-a real one would refuse, the schemas of `test_kubernetes.py` find.
+Server-side apply is a deep merge here, without owners of fields; admission, defaults and validation there are none:
+what a real one would refuse, the schemas of `test_kubernetes.py` find.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class FakeCluster:
             "updatedReplicas": 1 if is_bad else count,
             "availableReplicas": serving,
         }
-        containers = [{"restartCount": 3 if is_bad else 0, "ready": not is_bad, "state": {}}]
+        containers: list[Object] = [{"restartCount": 3 if is_bad else 0, "ready": not is_bad, "state": {}}]
         pod = {
             "metadata": {"name": f"{name}-{revision}-x", "labels": labels},
             "spec": {"containers": template["spec"]["containers"], "nodeName": "node-1"},

@@ -29,6 +29,8 @@ OTHERWISE: dict[str, Any] = {
     "database.durability": "async",
     "database.name": "otherdata",
     "database.parameters": {"work_mem": "10MB"},
+    "tracing.ratio": "20%",
+    "tracing.endpoint": "http://127.0.0.1:4319",
     "plan.work": {"web": {"service_time": "20ms", "memory": "400MB"}},
 }
 """Another value for keys that are no number or duration."""
