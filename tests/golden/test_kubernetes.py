@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.unit.deploy.kubernetes.api_server import FakeCluster, serving
 from tests.unit.deploy.kubernetes.kit import SETTINGS, every_feature, exported
 
 from colonnade.deploy.kubernetes.look import look_around
@@ -150,6 +151,31 @@ def test_kubectl_puts_them_together(components: tuple[str, ...], tmp_path: Path)
         assert "valueFrom" not in env["DATABASE_URL"]
     else:
         assert env["DATABASE_URL"]["valueFrom"]["secretKeyRef"] == {"name": "blog-database", "key": "DATABASE_URL"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("application", APPLICATIONS)
+def test_kubectl_would_apply_them(application: str, tmp_path: Path) -> None:
+    """`kubectl apply -k --dry-run=client`, which asks a server what kinds there are: one of the test's own."""
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("kubectl is not installed (Debian: kubernetes-client)")
+    for file in export_of(application).files:
+        (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file.path).write_text(file.content)
+    with serving(FakeCluster()) as url:
+        command = [kubectl, f"--server={url}", f"--cache-dir={tmp_path / 'cache'}", "apply", "--dry-run=client"]
+        command += ["--validate=false", "-k", str(tmp_path)]
+        env = {**os.environ, "KUBECONFIG": str(tmp_path / "none"), "HOME": str(tmp_path)}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert "deployment.apps/gateway created (dry run)" in lines
+    top = yaml.safe_load((tmp_path / "kustomization.yaml").read_text())
+    wanted = sum(
+        found is not None for path in top["resources"] for found in yaml.safe_load_all((tmp_path / path).read_text())
+    )
+    assert len(lines) == wanted
 
 
 def is_too_old_for_components(kubectl: str) -> bool:

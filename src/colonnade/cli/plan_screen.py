@@ -38,6 +38,8 @@ def plan_screen(answer: Answer) -> list[RenderableType]:
         parts += ["", *day_lines(answer.day)]
     if answer.one_machine is not None:
         parts += ["", f"[bold]This machine[/]: {escape(answer.one_machine.message)}"]
+    if answer.cluster is not None:
+        parts.append(f"[bold]A cluster[/] for {answer.rate_per_s:.4g}/s: {escape(answer.cluster.message)}")
     if answer.budget is not None:
         budget = answer.budget
         parts.append(

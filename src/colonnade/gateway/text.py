@@ -112,7 +112,10 @@ def _found_servers(discovery: Discovery, place: Place) -> Iterator[str]:
             f" resolvers {RESOLVERS} resolve-prefer ipv4 init-addr none check{agent}"
         )
     if discovery.fallback:
-        yield f"    server fallback {discovery.fallback} backup resolvers {RESOLVERS} init-addr libc,none"
+        yield (
+            f"    server fallback {discovery.fallback} backup"
+            f" resolvers {RESOLVERS} resolve-prefer ipv4 init-addr libc,none"
+        )
 
 
 def _cookie(pool: Pool, place: Place, server: Server) -> str:

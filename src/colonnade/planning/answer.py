@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from colonnade.planning import availability
 from colonnade.planning.capacity import Objective, limits, with_replicas
+from colonnade.planning.cluster import ClusterNeeds, cluster_needs
 from colonnade.planning.errors import Unstable
 from colonnade.planning.limits import Limit
 from colonnade.planning.model import Load, SystemModel
@@ -107,6 +108,8 @@ class Answer:
     failures: tuple[Failure, ...]
     steps: tuple[Step, ...]
     one_machine: OneMachine | None
+    cluster: ClusterNeeds | None
+    """For the rate asked for, of nodes like this machine."""
     budget: Budget | None
     simulated: Simulated | None
     """The plan at the rate asked for, by simulation; None where it was not wanted, or would take too long."""
@@ -148,6 +151,9 @@ def answer(question: Question) -> Answer:
         failures=tuple(_failures(question, planned)),
         steps=tuple(steps(question, here)),
         one_machine=one_machine(question),
+        cluster=cluster_needs(
+            found.with_spares(), found.cores_busy, memory, question.machine.cores, question.machine.memory_bytes
+        ),
         budget=_budget(question),
         simulated=simulated(planned, load, mean_s=prediction.mean_s) if question.is_simulated else None,
         day=day_of(question),

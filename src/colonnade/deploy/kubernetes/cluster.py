@@ -23,7 +23,7 @@ from colonnade.deploy.kubernetes.objects import Object
 FIELD_MANAGER = "colonnade"
 ANSWER_S = 30.0
 
-_NAMESPACED = (
+NAMESPACED = (
     ("", "v1", "ConfigMap", "configmaps"),
     ("", "v1", "Secret", "secrets"),
     ("", "v1", "Service", "services"),
@@ -51,7 +51,7 @@ _NAMESPACED = (
 
 _KINDS: dict[str, type[GenericNamespacedResource]] = {
     kind: create_namespaced_resource(group, version, kind, plural, verbs=None)
-    for group, version, kind, plural in _NAMESPACED
+    for group, version, kind, plural in NAMESPACED
 }
 _NAMESPACE: type[GenericGlobalResource] = create_global_resource("", "v1", "Namespace", "namespaces")
 

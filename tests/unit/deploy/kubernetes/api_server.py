@@ -15,7 +15,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from colonnade.deploy.kubernetes.cluster import NAMESPACED
+
 Object = dict[str, Any]
+
+VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -96,6 +100,34 @@ class FakeCluster:
         self.objects[f"{prefix}{revision}-x"] = pod
 
 
+def discovery(path: str) -> Object | None:
+    """What kinds there are, as kubectl asks before it does anything."""
+    versions = sorted({(group, version) for group, version, _, _ in NAMESPACED})
+    if path == "/api":
+        return {"kind": "APIVersions", "versions": ["v1"]}
+    if path == "/apis":
+        groups = []
+        for group in sorted({group for group, _ in versions if group}):
+            found = [{"groupVersion": f"{group}/{each}", "version": each} for name, each in versions if name == group]
+            groups.append({"name": group, "versions": found, "preferredVersion": found[0]})
+        return {"kind": "APIGroupList", "apiVersion": "v1", "groups": groups}
+    for group, version in versions:
+        name = f"{group}/{version}" if group else version
+        if path == f"/{'apis' if group else 'api'}/{name}":
+            kinds = [(kind, plural, True) for found, _, kind, plural in NAMESPACED if found == group]
+            kinds += [] if group else [("Namespace", "namespaces", False)]
+            return {
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": name,
+                "resources": [
+                    {"name": plural, "singularName": "", "kind": kind, "namespaced": is_inside, "verbs": VERBS}
+                    for kind, plural, is_inside in kinds
+                ],
+            }
+    return None
+
+
 class Handler(BaseHTTPRequestHandler):
     cluster: FakeCluster
 
@@ -104,7 +136,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, query = self._asked()
-        if path.endswith("/log"):
+        if (told := discovery(path)) is not None:
+            self._answer(told)
+        elif path.endswith("/log"):
             self._send(200, f"last words of {path.split('/')[-2]}\n".encode(), "text/plain")
         elif path in self.cluster.objects:
             self._answer(self.cluster.objects[path])
