@@ -1,50 +1,112 @@
-"""What the system costs while nothing happens: processor and memory of our own Python, of HAProxy, of the rest."""
+"""What the system costs while nothing happens, and what its control plane costs beside 500 requests a second: processor
+and memory of keeper, controller and dashboard, of HAProxy, of the rest."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+import urllib.request
 from typing import Any
 
 import psutil
-from blog import Blog
+from blog import Blog, Scratch
+from figures import distribution
 
 from colonnade.core.processes import marked_processes
 
 WATCH_S = 30.0
+SETTLE_S = 5.0
+"""What the start set in motion ends first."""
+
+RATE_PER_S = 500
+
+TINY = """
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain"), ("Content-Length", "2")])
+    return [b"ok"]
+"""
+
+DECLARATION = """
+[gateway]
+listen = "127.0.0.1:{port}"
+
+[services.web]
+app = "tiny:app"
+route = "/"
+replicas = 2
+"""
 
 
 def measure(repetitions: int) -> dict[str, Any]:
+    """The blog at rest."""
     del repetitions
     with Blog() as blog:
         blog.up()
-        time.sleep(5.0)  # what the start set in motion ends first
-        status = blog.status()
-        groups: dict[str, list[psutil.Process]] = {
-            "keeper_and_controller": [],
-            "haproxy": [],
-            "replicas": [],
-            "postgres": [],
-        }
-        ours = {status["keeper_pid"], status["controller_pid"]}
-        for pid in {*marked_processes(blog.paths.mark), *ours}:
-            process = psutil.Process(pid)
-            groups[_group(process, ours)].append(process)
-        before = {name: _cpu_s(found) for name, found in groups.items()}
-        time.sleep(WATCH_S)
-        return {
-            name: {
-                "processes": len(found),
-                "cpu_percent_of_one_core": round(100 * (_cpu_s(found) - before[name]) / WATCH_S, 2),
-                "rss_mb": round(sum(process.memory_info().rss for process in found) / 1e6, 1),
-                "pss_mb": round(sum(process.memory_full_info().pss for process in found) / 1e6, 1),
-            }
-            for name, found in groups.items()
-        }
+        time.sleep(SETTLE_S)
+        return _watch(blog, is_scraped=False)
 
 
-def _group(process: psutil.Process, ours: set[int]) -> str:
+def measure_busy(repetitions: int) -> dict[str, Any]:
+    """A tiny application that is asked 500 times a second, by whom is not counted; and the dashboard, once a second."""
+    del repetitions
+    with Scratch({"tiny.py": TINY}, DECLARATION) as system:
+        system.up()
+        time.sleep(SETTLE_S)
+        words = ["--url", system.url, "--rate", str(RATE_PER_S), "--duration", str(int(WATCH_S) + 4), "--path", "/"]
+        with subprocess.Popen(
+            [sys.executable, "-m", "colonnade.drill.load", *words], stdout=subprocess.PIPE, text=True
+        ) as load:
+            time.sleep(2.0)
+            found = _watch(system, is_scraped=True)
+            said, _ = load.communicate(timeout=60)
+        return {**found, "load": said.splitlines()[:6]}
+
+
+def _watch(system: Scratch, *, is_scraped: bool) -> dict[str, Any]:
+    status = system.status()
+    ours = {status["keeper_pid"]: "keeper", status["controller_pid"]: "controller"}
+    if status["dashboard"] is not None:
+        ours[status["dashboard"]["pid"]] = "dashboard"
+    groups: dict[str, list[psutil.Process]] = {}
+    for pid in {*marked_processes(system.paths.mark), *ours}:
+        process = psutil.Process(pid)
+        groups.setdefault(_group(process, ours), []).append(process)
+    before = {name: _cpu_s(found) for name, found in groups.items()}
+    began_s = time.monotonic()
+    scrapes_ms = []
+    while (left_s := began_s + WATCH_S - time.monotonic()) > 0:
+        if is_scraped:
+            scrapes_ms.append(_scrape(f"{status['dashboard']['url']}/metrics"))
+        time.sleep(min(1.0, left_s))
+    took_s = time.monotonic() - began_s
+    used = {name: _cpu_s(found) - before[name] for name, found in groups.items()}
+    figures: dict[str, Any] = {
+        name: {
+            "processes": len(found),
+            "cpu_percent_of_one_core": round(100 * used[name] / took_s, 2),
+            "rss_mb": round(sum(process.memory_info().rss for process in found) / 1e6, 1),
+            "pss_mb": round(sum(process.memory_full_info().pss for process in found) / 1e6, 1),
+        }
+        for name, found in groups.items()
+    }
+    control = [figures[name] for name in ours.values()]
+    figures["control_plane"] = {key: round(sum(each[key] for each in control), 2) for key in control[0]}
+    if scrapes_ms:
+        figures["scrape_ms"] = distribution(scrapes_ms, 1)
+    return figures
+
+
+def _scrape(url: str) -> float:
+    began_s = time.monotonic()
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        answer.read()
+    return 1000 * (time.monotonic() - began_s)
+
+
+def _group(process: psutil.Process, ours: dict[int, str]) -> str:
     if process.pid in ours:
-        return "keeper_and_controller"
+        return ours[process.pid]
     name = process.name()
     return "haproxy" if name == "haproxy" else "postgres" if name.startswith("postgres") else "replicas"
 

@@ -44,6 +44,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "start": starting.measure,
     "cost": cost.measure,
     "idle": idle.measure,
+    "busy": idle.measure_busy,
     "metrics": metrics.measure,
     "faults": faults.measure_each_fault,
     "primary": faults.measure_primary_kills,
