@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -119,11 +122,42 @@ def measure_each_fault(repetitions: int) -> dict[str, Any]:
     return results
 
 
-def measure_primary_kills(repetitions: int) -> dict[str, Any]:
+def measure_scraped_kills(repetitions: int) -> dict[str, Any]:
+    """The primary killed while somebody scrapes the dashboard once a second, and while nobody does."""
+    return {
+        "nobody_scrapes": measure_primary_kills(repetitions),
+        "scraped_every_second": measure_primary_kills(repetitions, scraped_every_s=1.0),
+    }
+
+
+@contextmanager
+def _scraping(url: str, every_s: float | None) -> Iterator[list[float]]:
+    """Get /metrics again and again; the milliseconds that each took are in the list afterwards."""
+    took_ms: list[float] = []
+    ended = threading.Event()
+
+    def scrape() -> None:
+        while every_s is not None and not ended.wait(every_s):
+            began_s = time.monotonic()
+            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+                answer.read()
+            took_ms.append(1000 * (time.monotonic() - began_s))
+
+    thread = threading.Thread(target=scrape)
+    thread.start()
+    try:
+        yield took_ms
+    finally:
+        ended.set()
+        thread.join()
+
+
+def measure_primary_kills(repetitions: int, scraped_every_s: float | None = None) -> dict[str, Any]:
     """The primary's process killed again and again under one load; each time it must be back before the next."""
     count = repetitions or 20
-    with Blog() as blog:
+    with Blog() as blog, ExitStack() as stack:
         blog.up()
+        scrapes_ms = stack.enter_context(_scraping(blog.status()["dashboard"]["url"], scraped_every_s))
 
         def script(start_at: float, blog: Blog) -> Any:
             moments, measured = [], []
@@ -141,6 +175,7 @@ def measure_primary_kills(repetitions: int) -> dict[str, Any]:
             **outcome(run),
             "gap": _gaps(run),
             **_merged(run.measured),
+            "scrape_ms": distribution(scrapes_ms, 1),
             "nodes_afterwards": [f"{node['name']} {node['role']} {node['sync_state']}" for node in last["nodes"]],
         }
 

@@ -48,6 +48,7 @@ BENCHES: dict[str, Callable[[int], dict[str, Any]]] = {
     "metrics": metrics.measure,
     "faults": faults.measure_each_fault,
     "primary": faults.measure_primary_kills,
+    "primary-scraped": faults.measure_scraped_kills,
     "scale": faults.measure_scaling,
     "step": scaling.measure,
     "day": day.measure,
