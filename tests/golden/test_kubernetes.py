@@ -21,6 +21,7 @@ from tests.unit.deploy.kubernetes.kit import SETTINGS, every_feature, exported
 from colonnade.deploy.kubernetes.look import look_around
 from colonnade.deploy.kubernetes.manifests import COMPONENTS, Export, kubernetes_files
 from colonnade.deploy.kubernetes.settings import Settings
+from colonnade.gateway.process import find_binary
 from colonnade.spec.load import load_spec
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -151,6 +152,19 @@ def test_kubectl_puts_them_together(components: tuple[str, ...], tmp_path: Path)
         assert "valueFrom" not in env["DATABASE_URL"]
     else:
         assert env["DATABASE_URL"]["valueFrom"]["secretKeyRef"] == {"name": "blog-database", "key": "DATABASE_URL"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("application", ["apps/blog", "every feature"])
+def test_haproxy_accepts_what_its_pods_are_given(application: str, tmp_path: Path) -> None:
+    export = exported(every_feature(), SETTINGS) if application == "every feature" else export_of(application)
+    found = next(each for each in documents(export) if each["metadata"]["name"] == "gateway-config")
+    (tmp_path / "haproxy.cfg").write_text(found["data"]["haproxy.cfg"])
+    command = [find_binary(os.environ), "-c", "-f", str(tmp_path / "haproxy.cfg")]
+    env = {**os.environ, "NAMESPACE": "shop"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
 
 
 @pytest.mark.slow

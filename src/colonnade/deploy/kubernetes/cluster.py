@@ -15,7 +15,7 @@ from lightkube.generic_resource import (
     create_global_resource,
     create_namespaced_resource,
 )
-from lightkube.types import PatchType
+from lightkube.types import CascadeType, PatchType
 
 from colonnade.core.errors import DriverError, DriverUnavailable, HostError
 from colonnade.deploy.kubernetes.objects import Object
@@ -126,7 +126,8 @@ class Cluster:
 
     def delete(self, kind: str, name: str) -> None:
         with _ours(f"{kind} {name}"):
-            self._client.delete(_KINDS[kind], name, namespace=self.namespace)
+            # Pods of a Job would otherwise be left.
+            self._client.delete(_KINDS[kind], name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
 
     def owned(self, system: str) -> Iterator[Object]:
         """Everything of a system that `down` ends."""

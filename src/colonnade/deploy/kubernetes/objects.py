@@ -152,8 +152,13 @@ def job_of(job: Object) -> Progress:
     return Progress("going", f"{name}: running")
 
 
+UNDONE = "colonnade.dev/undone"
+"""On the ReplicaSet of a version that was bad. The cluster counts it as the one before, once the old one is back."""
+
+
 def previous_template(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
-    """The pods' template of the revision before the one that runs; None where none is kept."""
+    """The pods' template of the revision before the one that runs, but for those that were undone; None where none is
+    kept."""
 
     def revision(found: Object) -> int:
         return int((found["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", 0))
@@ -162,7 +167,8 @@ def previous_template(deployment: Object, replica_sets: Sequence[Object]) -> Obj
     owned = [
         each
         for each in replica_sets
-        if any(owner.get("uid") == uid for owner in each["metadata"].get("ownerReferences") or ())
+        if UNDONE not in (each["metadata"].get("annotations") or {})
+        and any(owner.get("uid") == uid for owner in each["metadata"].get("ownerReferences") or ())
         and revision(each) < now
     ]
     if not owned:

@@ -13,6 +13,7 @@ from colonnade.core.errors import AppError, HostError, SpecError
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.manifests import Secret
 from colonnade.deploy.kubernetes.objects import (
+    UNDONE,
     Object,
     Progress,
     difference,
@@ -24,6 +25,8 @@ from colonnade.deploy.kubernetes.objects import (
 
 BOUNDS = "colonnade.dev/bounds"
 """On an autoscaler that `scale` has pinned: what it may do when it is let go again."""
+
+_SCALER = "HorizontalPodAutoscaler"
 
 POLL_S = 1.0
 RELEASE_S_MAX = 1800.0
@@ -65,21 +68,32 @@ def check_secrets(cluster: Cluster, secrets: Sequence[Secret]) -> None:
 
 def plan(cluster: Cluster, wanted: Sequence[Object]) -> list[Change]:
     """What deploying would change; those that change nothing are left out. Nothing is done."""
+    bounds = {names_of(each)[1]: each["spec"]["minReplicas"] for each in wanted if each["kind"] == _SCALER}
     if cluster.get("Namespace", cluster.namespace) is None:
-        return [Change(each, None, ("new",)) for each in wanted]
+        return [Change(_with_replicas(each, None, bounds), None, ("new",)) for each in wanted]
     changes = []
-    for each in wanted:
-        live = cluster.get(*names_of(each))
+    for found in wanted:
+        live = cluster.get(*names_of(found))
+        each = _with_replicas(found, live, bounds)
         lines = difference(live, cluster.apply(each, is_tried=True))
         if lines:
             changes.append(Change(each, live, tuple(lines)))
     return changes
 
 
+def _with_replicas(wanted: Object, live: Object | None, bounds: Mapping[str, int]) -> Object:
+    """What an autoscaler has set is said again: a field that nobody says any more would go back to one replica."""
+    name = wanted["metadata"]["name"]
+    if wanted["kind"] != "Deployment" or name not in bounds:
+        return wanted
+    count = live["spec"].get("replicas", bounds[name]) if live is not None else bounds[name]
+    return {**wanted, "spec": {**wanted["spec"], "replicas": count}}
+
+
 def deploy(cluster: Cluster, changes: Sequence[Change], pace: Pace) -> None:
     """Release steps first, each waited for; then the rest, and the rollouts waited for. Raises AppError when the new
     version is bad: what was there before is there again, apart from what release steps did to the database."""
-    is_late = {"Deployment", "HorizontalPodAutoscaler"}
+    is_late = {"Deployment", _SCALER}
     early = [change for change in changes if change.wanted["kind"] not in is_late]
     late = [change for change in changes if change.wanted["kind"] in is_late]
     # A gateway's text is only for gateways that start after it, and so it goes early.
@@ -135,17 +149,21 @@ def _rollout(cluster: Cluster, name: str) -> Progress:
 
 
 def _newest_pods(cluster: Cluster, deployment: Object) -> list[Object]:
-    """Those of the ReplicaSet with the deployment's own revision."""
+    return [
+        pod
+        for each in _newest_replica_sets(cluster, deployment)
+        for pod in cluster.list("Pod", each["metadata"].get("labels", {}))
+    ]
+
+
+def _newest_replica_sets(cluster: Cluster, deployment: Object | None) -> list[Object]:
+    """The one with the deployment's own revision; none when it has changed and that is not there yet."""
     if not deployment:
         return []
     key = "deployment.kubernetes.io/revision"
-    labels = deployment["spec"]["selector"]["matchLabels"]
     revision = (deployment["metadata"].get("annotations") or {}).get(key)
-    for each in cluster.list("ReplicaSet", labels):
-        if (each["metadata"].get("annotations") or {}).get(key) == revision:
-            digest = each["metadata"].get("labels", {}).get("pod-template-hash", "")
-            return cluster.list("Pod", {**labels, "pod-template-hash": digest})
-    return []
+    found = cluster.list("ReplicaSet", deployment["spec"]["selector"]["matchLabels"])
+    return [each for each in found if (each["metadata"].get("annotations") or {}).get(key) == revision]
 
 
 def _wait(pace: Pace, limit_s: float, look: Callable[[], Sequence[Progress]]) -> Progress:
@@ -184,7 +202,10 @@ def _undo(cluster: Cluster, changes: Sequence[Change]) -> list[str]:
     undone = []
     for change in changes:
         kind, name = names_of(change.wanted)
-        if change.live is not None and kind in ("Deployment", "ConfigMap", "HorizontalPodAutoscaler"):
+        if kind == "Deployment":
+            for each in _newest_replica_sets(cluster, cluster.get(kind, name)):
+                cluster.merge("ReplicaSet", each["metadata"]["name"], {"metadata": {"annotations": {UNDONE: "true"}}})
+        if change.live is not None and kind in ("Deployment", "ConfigMap", _SCALER):
             cluster.replace({"kind": kind, "apiVersion": change.wanted["apiVersion"], **change.live})
             undone.append(f"{kind} {name}")
     return undone

@@ -13,12 +13,15 @@ pytest.importorskip("lightkube")
 
 from tests.unit.deploy.kubernetes.api_server import FakeCluster, serving
 from tests.unit.deploy.kubernetes.kit import every_feature, exported
+from typer.testing import CliRunner, Result
 
 from colonnade.core.errors import AppError, DriverError, HostError, SpecError
 from colonnade.deploy.kubernetes import verbs
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.objects import Object, objects_of
 from colonnade.deploy.kubernetes.settings import Settings
+
+pytestmark = pytest.mark.slow
 
 SECRETS = {"shop-database": ["DATABASE_URL"], "web-secrets": ["SECRET_KEY", "MAIL_PASSWORD", "API_TOKEN", "CACHE"]}
 
@@ -139,6 +142,47 @@ def test_rolling_back_brings_the_version_before(cluster: Cluster, fake: FakeClus
     template = fake.at("deployments", "api")["spec"]["template"]
     assert template["spec"]["containers"][0]["image"] == "shop:1"
     assert "pod-template-hash" not in template["metadata"]["labels"]
+
+
+def test_a_version_that_was_undone_is_not_rolled_back_to(cluster: Cluster, fake: FakeCluster) -> None:
+    deploy(cluster)
+    deploy(cluster, "shop:2")
+    fake.bad_images.add("shop:3")
+    with pytest.raises(AppError):
+        deploy(cluster, "shop:3")
+    verbs.roll_back(cluster, "shop", pace())
+    assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] != "shop:3"
+
+
+def test_what_the_autoscaler_has_set_outlives_a_deployment(cluster: Cluster, fake: FakeCluster) -> None:
+    deploy(cluster)
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 1
+    cluster.merge("Deployment", "web", {"spec": {"replicas": 6}})
+    deploy(cluster, "shop:2")
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 6
+
+
+def test_the_command_line_deploys_scales_and_shows(
+    cluster: Cluster, fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from colonnade.cli.cluster_commands import app
+
+    (tmp_path / "hello.py").write_text('PAGE = "/readyz"\n')
+    (tmp_path / "colonnade.toml").write_text(
+        '[system]\nname = "shop"\n[services.web]\napp = "hello:app"\nroute = "/"\n'
+    )
+    runner = CliRunner()
+
+    def run(*words: str) -> Result:
+        return runner.invoke(app, [*words, "--to", "kubernetes", "--file", str(tmp_path)], catch_exceptions=False)
+
+    done = run("deploy", "--image", "shop:1", "--gateway-image", "gateway:1")
+    assert "Deployment web" in done.stdout
+    assert "shop:1 runs" in done.stdout
+    assert "web → 4" in run("scale", "web=4").stdout
+    found = json.loads(run("status", "--json").stdout)
+    assert {each["name"]: each["wanted"] for each in found["deployments"]} == {"gateway": 2, "web": 4}
+    assert "nothing" not in run("deploy", "--image", "shop:1", "--gateway-image", "gateway:1").stdout
 
 
 def test_down_leaves_the_namespace_and_what_is_the_users(cluster: Cluster, fake: FakeCluster) -> None:
