@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import psutil
 
@@ -41,7 +40,8 @@ def usage_of_trees(roots: Mapping[int, str]) -> dict[str, Usage]:
     used: dict[int, Usage] = {}
     for pid in psutil.pids():
         try:
-            text = Path(f"/proc/{pid}/stat").read_bytes()
+            with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # a third of what Path.read_bytes takes
+                text = file.read()
         except OSError:
             continue  # gone meanwhile, or hidden from us
         fields = text[text.rindex(b")") + 2 :].split()

@@ -133,7 +133,7 @@ def _gateways(status: Said, measured: Said) -> Iterator[Sample]:
         yield from _one("gateway_connections_max", measured.get(which, {}).get("connections_max"), label)
     # Those of dbgate carry TCP, which has no requests.
     for name, frontend in measured.get("gateway", {}).get("frontends", {}).items():
-        way = ("frontend", str(name))
+        way = ("frontend", str(name).removeprefix("gateway."))
         yield from _one("gateway_requests_total", frontend["requests_total"], way)
         yield from _by_code("gateway_responses_total", frontend["responses"], way)
         yield from _one("gateway_denied_total", frontend["denied_total"], way)

@@ -136,7 +136,7 @@ def measurements(*services: dict[str, Any], counts: Sequence[int] = tuple(range(
     return {
         "at_s": 1_700_000_200.0,
         "gateways": {
-            "gateway": {"connections": 12, "connections_max": 8000, "frontends": {"public": frontend()}},
+            "gateway": {"connections": 12, "connections_max": 8000, "frontends": {"gateway.public": frontend()}},
             "dbgate": {"connections": 5, "connections_max": 400, "frontends": {"primary": frontend()}},
         },
         "database": {"nodes": {"a": statistics(b=0.25), "b": statistics()}},

@@ -99,6 +99,12 @@ def test_every_declared_metric_is_collected_somewhere() -> None:
     assert {BY_SAMPLE_NAME[sample.name].name for sample in samples} == {metric.name for metric in METRICS} - others
 
 
+def test_the_way_from_outside_is_called_public() -> None:
+    samples = collect(status(), measurements())
+    assert value_of(samples, "colonnade_gateway_requests_total", frontend="public") == 97
+    assert value_of(samples, "colonnade_gateway_responses_total", frontend="public", code="4xx") == 4
+
+
 def test_states_without_a_replica_are_told_as_none() -> None:
     samples = collect(status(), measurements())
     assert value_of(samples, "colonnade_service_replicas", service="web", state="ready") == 2
