@@ -31,9 +31,8 @@ def memory_of_groups(groups: Collection[int]) -> dict[int, GroupMemory]:
             group = os.getpgid(pid)
             if group not in groups:
                 continue
-            size, resident, shared = (
-                int(word) * PAGE_BYTES for word in Path(f"/proc/{pid}/statm").read_bytes().split()[:3]
-            )
+            with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
+                size, resident, shared = (int(word) * PAGE_BYTES for word in file.read().split()[:3])
         except (OSError, ValueError):
             continue  # gone meanwhile
         if not size:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
+from functools import lru_cache
 
 from colonnade.core.errors import Bug
 from colonnade.core.histogram import EMPTY, Histogram
@@ -45,6 +46,12 @@ class Server:
             raise Bug(f"slot {self.slot} is {self.state.value} without an address")
         if self.slot < 1 or not 0 <= self.weight <= WEIGHT_MAX:
             raise Bug(f"slot {self.slot} with weight {self.weight} is out of bounds")
+
+
+@lru_cache(maxsize=512)
+def _empty(slot: int) -> Server:
+    """Remembered: most slots are empty, and all are gone through at each look."""
+    return Server(slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +134,7 @@ class Pool:
     def slots(self) -> Iterator[Server]:
         """Every slot from 1 to `slots_max`, empty ones included."""
         named = {server.slot: server for server in self.servers}
-        return (named.get(slot, Server(slot)) for slot in range(1, self.slots_max + 1))
+        return (named.get(slot) or _empty(slot) for slot in range(1, self.slots_max + 1))
 
 
 @dataclass(frozen=True, slots=True)

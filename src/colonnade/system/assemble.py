@@ -27,7 +27,7 @@ from colonnade.gateway.state import Membership
 from colonnade.runtime.controller import RuntimeController
 from colonnade.runtime.launch import REPLICA_MARK, ServicePlan, base_environment
 from colonnade.runtime.registry import Registry, read_registry
-from colonnade.runtime.state import ReplicaId, ReplicaState
+from colonnade.runtime.state import ReplicaId
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import DatabaseSpec, ServiceSpec
@@ -160,9 +160,6 @@ class System:
     def note_applications(self, version: int, found: Mapping[str, Detected]) -> None:
         known = self.accepted.applications
         self.accept(applications={**known, version: {**known.get(version, {}), **found}})
-
-    def state_of(self, replica: ReplicaId) -> ReplicaState | None:
-        return next((seen.state for seen in self.runtime.view().replicas if seen.id == replica), None)
 
     def internal_url(self, service: str) -> str:
         address = self.surroundings.addresses.services.get(service)

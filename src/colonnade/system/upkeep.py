@@ -58,8 +58,10 @@ async def _watch_drain(system: System, replica: ReplicaId) -> None:
 async def observe_traffic(system: System) -> None:
     """Tell the runtime what the gateway sees of each replica."""
     while True:
-        for replica, seen in traffic_of(system.gateway.view(), system.runtime.view().replicas).items():
-            if system.state_of(replica) is ReplicaState.READY:
+        replicas = system.runtime.view().replicas
+        ready = {replica.id for replica in replicas if replica.state is ReplicaState.READY}
+        for replica, seen in traffic_of(system.gateway.view(), replicas).items():
+            if replica in ready:
                 system.runtime.observe_traffic(replica, seen)
         for service, counters in answers_of(system.gateway.view()).items():
             system.runtime.observe_answers(service, counters)
