@@ -4,7 +4,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
-.PHONY: help up down test check fmt bench bench-peers bench-gateways bench-simulator simulate clean
+.PHONY: help up down test check fmt bench bench-peers bench-gateways bench-simulator simulate test-docker clean
 
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
@@ -51,6 +51,10 @@ bench-simulator:  ## measure the planner's simulator beside Ciw, which it instal
 simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or MUTATIONS=1
 	@$(INSTALL) test && .venv/bin/python -m tests.simulation.run \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED)) $(if $(MUTATIONS),--mutations)
+
+test-docker:  ## the blog in real containers, as root on Debian: installs docker.io, docker-compose and debootstrap; minutes
+	@$(INSTALL) test && sh scripts/install-docker \
+	&& COLONNADE_TEST_DOCKER=1 .venv/bin/python -m pytest tests/e2e/test_containers.py
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
 	@rm -rf .venv .venv-peers .venv-gateways .venv-simulator .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build

@@ -117,3 +117,20 @@ def test_an_up_that_meets_a_down_waits_and_then_starts(runner: Runner) -> None:
     after = runner.running()
     assert after["keeper_pid"] != before["keeper_pid"]
     assert runner.get("/").status == 200
+
+
+def test_an_up_that_follows_finds_a_system_that_runs_outlived_by_it_and_ends_with_it(runner: Runner) -> None:
+    """As systemd runs it: the viewer may die, and the next one finds the system (`export systemd`)."""
+    runner.declare()
+    runner.up()
+    before = runner.replicas()
+    for _ in range(2):
+        with lines_of(runner, "up", "--follow") as (lines, viewer):
+            runner.wait_until(lambda: any("events follow" in line for line in lines), "the viewer follows")
+            viewer.kill()
+            viewer.wait(10)
+    assert runner.replicas() == before
+    with lines_of(runner, "up", "--follow") as (lines, viewer):
+        runner.wait_until(lambda: any("events follow" in line for line in lines), "the viewer follows")
+        assert runner.run("down").exit_code == 0
+        assert viewer.wait(30) == 0

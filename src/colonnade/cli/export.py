@@ -117,3 +117,33 @@ def kubernetes(
     directory = output or Path("kubernetes")
     deliver("kubernetes", export.files, directory, is_forced=is_forced)
     tell(export, directory)
+
+
+@app.command()
+def compose(
+    file: FileOption = None,
+    output: OutputOption = None,
+    is_forced: ForceOption = False,
+    tag: Annotated[str, typer.Option("--tag", help="Of the application's image. Default: a digest of the code")] = "",
+) -> None:
+    """The system on one Docker host: compose.yaml, the gateway's text, and files for secrets."""
+    from colonnade.cli.export_compose import compose_export
+
+    compose_export(declared(file), output or Path("compose"), tag, is_forced=is_forced)
+
+
+@app.command()
+def systemd(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    output: OutputOption = None,
+    is_forced: ForceOption = False,
+    user: Annotated[str, typer.Option("--user", help="Who runs it. Default: the owner of the directory")] = "",
+) -> None:
+    """A unit that runs the system on this host for good, from boot on."""
+    from colonnade.cli.export_systemd import host_of
+    from colonnade.deploy.systemd.unit import systemd_files
+
+    loaded = declared(file)
+    files = systemd_files(loaded.spec, host_of(loaded, user, state_dir))
+    deliver("systemd", files, output or Path("systemd"), is_forced=is_forced)

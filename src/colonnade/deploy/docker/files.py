@@ -103,6 +103,8 @@ def _ignored(spec: Spec, found: Directory, place: str) -> list[str]:
     paths = ["colonnade.toml", *found.environments, *(path for path in found.exported if path not in (place, "."))]
     paths += [posixpath.normpath(one.env_file) for one in spec.services.values() if one.env_file]
     paths += [posixpath.normpath(path) for path in spec.system.shared]
+    # Where `export compose` puts secrets, also when it ran after this.
+    paths += ["compose/secrets", *(["secrets", "compose.yaml"] if "." in found.exported else [])]
     return list(dict.fromkeys(path for path in paths if not path.startswith(("/", ".."))))
 
 

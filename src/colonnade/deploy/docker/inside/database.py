@@ -42,7 +42,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     (DATA / "pg_hba.conf").write_text(HBA)
     fixed = {"listen_addresses": "*", "unix_socket_directories": SOCKETS, "restart_after_crash": "on"}
     settings = [word for key, value in fixed.items() for word in ("-c", f"{key}={value}")]
-    os.execv(programs / "postgres", ["postgres", "-D", str(DATA), *arguments, *settings])  # noqa: S606
+    os.execv(programs / "postgres", [str(programs / "postgres"), "-D", str(DATA), *arguments, *settings])  # noqa: S606
 
 
 def programs_directory() -> Path:
