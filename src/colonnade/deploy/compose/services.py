@@ -85,7 +85,7 @@ def compose(spec: Spec, plan: Plan, shared: tuple[str, ...], versions: Mapping[s
             services[plan.releases[group.service]] = _release(spec, plan, group.service, shared)
         services[group.name] = _replicas(spec, plan, group, shared)
     networks: dict[str, Any] = {"services": {}}
-    volumes = {_volume(path): {} for path in shared}
+    volumes: dict[str, Any] = {_volume(path): {} for path in shared}
     if spec.database is not None and has_own_database(spec):
         services[DATABASE] = _database(spec, spec.database, versions)
         secrets[DATABASE_PASSWORD_SECRET] = None
