@@ -52,7 +52,7 @@ simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or 
 	@$(INSTALL) test && .venv/bin/python -m tests.simulation.run \
 	$(if $(SEEDS),--seeds $(SEEDS)) $(if $(FIRST),--first $(FIRST)) $(if $(SEED),--seed $(SEED)) $(if $(MUTATIONS),--mutations)
 
-test-docker:  ## the blog in real containers, as root on Debian: installs docker.io, docker-compose and debootstrap; minutes
+test-docker:  ## the blog in real containers, as root on Debian: installs Docker and debootstrap; minutes
 	@$(INSTALL) test && sh scripts/install-docker \
 	&& COLONNADE_TEST_DOCKER=1 .venv/bin/python -m pytest tests/e2e/test_containers.py
 

@@ -48,7 +48,7 @@ LINE_REFERENCE = re.compile(r"\b[\w/-]+\.(?:py|toml|md|cfg|sql|html):\d+|\blines
 MACHINE_PATH = re.compile(r"(?<![\w.~$}*-])/(?:work|root|home/\w+)(?=[/\s\"'`,.:;)]|$)")
 # In pieces, so that this file does not catch itself.
 REGISTRY = re.compile(
-    r"py" r"pi\.org|python" r"hosted\.org|docker" r"\.io|gh" r"cr\.io|qu" r"ay\.io|npm" r"js\.(?:org|com)"
+    r"py" r"pi\.org|python" r"hosted\.org|docker" r"\.io/|gh" r"cr\.io|qu" r"ay\.io|npm" r"js\.(?:org|com)"
 )
 
 

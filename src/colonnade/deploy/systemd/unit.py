@@ -26,6 +26,9 @@ STOP_S = 120
 
 PRIVILEGED_PORTS_END = 1024
 
+NO_HOMES = ("/opt/", "/srv/", "/usr/", "/var/")
+"""Where people do not live, and programs do."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:
@@ -105,10 +108,9 @@ def _sandbox(spec: Spec, host: Host) -> Iterator[str]:
     yield "# It writes here and to /tmp, where its sockets are: with PrivateTmp `colonnade status` would not find them."
     yield "ProtectSystem=strict"
     yield f"ReadWritePaths={' '.join(_quoted(path) for path in _outermost(writable))} /tmp"
-    if any(path == "/home" or path.startswith(("/home/", "/root/")) for path in (host.directory, host.program)):
-        yield "ProtectHome=read-only"
-    else:
-        yield "ProtectHome=yes"
+    # Homes are hidden, unless it lives in one.
+    is_elsewhere = all(path.startswith(NO_HOMES) for path in (host.directory, host.program))
+    yield f"ProtectHome={'yes' if is_elsewhere else 'read-only'}"
     port = parse_listen(spec.gateway.listen).port
     if port < PRIVILEGED_PORTS_END:
         yield f"# For port {port} and nothing else."
