@@ -1,9 +1,10 @@
-"""The history's writer, killed with SIGKILL in the middle of its writes, again and again on one file.
+"""The history's writer, killed with SIGKILL in the middle of its writes, again and again on one file; and a system that
+is killed as a whole.
 
-    HISTORY_KILLS=50 pytest tests/e2e/test_history_kills.py      # for longer
+    HISTORY_KILLS=50 HISTORY_SYSTEM_KILLS=50 pytest tests/e2e/test_history_kills.py      # for longer
 
-Time goes faster than life: a sight for each second, written as fast as the disk takes batches, so that the file is
-folded many times a second and the kills meet that too.
+With the writer alone time goes faster than life: a sight for each second, written as fast as the disk takes batches, so
+that the file is folded many times a second and the kills meet that too.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from pathlib import Path
 from random import Random
 
@@ -20,9 +22,16 @@ import pytest
 
 from colonnade.observe.history.reader import HistoryReader, read_history
 
+from .harness import TINY_SERVICE, Runner, kill
+
 pytestmark = pytest.mark.slow
 
 KILLS = int(os.environ.get("HISTORY_KILLS", "5"))
+
+SYSTEM_KILLS = int(os.environ.get("HISTORY_SYSTEM_KILLS", "1"))
+
+LOST_MAX_S = 15.0
+"""Five seconds are a batch; the rest is for a machine that stands still now and then."""
 
 BATCH = 5
 
@@ -105,3 +114,35 @@ def check_values(history: HistoryReader, last_s: int) -> None:
         (counter,) = history.read("counter_total", since_s=last_s - 3000, until_s=last_s, points_max=points_max)
         full = [point for point in counter.points if point.at_s + counter.step_s < last_s][1:]
         assert all(point.mean == pytest.approx(3.0, rel=1e-6) for point in full)
+
+
+@pytest.mark.timeout(120 + 40 * SYSTEM_KILLS)
+def test_a_system_that_is_killed_as_a_whole_keeps_its_history(runner: Runner) -> None:
+    runner.declare(f"{TINY_SERVICE}\n[dashboard]\nenabled = true\n")
+    known: set[int] = set()
+    for _ in range(SYSTEM_KILLS):
+        runner.up()
+        runner.wait_until(lambda: seconds_of(runner) - known, "it writes")
+        # Whatever it does at this moment: between two batches, in one, or folding.
+        time.sleep(Random(len(known)).uniform(0.0, 6.0))
+        acknowledged = seconds_of(runner)
+        killed_at_s = time.time()
+        kill(*runner.processes())
+        found = seconds_of(runner)
+        assert acknowledged <= found
+        assert killed_at_s - max(found) < LOST_MAX_S
+        connection = sqlite3.connect(runner.paths.history)
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+        assert not list(runner.paths.history.parent.glob("*.unreadable.*"))
+        known.update(found)
+    runner.run("down", "--force")
+
+
+def seconds_of(runner: Runner) -> set[int]:
+    """All seconds of the last minutes that the history knows."""
+    with read_history(runner.paths.history) as history:
+        if history is None:
+            return set()
+        lines = history.read("colonnade_service_requests_total", since_s=time.time() - 590, until_s=1e10)
+        return {point.at_s for line in lines for point in line.points}
