@@ -134,6 +134,14 @@ def status(file: FileOption = None, state_dir: StateOption = None, json: JsonOpt
 
 
 @app.command()
+def top(file: FileOption = None, state_dir: StateOption = None) -> None:
+    """The system as a living picture in this terminal, with keys to look into a part and to act. `?` tells them."""
+    from colonnade.cli.top.start import top as run_top
+
+    raise typer.Exit(run_top(find_target(file, "", state_dir)))
+
+
+@app.command()
 def scale(
     changes: Annotated[list[str], typer.Argument(metavar="SERVICE=N …", help="For example backend=5, or backend=auto")],
     file: FileOption = None,

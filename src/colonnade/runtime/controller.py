@@ -210,6 +210,9 @@ class RuntimeController:
         seen = record.observed = noted(before, traffic, self._clock.monotonic())
         if before.unhealthy_since_s is None and seen.unhealthy_since_s is not None and not seen.is_being_killed:
             self._begin(record, self._ask(ask_while_unhealthy, record))
+        if before.is_unreached and not seen.is_unreached:
+            message = f"the gateway reaches {replica} again"
+            self._events.emit("replica_reached", str(replica), reason="checks_pass", message=message)
         if before.history != seen.history:
             self._on_change()
         changed = (before.in_flight, before.unhealthy_since_s) != (seen.in_flight, seen.unhealthy_since_s)
@@ -227,12 +230,8 @@ class RuntimeController:
             observed = adopted(entry, process.pid, now)
             self._replicas[entry.id] = HeldReplica(observed, process)
             process.on_exit(lambda replica=entry.id: self._exited(replica))  # type: ignore[misc]
-            self._events.emit(
-                "replica_adopted",
-                str(entry.id),
-                reason="controller_restarted",
-                message=f"{entry.id} goes on as pid {process.pid}",
-            )
+            message = f"{entry.id} goes on as pid {process.pid}"
+            self._events.emit("replica_adopted", str(entry.id), reason="controller_restarted", message=message)
 
     # The loop
 

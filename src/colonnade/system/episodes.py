@@ -41,6 +41,7 @@ ROLES: Mapping[str, Role] = {
     "replica_draining": Role.STEP,
     "replica_stopping": Role.STEP,
     "replica_ready": Role.END,
+    "replica_reached": Role.END,
     "replica_stopped": Role.END,
     "gateway_server_up": Role.END,
     "gateway_adopted": Role.ASIDE,

@@ -94,6 +94,7 @@ def _replica(replica: ObservedReplica, server: ServerView | None, now: float) ->
         "id": str(replica.id),
         "state": replica.state.value,
         "is_drained": replica.is_held,
+        "is_unreached": replica.is_unreached,
         "version": replica.version,
         "pid": replica.pid,
         "port": replica.port,
