@@ -11,16 +11,21 @@ from typing import Any
 
 import pytest
 
-from .harness import Runner, kill
+from .harness import Runner, Trickle, kill
 
 pytestmark = pytest.mark.slow
 
 SLEEPY = """
+import os
+import pathlib
 import time
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/sleep":
         time.sleep(6)
+    slow = pathlib.Path(os.environ["SLOW"])
+    if slow.exists() and slow.read_text() in (os.environ["COLONNADE_REPLICA"], "all"):
+        time.sleep(0.4)
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 """
@@ -29,7 +34,11 @@ def app(environ, start_response):
 @pytest.fixture(scope="module")
 def shop(make_work_dir: Callable[[], Path], free_port: Callable[[], int]) -> Iterator[Runner]:
     runner = Runner(make_work_dir(), free_port())
-    runner.declare('[services.web]\napp = "sleepy:app"\nroute = "/"\nreplicas = 2\nthreads = 2\n')
+    slow = runner.directory / "slow"
+    runner.declare(
+        '[services.web]\napp = "sleepy:app"\nroute = "/"\nreplicas = 2\nthreads = 2\nqueue_max = 20\n'
+        f'env = {{ SLOW = "{slow}" }}\n[database]\nstandbys = 2\n'
+    )
     runner.write("sleepy.py", SLEEPY)
     runner.up()
     yield runner
@@ -93,7 +102,56 @@ def test_slowness_and_its_absence(shop: Runner) -> None:
     for client in clients:
         client.join()
     assert first["reason"] == "queued", first
-    assert "requests wait in the gateway (at most 200 may), while 6 of 6 places on 3 replicas are busy" in first["text"]
+    assert "requests wait in the gateway (at most 20 may), while 6 of 6 places on 3 replicas are busy" in first["text"]
+
+
+def test_a_replica_that_is_slow(shop: Runner) -> None:
+    with Trickle(shop, clients=4):
+        shop.write("slow", "web/2")
+        shop.wait_until(lambda: "web/2" in " ".join(_slow(shop)), "it is found")
+        text, hint = _slow_replica(shop)
+    (shop.directory / "slow").unlink()
+    assert text.startswith("web/2 ")
+    assert "its peers" in text
+    assert "`colonnade restart web/2`" in hint
+
+
+def _slow(runner: Runner) -> list[str]:
+    return [one["text"] for one in why(runner, "slow") if one["reason"] in ("slow_replica", "silent_replica")]
+
+
+def _slow_replica(runner: Runner) -> tuple[str, str]:
+    found = [one for one in why(runner, "slow", "web") if one["reason"] in ("slow_replica", "silent_replica")]
+    assert len(found) == 1, found
+    return found[0]["text"], found[0]["hint"]
+
+
+def test_a_queue_that_is_full(shop: Runner) -> None:
+    shop.write("slow", "all")
+    with Trickle(shop, clients=40):
+        shop.wait_until(lambda: (shop.status() or {})["services"][0]["rejected"] > 0, "some are turned away")
+        first = why(shop, "slow", "web")[0]
+    (shop.directory / "slow").unlink()
+    assert first["reason"] == "rejected", first
+    assert "requests a second are answered 503" in first["text"]
+    assert "at most 20 may" in first["text"]
+    assert "`colonnade scale web=4`" in first["hint"]
+    assert "queue_max" in first["hint"]
+
+
+def test_a_primary_that_was_killed(shop: Runner) -> None:
+    database = (shop.status() or {})["database"]
+    nodes = {node["name"]: node["pid"] for node in database["nodes"]}
+    kill(nodes[database["primary"]])
+    shop.wait_until(lambda: shop.events("failover_finished"), "another one has taken over")
+    shop.running()
+    now, newest, *_ = why(shop, "db")
+    assert "is primary" in now["text"]
+    assert newest["text"].startswith(f"{database['primary']}: the server ")
+    assert f"its last words are in db-{database['primary']}.log" in newest["text"]
+    assert "was promoted" in newest["text"]
+    assert "writers had a primary again" in newest["text"]
+    assert "`colonnade db status`" in newest["hint"]
 
 
 def test_a_name_that_nobody_knows(shop: Runner) -> None:
@@ -103,7 +161,8 @@ def test_a_name_that_nobody_knows(shop: Runner) -> None:
 
 
 def test_everything_while_it_runs_and_afterwards(shop: Runner) -> None:
-    assert why(shop)[0]["text"] == "all is as wanted (running): web has 3 of 3 replicas ready"
+    shop.running()
+    assert why(shop)[0]["text"].startswith("all is as wanted (running): web has 3 of 3 replicas ready; database: ")
     assert shop.run("down").exit_code == 0
     now, newest, *_ = why(shop)
     assert now["reason"] == "taken_down"

@@ -21,7 +21,7 @@ from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, is_running
 from colonnade.system.explanation import About, Facts, explain, parse_question
 from colonnade.system.sentences import Sentence, duration
-from colonnade.system.slowness import Measured
+from colonnade.system.slowness import Measured, answers_between
 from colonnade.system.target import Target
 
 MEASURE_S = 1.0
@@ -59,6 +59,8 @@ def _measure(target: Target, facts: Facts) -> Facts:
     """The facts a moment later, with what the machine did meanwhile."""
     assert facts.status is not None
     clock = SystemClock()
+    with ControlClient(target.paths) as client:
+        before = client.measurements()
     psutil.cpu_percent()
     began_s, used_before = clock.monotonic(), _cpu_seconds(target)
     time.sleep(MEASURE_S)
@@ -68,6 +70,8 @@ def _measure(target: Target, facts: Facts) -> Facts:
     # A process that ended meanwhile takes its seconds with it: only those that were there both times are counted.
     used_s = sum(used_after[pid] - used_before[pid] for pid in used_after.keys() & used_before.keys())
     memory = psutil.virtual_memory()
+    with ControlClient(target.paths) as client:
+        status, after = client.status(), client.measurements()
     measured = Measured(
         earlier=facts.status,
         interval_s=interval_s,
@@ -75,9 +79,8 @@ def _measure(target: Target, facts: Facts) -> Facts:
         cpu_busy=cpu_busy,
         cpu_of_system=used_s / interval_s / cores,
         memory_available=memory.available / memory.total,
+        answers=answers_between(before, after),
     )
-    with ControlClient(target.paths) as client:
-        status = client.status()
     return Facts(facts.events, status, clock.wall(), measured)
 
 

@@ -41,6 +41,10 @@ class ControlClient:
     def status(self) -> dict[str, Any]:
         return self._ask("GET", "/status")
 
+    def measurements(self) -> dict[str, Any]:
+        """Raw counters beside the status."""
+        return self._ask("GET", "/measurements")
+
     def events(self, *, after_seq: int = 0, wait_s: int = 0) -> list[dict[str, Any]]:
         answer = self._ask("GET", f"/events?after_seq={after_seq}&wait_s={wait_s}", timeout_s=wait_s + ANSWER_TIMEOUT_S)
         events: list[dict[str, Any]] = answer["events"]

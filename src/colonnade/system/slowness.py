@@ -7,11 +7,12 @@ not measured is not spoken of.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from colonnade.core.events import Event
+from colonnade.core.histogram import Histogram, total_of
 from colonnade.system.episodes import Role, episodes_of, role_of
 from colonnade.system.sentences import Sentence, sentences_of
 
@@ -27,6 +28,9 @@ OUTLIER_RATIO = 2.0
 """A replica is slow when its mean is this many times its peers' median …"""
 OUTLIER_MS_MIN = 20.0
 """… and at least so much above it: of 1 ms against 2 nobody complains."""
+
+ANSWERS_MIN = 3
+"""Between the two looks, from which on half of a replica's answers say something."""
 
 RECENT_S = 300.0
 """What happened longer ago does not make anything slow now."""
@@ -45,6 +49,8 @@ class Measured:
     """Share of all cores that this system's processes used."""
     memory_available: float
     """Share of the machine's memory."""
+    answers: Mapping[str, Histogram] = field(default_factory=dict)
+    """By replica, what it answered between the two looks; empty where that is not known."""
 
 
 def what_is_slow(
@@ -60,7 +66,7 @@ def what_is_slow(
     services = [one for one in status["services"] if service in ("", one["name"])]
     findings = [*_of_database(status)]
     for one in services:
-        findings += [*_of_service(one, _rates(one, measured))]
+        findings += [*_of_service(one, _rates(one, measured)), *_of_replicas(one, measured)]
     findings += [*_of_machine(measured)]
     recent = [
         episode
@@ -130,9 +136,11 @@ def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
         yield 99, Sentence(f"{name} has no replica that is ready", reason="no_replica", hint=f"`colonnade why {name}`")
     if rates.rejected:
         text = (
-            f"{name}: {rates.rejected:.1f} requests a second are answered 503: the queue is full, or the wait too long"
+            f"{name}: {rates.rejected:.1f} requests a second are answered 503: the queue is full, or the wait too long "
+            f"({service['queued']} wait, at most {service['queue_max']} may; {busy} of {places} places on {len(ready)} "
+            "replicas are busy)"
         )
-        yield 95, Sentence(text, reason="rejected", hint=more)
+        yield 95, Sentence(text, reason="rejected", hint=f"{more}; queue_max there bounds who may wait")
     if service["queued"]:
         text = (
             f"{name}: {service['queued']} requests wait in the gateway (at most {service['queue_max']} may), while "
@@ -157,17 +165,71 @@ def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
     if rates.errors:
         text = f"{name}: {rates.errors:.1f} answers a second have a status from 500"
         yield 50, Sentence(text, reason="errors", hint=f"`colonnade logs {name}`")
-    yield from _outliers(ready)
 
 
-def _outliers(ready: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
-    """Replicas that take much longer than their peers."""
-    times = {one["id"]: one["response_ms"] for one in ready if one.get("response_ms")}
-    for name, response_ms in times.items():
-        peers = [other for key, other in times.items() if key != name]
-        if peers and response_ms > max(OUTLIER_RATIO * median(peers), median(peers) + OUTLIER_MS_MIN):
-            text = f"{name} answers after {response_ms:.0f} ms on average, its peers after {median(peers):.0f} ms"
-            yield 60, Sentence(text, reason="slow_replica", hint=f"`colonnade why {name}`, `colonnade logs {name}`")
+def _of_replicas(service: Mapping[str, Any], measured: Measured | None) -> Iterator[Finding]:
+    """Replicas that take much longer than their peers, or that answer nothing while their peers do."""
+    ready = [replica for replica in service["replicas"] if replica["state"] == "ready"]
+    answers = measured.answers if measured is not None else {}
+    counted = [one["id"] for one in ready if one["id"] in answers]
+    for replica in ready:
+        name = replica["id"]
+        cure = f"`colonnade restart {name}` replaces it, `colonnade logs {name}` shows what it does"
+        peers = total_of(answers[other] for other in counted if other != name)
+        if measured is None or name not in answers or peers.total() < ANSWERS_MIN:
+            yield from _by_means(replica, ready, cure)
+            continue
+        own = answers[name]
+        if own.total() == 0 and replica.get("serving") and _was_busy(name, measured):
+            text = (
+                f"{name} holds {replica['serving']} requests and has answered none for {measured.interval_s:.1f} s, "
+                f"while its peers answered {peers.total()}"
+            )
+            yield 61, Sentence(text, reason="silent_replica", hint=cure)
+        elif own.total() >= ANSWERS_MIN and _is_slow(own_ms := _median_ms(own), peers_ms := _median_ms(peers)):
+            text = (
+                f"{name} is slow: half of its {own.total()} answers of the last {measured.interval_s:.1f} s took more "
+                f"than {own_ms:.0f} ms, half of its peers' {peers.total()} more than {peers_ms:.0f} ms"
+            )
+            yield 60, Sentence(text, reason="slow_replica", hint=cure)
+
+
+def _by_means(replica: Mapping[str, Any], ready: Sequence[Mapping[str, Any]], cure: str) -> Iterator[Finding]:
+    """By the means of the last 1,024 answers, where nothing newer is known."""
+    own_ms = replica.get("response_ms")
+    peers = [one["response_ms"] for one in ready if one["id"] != replica["id"] and one.get("response_ms")]
+    if own_ms and peers and _is_slow(own_ms, median(peers)):
+        text = f"{replica['id']} answers after {own_ms:.0f} ms on average, its peers after {median(peers):.0f} ms"
+        yield 60, Sentence(text, reason="slow_replica", hint=cure)
+
+
+def _is_slow(own_ms: float, peers_ms: float) -> bool:
+    return own_ms > max(OUTLIER_RATIO * peers_ms, peers_ms + OUTLIER_MS_MIN)
+
+
+def _median_ms(answers: Histogram) -> float:
+    return (answers.quantile_s(0.5) or 0.0) * 1000
+
+
+def _was_busy(name: str, measured: Measured) -> bool:
+    """At the look before, too: otherwise it may have had no time to answer."""
+    replicas = [one for service in measured.earlier["services"] for one in service["replicas"]]
+    return any(one["id"] == name and one.get("serving") for one in replicas)
+
+
+def answers_between(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Histogram]:
+    """By replica, from two answers to `/measurements`; a gateway that began anew in between counts from then on."""
+    earlier = _counts_of(before)
+    return {name: now.since(earlier[name]) for name, now in _counts_of(after).items() if name in earlier}
+
+
+def _counts_of(measurements: Mapping[str, Any]) -> dict[str, Histogram]:
+    services = (measurements.get("services") or {}).values()
+    return {
+        name: Histogram(tuple(replica["latency"]))
+        for service in services
+        for name, replica in service["replicas"].items()
+    }
 
 
 def _of_machine(measured: Measured | None) -> Iterator[Finding]:

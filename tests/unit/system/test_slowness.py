@@ -8,14 +8,17 @@ from typing import Any
 import pytest
 
 from colonnade.core.events import Event
+from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT, Histogram
 from colonnade.system.explanation import About, Facts, Question, explain
 from colonnade.system.sentences import Sentence
-from colonnade.system.slowness import Measured
+from colonnade.system.slowness import Measured, answers_between
 
 from .why_builders import ALL_WELL, WEB, events_of, replica, service, status_of
 
 
-def measured(earlier: Mapping[str, Any] = ALL_WELL, **more: float) -> Measured:
+def measured(
+    earlier: Mapping[str, Any] = ALL_WELL, answers: Mapping[str, Histogram] | None = None, **more: float
+) -> Measured:
     return Measured(
         earlier=earlier,
         interval_s=2.0,
@@ -23,6 +26,7 @@ def measured(earlier: Mapping[str, Any] = ALL_WELL, **more: float) -> Measured:
         cpu_busy=more.get("cpu_busy", 0.14),
         cpu_of_system=more.get("cpu_of_system", 0.1),
         memory_available=more.get("memory_available", 0.5),
+        answers=answers or {},
     )
 
 
@@ -78,7 +82,8 @@ BUSY_WEB = service("web", replica("web/1", serving=8), replica("web/2", serving=
             status_of(service("web", replica("web/1"), replica("web/2"), rejected=30)),
             measured(status_of(service("web", rejected=10))),
             "rejected",
-            "web: 10.0 requests a second are answered 503: the queue is full, or the wait too long",
+            "web: 10.0 requests a second are answered 503: the queue is full, or the wait too long "
+            "(0 wait, at most 200 may; 0 of 16 places on 2 replicas are busy)",
         ),
         (
             status_of(service("web", replica("web/1", response_ms=250.0), replica("web/2", response_ms=50.0))),
@@ -139,3 +144,48 @@ def test_one_service_is_asked_about_alone_and_only_what_is_recent_counts() -> No
 def test_nothing_is_measured_of_what_does_not_run() -> None:
     (told,) = explain(Question(About.SLOW), Facts([], None, 0.0))
     assert told.reason == "not_running"
+
+
+# Replicas beside their peers, by what they answered just now
+
+
+def took(ms: int, count: int) -> Histogram:
+    """So many answers, each within the bucket that begins at `ms`."""
+    counts = [0] * BUCKETS_COUNT
+    counts[BOUNDS_MS.index(ms) + 1] = count
+    return Histogram(tuple(counts))
+
+
+HOLDING = status_of(service("web", replica("web/1"), replica("web/2", serving=4, response_ms=2.0)))
+
+
+@pytest.mark.parametrize(
+    ("own", "peers", "reason"),
+    [
+        (took(300, 5), took(2, 100), "slow_replica"),
+        (took(12, 5), took(2, 100), "nothing_slow"),
+        (took(300, 2), took(2, 100), "nothing_slow"),
+        (took(2, 0), took(2, 100), "silent_replica"),
+        (took(2, 0), took(2, 2), "nothing_slow"),
+        (took(300, 50), took(300, 50), "nothing_slow"),
+    ],
+)
+def test_a_replica_is_compared_by_what_was_answered_just_now(own: Histogram, peers: Histogram, reason: str) -> None:
+    first = slow(HOLDING, measured(HOLDING, {"web/1": peers, "web/2": own}))[0]
+    assert first.reason == reason
+    if reason != "nothing_slow":
+        assert first.text.startswith("web/2 ")
+        assert "`colonnade restart web/2`" in first.hint
+
+
+def test_who_had_nothing_to_do_before_is_not_silent() -> None:
+    seen = measured(ALL_WELL, {"web/1": took(2, 100), "web/2": took(2, 0)})
+    assert slow(HOLDING, seen)[0].reason == "nothing_slow"
+
+
+def test_answers_are_the_difference_of_two_counts() -> None:
+    def said(first: Histogram) -> dict[str, Any]:
+        return {"services": {"web": {"replicas": {"web/1": {"latency": list(first.counts)}}}}}
+
+    assert answers_between(said(took(2, 5)), said(took(2, 8))) == {"web/1": took(2, 3)}
+    assert answers_between({}, said(took(2, 8))) == {}

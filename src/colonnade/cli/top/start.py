@@ -6,7 +6,7 @@ import os
 import sys
 
 from colonnade.core.errors import HostError
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 DUMB = frozenset({"", "dumb", "unknown"})
 """Values of TERM of terminals that cannot be told where to write."""
