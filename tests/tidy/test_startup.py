@@ -28,5 +28,6 @@ def test_only_who_asks_for_drills_or_the_database_waits_for_their_imports(words:
     ran = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=str(tmp_path), check=False)
     said, _, imported = ran.stderr.partition("imported ")
     assert imported, said
+    assert "textual" not in imported.split(), "the screen of `colonnade top` is for `colonnade top`"
     found = LATER & set(imported.split())
     assert found == (LATER - {"colonnade.database.backup.restore"} if "drill" in words else set())

@@ -31,7 +31,7 @@ Finding = tuple[Health, str]
 """How it is, and why, as the end of a sentence that begins with its name."""
 
 MARKS = {"replica_sick": True, "replica_unreached": True, "replica_expected_to_fail": True}
-UNMARKS = frozenset({"replica_ready", "replica_stopped", "replica_exited", "replica_crash_looping"})
+UNMARKS = frozenset({"replica_ready", "replica_reached", "replica_stopped", "replica_exited", "replica_crash_looping"})
 
 
 def marked(events: Sequence[Mapping[str, Any]]) -> dict[str, str]:
