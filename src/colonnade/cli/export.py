@@ -21,14 +21,12 @@ StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", file_okay=False, help="Where the files go")
 ]
+DashboardOption = Annotated[
+    str, typer.Option("--dashboard", metavar="ADDRESS:PORT", help="Where it listens, whatever is declared or known")
+]
 ForceOption = Annotated[
     bool, typer.Option("--force", help="Replace files that were not exported, or were changed since")
 ]
-
-
-@app.callback()
-def _group() -> None:
-    """Keeps this a group while it has a single command."""
 
 
 def declared(file: Path | None) -> LoadedSpec:
@@ -147,3 +145,50 @@ def systemd(
     loaded = declared(file)
     files = systemd_files(loaded.spec, host_of(loaded, user, state_dir))
     deliver("systemd", files, output or Path("systemd"), is_forced=is_forced)
+
+
+@app.command()
+def prometheus(
+    file: FileOption = None,
+    state_dir: StateOption = None,
+    output: OutputOption = None,
+    is_forced: ForceOption = False,
+    dashboard: DashboardOption = "",
+    interval_s: Annotated[float, typer.Option("--interval", metavar="SECONDS", min=1, help="Between two looks")] = 15.0,
+    runbooks: Annotated[str, typer.Option(metavar="URL", help="Where your people read docs/alerts.md")] = "",
+) -> None:
+    """prometheus.yml, alert rules, and their tests for promtool."""
+    from colonnade.deploy.prometheus import prometheus_files
+    from colonnade.deploy.watched import dashboard_address
+    from colonnade.observe.prometheus.config import Watched
+    from colonnade.observe.prometheus.rules import RUNBOOKS
+    from colonnade.system.launch import find_target
+
+    loaded = declared(file)
+    address = dashboard_address(loaded, find_target(file, "", state_dir).paths, dashboard)
+    watched = Watched(loaded.spec.system.name, str(address), interval_s)
+    deliver(
+        "prometheus",
+        prometheus_files(watched, runbooks or RUNBOOKS),
+        output or Path("prometheus"),
+        is_forced=is_forced,
+    )
+
+
+@app.command()
+def grafana(
+    output: OutputOption = None,
+    is_forced: ForceOption = False,
+    prometheus: Annotated[
+        str, typer.Option(metavar="URL", help="Of the Prometheus that Grafana asks")
+    ] = "http://127.0.0.1:9090",
+    path: Annotated[
+        Path | None, typer.Option("--path", help="Where Grafana finds the dashboards. Default: where they are written")
+    ] = None,
+) -> None:
+    """Dashboards (overview, service, database), and provisioning for them and their source."""
+    from colonnade.deploy.grafana.files import grafana_files
+
+    directory = output or Path("grafana")
+    files = grafana_files(prometheus, str(path or (directory / "dashboards").resolve()))
+    deliver("grafana", files, directory, is_forced=is_forced)

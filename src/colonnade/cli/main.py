@@ -75,20 +75,22 @@ def up(
     is_following: Annotated[
         bool, typer.Option("--follow", help="Show the events of a system that runs already, too (for a service)")
     ] = False,
+    parts: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="prometheus", help="Run this machine's Prometheus as well"),
+    ] = None,
+    prometheus_binary: Annotated[str, typer.Option(metavar="PATH", help="Which one; else the one on the PATH")] = "",
     detours: Annotated[Path | None, typer.Option(hidden=True, exists=True, file_okay=False)] = None,
 ) -> None:
     """Start the whole system and show it. Ctrl-C ends it; with --detach `colonnade down` does."""
     from colonnade.cli.up import up as run_up
+    from colonnade.system.launch import Wishes
 
     target = find_target(file, application, state_dir)
-    run_up(
-        target,
-        detach=detach,
-        listen=listen,
-        is_reloading=is_reloading,
-        is_following=is_following,
-        detours=detours,
-    )
+    if unknown := set(parts or []) - {"prometheus"}:
+        raise SpecError(f"there is no part {unknown.pop()!r}", subject="--with", hint="`--with prometheus` there is")
+    prometheus = prometheus_binary if parts or prometheus_binary else None
+    run_up(target, Wishes(listen, is_reloading, detours, prometheus), detach=detach, is_following=is_following)
 
 
 @app.command()

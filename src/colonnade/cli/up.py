@@ -9,7 +9,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from rich.console import Group
 from rich.live import Live
@@ -25,6 +24,7 @@ from colonnade.system.ending import stop, wait_until_down
 from colonnade.system.launch import (
     Declared,
     Launch,
+    Wishes,
     declare,
     launch,
     start_lock,
@@ -38,21 +38,13 @@ REFRESH_S = 0.5
 EVENTS_SHOWN = 8
 
 
-def up(
-    target: Target,
-    *,
-    detach: bool,
-    listen: str = "",
-    is_reloading: bool = False,
-    is_following: bool = False,
-    detours: Path | None = None,
-) -> None:
+def up(target: Target, wishes: Wishes, *, detach: bool, is_following: bool = False) -> None:
     """Start, or say that it runs; then show it until Ctrl-C, unless `detach`. `is_following`: also one that runs."""
     if _says_that_it_runs(target):
         if is_following:
             _view(target)
         return
-    declared = declare(target, listen, is_reloading=is_reloading, detours=detours)
+    declared = declare(target, wishes)
     for warning in declared.loaded.warnings:
         print_warning(warning)
     terminal = DevelopmentTerminal(target, declared.loaded.spec.services)
@@ -61,15 +53,17 @@ def up(
         if started is None:
             return
         with _down_when_interrupted(target):
-            show = terminal.show if is_reloading else print_event
+            show = terminal.show if wishes.is_reloading else print_event
             status = wait_until_running(target.paths, started, show)
         out.print(f"[bold green]ready[/] in {status['start_duration_s']:.1f} s: [bold]{status['url']}[/]")
         if status["dashboard"] is not None:
             out.print(f"dashboard: {status['dashboard']['url']}")
+        if status["prometheus"] is not None:
+            out.print(f"Prometheus: {status['prometheus']['url']}")
         if detach:
             return
         try:
-            if is_reloading:
+            if wishes.is_reloading:
                 terminal.follow()
             else:
                 _view(target)

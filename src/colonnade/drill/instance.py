@@ -150,7 +150,8 @@ class Running:
         directory = self._prepared.instance.directory
         target = Target(directory, directory / FILE_NAME, "", self._paths)
         listen = self._prepared.instance.url.removeprefix("http://")
-        declared = launch.declare(target, listen, detours=self._prepared.detours if has_detours else None)
+        wishes = launch.Wishes(listen, detours=self._prepared.detours if has_detours else None)
+        declared = launch.declare(target, wishes)
         with launch.start_lock(self._paths):
             started = launch.launch(target, declared)
         self._keeper = started.keeper

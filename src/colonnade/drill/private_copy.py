@@ -53,6 +53,7 @@ def private_declaration(tables: Mapping[str, Any], loaded: LoadedSpec) -> Declar
                     notes.append(f"{name} lies outside of the declaration's directory: it ran from there, uncopied")
         if service.pop("rate_limit", None) is not None:
             notes.append(f"the rate limit of {name} was lifted: all load comes from one address")
+    changed.pop("prometheus", None)  # nobody watches a copy for long
     changed.get("dashboard", {}).pop("listen", None)  # the original's: the copy chooses a port of its own
     backup = changed.get("database", {}).get("backup")
     if backup is not None and is_outside(loaded.directory, backup.get("directory", BACKUPS)):

@@ -286,7 +286,7 @@ RULES: tuple[AlertRule, ...] = (
         labels=("service",),
         whole="",
         unit=Unit.COUNT,
-        expr='colonnade_service_replicas_desired - on (service) colonnade_service_replicas{state="ready"} > 0',
+        expr='colonnade_service_replicas_desired - ignoring (state) colonnade_service_replicas{state="ready"} > 0',
         limit=None,
         limit_expr="colonnade_service_replicas_desired",
         find=_not_at_full_strength,

@@ -20,6 +20,7 @@ def parts_of(status: Mapping[str, Any]) -> dict[int, str]:
         (status.get("gateway") or {}).get("pid"): "gateway gateway",
         (status.get("dbgate") or {}).get("pid"): "dbgate dbgate",
         (status.get("dashboard") or {}).get("pid"): "dashboard dashboard",
+        (status.get("prometheus") or {}).get("pid"): "prometheus prometheus",
     }
     for service in status.get("services", ()):
         found |= {replica["pid"]: f"replica {replica['id']}" for replica in service["replicas"]}

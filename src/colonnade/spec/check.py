@@ -49,6 +49,7 @@ def check_spec(spec: Spec) -> list[Problem]:
     if spec.database is not None:
         problems.extend(check_database(spec.database))
     problems.extend(_same_address(spec))
+    problems.extend(_unseen(spec))
     problems.extend(check_drill(spec))
     problems.extend(check_plan(spec))
     return problems
@@ -232,6 +233,15 @@ def _same_address(spec: Spec) -> Iterator[Problem]:
             ("dashboard", "listen"),
             f'is "{spec.dashboard.listen}", where the gateway listens',
             hint="give the dashboard a port of its own, or leave `listen` out: then one is chosen",
+        )
+
+
+def _unseen(spec: Spec) -> Iterator[Problem]:
+    if spec.prometheus.enabled and not spec.dashboard.enabled:
+        yield Problem(
+            ("prometheus", "enabled"),
+            "is true, but it would watch through the dashboard, and there is none",
+            hint="leave [dashboard] enabled = true",
         )
 
 

@@ -107,6 +107,12 @@ EFFECTS: Mapping[str, Effect] = {
     "database.backup.keep_full": Effect.DOWN_AND_UP,
     "database.backup.archive_timeout": Effect.DOWN_AND_UP,
     "database.backup.verify_every": Effect.DOWN_AND_UP,
+    "prometheus.enabled": Effect.DOWN_AND_UP,
+    "prometheus.binary": Effect.DOWN_AND_UP,
+    "prometheus.listen": Effect.DOWN_AND_UP,
+    "prometheus.interval": Effect.DOWN_AND_UP,
+    "prometheus.keep": Effect.DOWN_AND_UP,
+    "prometheus.size_max": Effect.DOWN_AND_UP,
     "tracing.endpoint": Effect.ROLLOUT,  # these bring variables
     "tracing.ratio": Effect.ROLLOUT,
     "dashboard.enabled": Effect.DOWN_AND_UP,
@@ -261,6 +267,7 @@ def _leaves(spec: Spec) -> Iterator[tuple[KeyPath, _Leaf]]:
     if spec.database is not None:
         yield ("database",), _Leaf("database", True, "")
         yield from _leaves_of(spec.database, ("database",), "database")
+    yield from _leaves_of(spec.prometheus, ("prometheus",), "prometheus")
     yield from _leaves_of(spec.tracing, ("tracing",), "tracing")
     yield from _leaves_of(spec.dashboard, ("dashboard",), "dashboard")
     yield from _leaves_of(spec.alerts, ("alerts",), "alerts")

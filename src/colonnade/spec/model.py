@@ -423,6 +423,22 @@ class DashboardSpec(Model):
     """Address and port; unset: on loopback, beside the gateway's port, chosen at the first start and kept."""
 
 
+class PrometheusSpec(Model):
+    """A Prometheus of this machine, run as one more part. `up --with prometheus` sets `enabled` for one run."""
+
+    enabled: Flag = False
+    binary: str = ""
+    """The program; empty: `prometheus` on the PATH."""
+    listen: Listen | None = None
+    """Address and port; unset: on loopback, chosen at the first start and kept."""
+    interval_s: Seconds = Field(default=5.0, alias="interval", ge=1, le=300)
+    """Between two looks."""
+    keep_s: Seconds = Field(default=15 * 86_400.0, alias="keep", ge=3600)
+    """What is older is deleted."""
+    size_bytes_max: Bytes = Field(default=512 * 1024 * 1024, alias="size_max", ge=16 * 1024 * 1024)
+    """Of its store; before there is more, the oldest goes. A small system stores about 10 MB a day."""
+
+
 class WebhookSpec(Model):
     """`{ url = "$SLACK_URL", format = "slack" }`: an address that is told of alerts, by a POST with JSON."""
 
@@ -449,6 +465,7 @@ class Spec(Model):
     gateway: GatewaySpec = GatewaySpec()
     services: dict[Name, ServiceSpec] = Field(default_factory=dict)
     database: DatabaseSpec | None = None
+    prometheus: PrometheusSpec = PrometheusSpec()
     tracing: TracingSpec = TracingSpec()
     dashboard: DashboardSpec = DashboardSpec()
     alerts: AlertsSpec = AlertsSpec()

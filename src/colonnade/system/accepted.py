@@ -38,6 +38,8 @@ class Accepted:
     """`up --reload`: one replica of each service, run from the directory itself, anew whenever its code changes."""
     detours: str = ""
     """`up --detours`: the directory of ways that somebody put between the parts (`detours.py`); empty without."""
+    prometheus: str = ""
+    """`up --with prometheus`: the program; empty without."""
 
     def application(self, version: int, service: str) -> Detected | None:
         return self.applications.get(version, {}).get(service)
@@ -54,6 +56,7 @@ def write_accepted(paths: StatePaths, accepted: Accepted) -> None:
             "was_running": accepted.was_running,
             "is_reloading": accepted.is_reloading,
             "detours": accepted.detours,
+            "prometheus": accepted.prometheus,
             "database": accepted.database,
             "applications": {
                 str(version): {
@@ -85,6 +88,7 @@ def read_accepted(paths: StatePaths) -> Accepted | None:
             value["was_running"],
             value.get("is_reloading", False),
             value.get("detours", ""),
+            value.get("prometheus", ""),
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise HostError(
@@ -99,6 +103,9 @@ def as_accepted(loaded: LoadedSpec, accepted: Accepted) -> LoadedSpec:
         loaded = replace(loaded, spec=loaded.spec.model_copy(update={"database": database}))
     if accepted.is_reloading:
         loaded = for_development(loaded)
+    if accepted.prometheus:
+        prometheus = loaded.spec.prometheus.model_copy(update={"enabled": True, "binary": accepted.prometheus})
+        loaded = replace(loaded, spec=loaded.spec.model_copy(update={"prometheus": prometheus}))
     return listening_on(loaded, accepted.listen)
 
 

@@ -44,6 +44,7 @@ from colonnade.system.keeper_link import KeeperLink, listen_somewhere
 from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
 from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener, service_plan
+from colonnade.system.prometheus_part import PrometheusPart, assemble_prometheus
 from colonnade.system.versions import VersionStore
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ class System:
     gateway: GatewayController
     database: DatabasePart | None
     dashboard: DashboardPart | None
+    prometheus: PrometheusPart | None
     registry: Registry
     surroundings: Surroundings
     keeper: KeeperLink
@@ -240,6 +242,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
 
         database = assemble_database(spec, paths, credentials, base_env, ports, keeper, events, clock, detours)
     dashboard = await assemble_dashboard(loaded.spec, paths, credentials, base_env, keeper, events, clock)
+    prometheus = assemble_prometheus(loaded.spec, dashboard, paths, credentials, base_env, ports, events, clock)
     used = {name for one in declarations.values() for name in used_by_others(one)}
     internal = open_listeners(used, keeper, ports)
     reached = used & loaded.spec.services.keys()
@@ -258,6 +261,7 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
         gateway=_gateway(loaded, reached, paths, credentials, keeper, base_env, events, clock),
         database=database,
         dashboard=dashboard,
+        prometheus=prometheus,
         registry=registry,
         surroundings=Surroundings(
             base_env=base_env,

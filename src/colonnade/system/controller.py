@@ -273,6 +273,8 @@ class SystemController:
     def _run_dashboard(self, system: System) -> None:
         if system.dashboard is not None:
             system.spawn(system.dashboard.run(build_api(self)), "dashboard")
+        if system.prometheus is not None:
+            system.spawn(system.prometheus.run(), "prometheus")
             if system.database is not None:
                 system.database.watch_statistics(system.spawn)
 

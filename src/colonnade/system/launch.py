@@ -20,7 +20,7 @@ from typing import Any
 import colonnade
 from colonnade.core import processes
 from colonnade.core.clock import SystemClock
-from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError
+from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError, SpecError
 from colonnade.core.events import read_events
 from colonnade.core.files import disk_error, read_json
 from colonnade.core.processes import Command, Credentials, Process
@@ -34,6 +34,7 @@ from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
 from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import StatePaths
+from colonnade.system.prometheus_part import find_prometheus
 from colonnade.system.reach import plan_openings
 from colonnade.system.target import Target as Target
 from colonnade.system.target import find_target as find_target
@@ -65,12 +66,23 @@ class Declared:
     credentials: Credentials | None
     is_reloading: bool = False
     detours: str = ""
+    prometheus: str = ""
 
 
-def declare(target: Target, listen: str = "", *, is_reloading: bool = False, detours: Path | None = None) -> Declared:
-    """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched.
-    `listen` is told instead of the declaration's own, if any; `is_reloading` is for development (`up --reload`),
-    `detours` for drills (`detours.py`)."""
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What `up` is told besides the declaration. `listen` instead of the declaration's own; `is_reloading` is for
+    development (`up --reload`), `detours` for drills (`detours.py`); `prometheus` is the program to run beside it
+    (`up --with prometheus`): None for none, empty for the one that is declared or on the PATH."""
+
+    listen: str = ""
+    is_reloading: bool = False
+    detours: Path | None = None
+    prometheus: str | None = None
+
+
+def declare(target: Target, wishes: Wishes) -> Declared:
+    """Check the declaration and make the directories. Nothing is started yet, and nothing that runs is touched."""
     if target.app:
         loaded, text = spec_for_app(target.app, directory=target.directory), ""
     else:
@@ -78,13 +90,31 @@ def declare(target: Target, listen: str = "", *, is_reloading: bool = False, det
         loaded = load_spec(file)
         text = file.read_text(encoding="utf-8")
     credentials = choose_credentials(loaded.spec.system.user, target.directory)
-    loaded = listening_on(loaded, listen)
+    loaded = listening_on(loaded, wishes.listen)
+    prometheus = _prometheus(loaded, wishes.prometheus)
     with _no_sockets_left(target.paths):
         state_paths.prepare(target.paths, credentials)
         for place in backup_places(loaded):
             make_place(place, credentials)  # the way to it is opened before it is used
         check_access(needed_access(loaded, target.paths), credentials)
-    return Declared(loaded, text, listen, credentials, is_reloading, str(detours.absolute()) if detours else "")
+    detours = str(wishes.detours.absolute()) if wishes.detours else ""
+    return Declared(loaded, text, wishes.listen, credentials, wishes.is_reloading, detours, prometheus)
+
+
+def _prometheus(loaded: LoadedSpec, wish: str | None) -> str:
+    """The program that was wished for; empty where the declaration decides. Raises HostError when there is none."""
+    declared = loaded.spec.prometheus
+    if wish is None:
+        if declared.enabled:
+            find_prometheus(declared)  # told before anything runs
+        return ""
+    if not loaded.spec.dashboard.enabled:
+        raise SpecError(
+            "a Prometheus watches through the dashboard, and this declaration has none",
+            subject="dashboard.enabled",
+            hint="set it to true, or leave `--with prometheus` out",
+        )
+    return find_prometheus(declared.model_copy(update={"binary": wish or declared.binary}))
 
 
 @contextmanager
@@ -136,6 +166,7 @@ def launch(target: Target, declared: Declared) -> Launch:
                 listen=declared.listen,
                 is_reloading=declared.is_reloading,
                 detours=declared.detours,
+                prometheus=declared.prometheus,
             )
             write_accepted(paths, about)
         last_seq = max((event.seq for event in read_events(paths.events, count_max=1)), default=0)
@@ -265,6 +296,6 @@ def remove_leftovers(paths: StatePaths) -> None:
         earlier = read_accepted(paths)
         if earlier is not None and earlier.was_running:
             write_accepted(paths, replace(earlier, was_running=False, applications={}))
-    records = [f"{part}/process.json" for part in ("gateway", "dbgate", "dashboard")]
+    records = [f"{part}/process.json" for part in ("gateway", "dbgate", "dashboard", "prometheus")]
     for name in ("listeners.json", "replicas.json", "deployment.json", *records):
         (paths.root / name).unlink(missing_ok=True)

@@ -69,7 +69,17 @@ class StatePaths:
     @property
     def history(self) -> Path:
         """What was seen, for weeks: written by the dashboard into its own directory, read by anybody who may."""
-        return self.root / "dashboard" / "data" / HISTORY_FILE
+        return self.dashboard / "data" / HISTORY_FILE
+
+    @property
+    def dashboard(self) -> Path:
+        """Of the dashboard: who it is, where it listens, what it remembers."""
+        return self.root / "dashboard"
+
+    @property
+    def prometheus(self) -> Path:
+        """Of a Prometheus that is one more part: its configuration, and what it stores."""
+        return self.root / "prometheus"
 
     @property
     def version(self) -> Path:

@@ -34,6 +34,7 @@ def describe(controller: SystemController) -> dict[str, Any]:
         "dbgate": _gateway(system.database.gateway.view()) if system and system.database else {"pid": None},
         "services": [_service(system, name) for name in system.services] if system else [],
         "database": _database(system) if system else None,
+        "prometheus": system.prometheus.describe() if system and system.prometheus else None,
         "dashboard": system.dashboard.describe() if system and system.dashboard else None,
         "deployed_version": system.version if system else None,
         "deployment": controller.deployment(),

@@ -27,6 +27,8 @@ async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, e
         await _quietly(system.runtime.stop(), "services", events)
         if system.database is not None:
             await _quietly(system.database.stop(), "database", events)
+        if system.prometheus is not None:
+            await _quietly(system.prometheus.stop(), "prometheus", events)
         if system.dashboard is not None:
             await _quietly(system.dashboard.stop(), "dashboard", events)
     await _end_stragglers(paths, keeper_pid, events)

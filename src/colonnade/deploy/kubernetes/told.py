@@ -108,6 +108,10 @@ SENTENCES: Mapping[str, str] = {
     "alerts.webhooks": "{key}: the dashboard's process tells, and there is none; a cluster's alerts are rules for "
     "Prometheus (--with monitoring)",
     "alerts.env_file": "{key}: as the webhooks",
+    **dict.fromkeys(
+        (f"prometheus.{key}" for key in ("enabled", "binary", "listen", "interval", "keep", "size_max")),
+        "{key}: a cluster has a Prometheus of its own (--with monitoring)",
+    ),
     "dashboard.listen": "{key}: there is no dashboard in the cluster",
     "services.*.balance": "{key}: ",
     "services.*.rate_limit": "{key}: each gateway counts for itself, so that a client may get up to {gateways} times "

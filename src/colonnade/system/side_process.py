@@ -1,0 +1,119 @@
+"""A process beside those that serve: adopted or started, and started anew whenever it ends. It may die, and nothing
+else notices. What it is, is the affair of whoever gives the command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from colonnade.core import processes
+from colonnade.core.clock import Clock
+from colonnade.core.errors import HostError
+from colonnade.core.events import EventLog
+from colonnade.core.files import read_json, write_json_atomically
+from colonnade.core.processes import Command, Process, ProcessId
+
+STABLE_AFTER_S = 10.0
+"""One that lived this long is started again at once."""
+
+RESTART_DELAY_S = 0.2
+RESTART_DELAY_S_MAX = 10.0
+"""Before one that ends again and again is started, doubling."""
+
+
+class SideProcess:
+    """`name` begins its events (`dashboard_started`); `record` says to the next controller which process it is. What
+    the context of `command` holds open is closed once the process is there."""
+
+    def __init__(
+        self,
+        name: str,
+        record: Path,
+        command: Callable[[], AbstractContextManager[Command]],
+        events: EventLog,
+        clock: Clock,
+    ) -> None:
+        self._name = name
+        self._record = record
+        self._command = command
+        self._events = events
+        self._clock = clock
+        self._process: Process | None = None
+        self.restarts = 0
+
+    @property
+    def pid(self) -> int | None:
+        """None while none runs."""
+        return self._process.pid if self._process is not None and not self._process.has_exited() else None
+
+    def describe(self, url: str) -> dict[str, Any]:
+        """For `status`."""
+        return {"pid": self.pid, "url": url, "restarts": self.restarts}
+
+    def send(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send(number)
+
+    async def run(self, url: str) -> None:
+        """Keep one going, which answers at `url`."""
+        self._process = self.recorded()
+        delay_s = 0.0
+        while True:
+            began_s = self._clock.monotonic()
+            if self._process is None:
+                self._start(url)
+            if self._process is not None:
+                await _until_ended(self._process)
+                self._tell_end(self._process)
+                self._process.close()
+                self._process = None
+            self.restarts += 1
+            is_stable = self._clock.monotonic() - began_s >= STABLE_AFTER_S
+            delay_s = 0.0 if is_stable else min(RESTART_DELAY_S_MAX, max(RESTART_DELAY_S, 2 * delay_s))
+            await self._clock.sleep(delay_s)
+
+    async def stop(self, grace_period_s: float) -> None:
+        """End it, whoever started it."""
+        process = self._process or self.recorded()
+        if process is not None:
+            await processes.stop(process, grace_period_s=grace_period_s)
+            process.close()
+        self._process = None
+        self._record.unlink(missing_ok=True)
+
+    def recorded(self) -> Process | None:
+        """The process that an earlier controller started, if it lives."""
+        return adopt_recorded(self._record)
+
+    def _start(self, url: str) -> None:
+        try:
+            with self._command() as command:
+                self._process = processes.start(command)
+            identity = self._process.identity
+            write_json_atomically(self._record, {"pid": identity.pid, "start_ticks": identity.start_ticks})
+        except HostError as error:
+            self._events.emit(f"{self._name}_start_failed", self._name, reason="host_refused", message=str(error))
+            return
+        message = f"{self._name} {self._process.pid} at {url}"
+        self._events.emit(f"{self._name}_started", self._name, reason="declared", message=message)
+
+    def _tell_end(self, process: Process) -> None:
+        code = process.exit_code
+        message = f"{self._name} {process.pid} ended" + (f" (exit code {code})" if code is not None else "")
+        self._events.emit(f"{self._name}_exited", self._name, reason="process_exited", message=message)
+
+
+def adopt_recorded(record: Path) -> Process | None:
+    """The process that an earlier controller started, if it lives."""
+    found = read_json(record)
+    return processes.adopt(ProcessId(found["pid"], found["start_ticks"])) if found is not None else None
+
+
+async def _until_ended(process: Process) -> None:
+    ended = asyncio.Event()
+    process.on_exit(ended.set)
+    await ended.wait()
