@@ -49,6 +49,8 @@ def test_every_alert_is_exported_and_has_a_story_in_which_it_fires_and_one_in_wh
     assert exported == [*(rule.prometheus_name for rule in RULES), NOT_SEEN]
     assert {story.prometheus_name for story in STORIES} == set(exported)
     assert all(story.calm_at for story in STORIES)
+    told = {name.partition("{")[0] for story in STORIES for name in story.series}
+    assert told <= BY_SAMPLE_NAME.keys() | OTHERS
 
 
 def test_alerts_ask_for_declared_metrics_only_and_say_what_to_do() -> None:

@@ -54,7 +54,10 @@ def prometheus_config(watched: Watched) -> dict[str, Any]:
                 "job_name": REPLICAS_JOB,
                 "sample_limit": SAMPLES_MAX,
                 "http_sd_configs": [
-                    {"url": f"http://{watched.address}/sd", "refresh_interval": duration_text(DISCOVERY_INTERVAL_S)}
+                    {
+                        "url": f"http://{watched.address}/sd",
+                        "refresh_interval": duration_text(min(DISCOVERY_INTERVAL_S, watched.interval_s)),
+                    }
                 ],
                 "relabel_configs": [{"target_label": "system", "replacement": watched.name}],
             },

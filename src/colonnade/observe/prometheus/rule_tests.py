@@ -106,12 +106,12 @@ STORIES: tuple[Story, ...] = (
     Story(
         "disk_space",
         {
-            'colonnade_disk_size_bytes{place="state"}': "100e9+0x20",
-            'colonnade_disk_free_bytes{place="state"}': "50e9+0x4 5e9+0x15",
+            "colonnade_disk_size_bytes": "100e9+0x20",
+            "colonnade_disk_available_bytes": "50e9+0x4 5e9+0x15",
         },
         "8m",
-        "only 5% of the disk with the state directory is free (limit 10 %)",
-        {"place": "state"},
+        "disk: only 5% is free where the state directory is (limit 10 %)",
+        {},
         ("4m",),
     ),
     Story(
