@@ -7,12 +7,17 @@ from pathlib import Path
 
 from colonnade.cli.messages import out, print_warning
 from colonnade.cli.plan_measure import remembered
+from colonnade.cli.plan_question import Wishes, question_of
+from colonnade.core.errors import ColonnadeError
 from colonnade.deploy.docker.look import look_at, look_at_python
 from colonnade.deploy.docker.names import gateway_image_name, image_name
 from colonnade.deploy.kubernetes.look import look_around
 from colonnade.deploy.kubernetes.manifests import Export, kubernetes_files
 from colonnade.deploy.kubernetes.settings import DATABASE_PORTS, Settings
+from colonnade.planning.answer import answer
+from colonnade.planning.calibration import Calibration
 from colonnade.spec.load import LoadedSpec
+from colonnade.spec.model import Spec
 from colonnade.system.paths import StatePaths
 
 
@@ -49,10 +54,27 @@ def settings_of(
 
 
 def kubernetes_export(loaded: LoadedSpec, settings: Settings, paths: StatePaths) -> Export:
-    """The files; memory as a plan that measured remembers it."""
+    """The files; memory as a plan that measured remembers it, processors as a plan for the declared rate has it."""
     calibration = remembered(paths)
     memory = dict(calibration.memory_bytes) if calibration is not None else {}
-    return kubernetes_files(loaded.spec, settings, look_around(loaded, memory, {}))
+    cores = planned_cores(loaded.spec, calibration)
+    return kubernetes_files(loaded.spec, settings, look_around(loaded, memory, cores))
+
+
+def planned_cores(spec: Spec, calibration: Calibration | None) -> dict[str, float]:
+    """What one replica requests of a processor, where a rate is declared and times are declared or measured: so much
+    that at this rate the share of it which autoscaling aims at is busy."""
+    if spec.plan.rate_per_s is None or (calibration is None and not spec.plan.work):
+        return {}
+    try:
+        found = answer(question_of(spec, Wishes(is_simulated=False), None, calibration))
+    except ColonnadeError as error:
+        print_warning(f"no plan for {spec.plan.rate_per_s:g}/s, so processors are requested by default: {error}")
+        return {}
+    return {
+        service.name: service.cores_busy / service.replicas / spec.services[service.name].scaling.target_utilization
+        for service in found.services
+    }
 
 
 def tell(export: Export, directory: Path) -> None:
