@@ -137,9 +137,10 @@ def down(place: Place) -> None:
     out.print(f"[bold]down[/]: {count} objects; Secrets, databases and the namespace {cluster.namespace} are left")
 
 
-def logs(place: Place, names: Sequence[str], *, count: int) -> None:
+def logs(place: Place, names: Sequence[str], *, count: int, is_following: bool) -> None:
     loaded = place.loaded()
-    for pod, line in verbs.logs(place.cluster(loaded), loaded.spec.system.name, names, count):
+    read = verbs.follow if is_following else verbs.logs
+    for pod, line in read(place.cluster(loaded), loaded.spec.system.name, names, count):
         out.print(f"[dim]{pod}[/] {escape(line)}")
 
 

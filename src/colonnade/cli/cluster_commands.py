@@ -87,9 +87,10 @@ def logs(
     namespace: Namespace = "",
     file: File = None,
     count: Annotated[int, typer.Option("--last", "-n", help="Lines per pod", min=1)] = 20,
+    is_following: Annotated[bool, typer.Option("--follow", "-F", help="Go on as they come")] = False,
 ) -> None:
     """Output of pods, each line with its origin."""
-    cluster.logs(Place(to, context, namespace, file), names or [], count=count)
+    cluster.logs(Place(to, context, namespace, file), names or [], count=count, is_following=is_following)
 
 
 @app.command()

@@ -5,11 +5,13 @@ Decisions are in `objects.py`; the record of a system in the cluster is the clus
 
 from __future__ import annotations
 
+import queue
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from colonnade.core.errors import AppError, HostError, SpecError
+from colonnade.core.errors import AppError, DriverError, HostError, SpecError
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.manifests import Secret
 from colonnade.deploy.kubernetes.objects import (
@@ -32,6 +34,10 @@ POLL_S = 1.0
 RELEASE_S_MAX = 1800.0
 ROLLOUT_S_MAX = 3600.0
 LOG_LINES = 20
+FOLLOWED_MAX = 50
+"""Pods whose output is followed at once; each takes a connection and a thread."""
+
+LINES_WAITING_MAX = 1_000
 
 Tell = Callable[[str], None]
 
@@ -312,10 +318,44 @@ def _pod(found: Object) -> dict[str, Any]:
 def logs(cluster: Cluster, system: str, services: Sequence[str], lines: int) -> Iterator[tuple[str, str]]:
     """(pod, line) of the pods of these services, all if none is named."""
     for pod in cluster.list("Pod", {"app.kubernetes.io/part-of": system}):
-        name, service = pod["metadata"]["name"], pod["metadata"].get("labels", {}).get("app.kubernetes.io/name", "")
-        if not services or service in services or name in services:
-            container = pod["spec"]["containers"][0]["name"]
+        if _is_meant(pod, services):
+            name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
             yield from ((name, line) for line in cluster.log(name, container, lines=lines, is_following=False))
+
+
+def follow(cluster: Cluster, system: str, services: Sequence[str], lines: int) -> Iterator[tuple[str, str]]:
+    """As `logs`, and on as they come, until all of these pods have ended. Pods that come later are not among them."""
+    found = [pod for pod in cluster.list("Pod", {"app.kubernetes.io/part-of": system}) if _is_meant(pod, services)]
+    if len(found) > FOLLOWED_MAX:
+        raise SpecError(
+            f"{len(found)} pods are too many to follow at once", subject="logs", hint="name a service, or a pod"
+        )
+    said: queue.Queue[tuple[str, str | None]] = queue.Queue(maxsize=LINES_WAITING_MAX)
+
+    def read(name: str, container: str) -> None:
+        try:
+            for line in cluster.log(name, container, lines=lines, is_following=True):
+                said.put((name, line))
+        except DriverError as error:
+            said.put((name, str(error)))
+        said.put((name, None))
+
+    for pod in found:
+        names = (pod["metadata"]["name"], pod["spec"]["containers"][0]["name"])
+        # Nobody waits for them: they end with the command.
+        threading.Thread(target=read, args=names, daemon=True).start()
+    open_count = len(found)
+    while open_count:
+        name, line = said.get()
+        if line is None:
+            open_count -= 1
+        else:
+            yield name, line
+
+
+def _is_meant(pod: Object, services: Sequence[str]) -> bool:
+    name, service = pod["metadata"]["name"], pod["metadata"].get("labels", {}).get("app.kubernetes.io/name", "")
+    return not services or service in services or name in services
 
 
 def events(cluster: Cluster, count: int) -> list[dict[str, Any]]:

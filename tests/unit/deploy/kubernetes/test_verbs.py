@@ -202,6 +202,7 @@ def test_status_logs_and_events_are_told(cluster: Cluster, fake: FakeCluster) ->
     assert (web["bounds"], web["image"]) == ([1, 9], "shop:1")
     assert all(pod["is_ready"] and pod["node"] == "node-1" for pod in found["pods"])
     assert list(verbs.logs(cluster, "shop", ["api"], 5)) == [("api-1-x", "last words of api-1-x")]
+    assert list(verbs.follow(cluster, "shop", ["api"], 5)) == [("api-1-x", "last words of api-1-x")]
     for number in (2, 1):
         event = {"lastTimestamp": f"2026-01-0{number}", "reason": f"R{number}", "involvedObject": {}, "metadata": {}}
         fake.objects[f"/api/v1/namespaces/shop/events/e{number}"] = event
