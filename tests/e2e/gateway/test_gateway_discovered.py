@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import cast
 
 import pytest
-from tests.e2e.gateway.client import Load, Request
+from tests.e2e.gateway.client import Connection, Load, Request
 from tests.e2e.gateway.kit import environment, eventually, service, wait_for_port
 from tests.e2e.gateway.server import Replica
 
@@ -100,6 +101,7 @@ class Cluster:
     port: int
     http: int
     agent: int
+    process: asyncio.subprocess.Process
     pods: dict[int, Pod] = field(default_factory=dict)
 
     async def add(self, number: int) -> Pod:
@@ -151,7 +153,7 @@ async def cluster(work_dir: Path, ports: list[int]) -> AsyncIterator[Cluster]:
     log = (work_dir / "haproxy.log").open("wb")
     command = [find_binary(os.environ), "-db", "-f", str(config)]
     process = await asyncio.create_subprocess_exec(*command, stdout=log, stderr=log, env=environment(work_dir))
-    found = Cluster(names, port, http, agent)
+    found = Cluster(names, port, http, agent, process)
     try:
         for number in (1, 2, 3):
             await found.add(number)
@@ -160,7 +162,8 @@ async def cluster(work_dir: Path, ports: list[int]) -> AsyncIterator[Cluster]:
             await eventually(lambda: all(pod.replica.served for pod in found.pods.values()))
         yield found
     finally:
-        process.kill()
+        if process.returncode is None:
+            process.kill()
         await process.wait()
         log.close()
         for pod in found.pods.values():
@@ -190,6 +193,24 @@ def test_a_rollout_and_a_scaling_lose_nothing_not_even_writes_that_cannot_be_rep
             assert load.failed == []
             assert len(outcomes) > 100
             assert {outcome.replica.split()[0] for outcome in outcomes[-20:]} <= {"pod-4", "pod-5", "pod-6"}
+
+    asyncio.run(story())
+
+
+def test_a_gateway_that_leaves_answers_who_is_connected_and_says_that_it_goes(work_dir: Path, ports: list[int]) -> None:
+    """After it is out of its Service nobody new comes; who has a connection open may still be about to use it."""
+
+    async def story() -> None:
+        async with cluster(work_dir, ports) as found:
+            connections = [Connection(found.port) for _ in range(8)]
+            for connection in connections:
+                assert (await connection.send(Request())).status == 200
+            found.process.send_signal(signal.SIGUSR1)
+            # Longer than the two seconds in which a gateway on one machine closes idle connections.
+            await asyncio.sleep(2.5)
+            answers = [await connection.send(Request("POST", body=b"x")) for connection in connections]
+            assert {(answer.status, answer.headers.get("connection")) for answer in answers} == {(200, "close")}
+            await asyncio.wait_for(found.process.wait(), 10)
 
     asyncio.run(story())
 
