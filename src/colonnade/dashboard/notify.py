@@ -102,6 +102,8 @@ class Notifier:
         self._clock = clock
         self._random = random
         self._outboxes: tuple[Outbox, ...] = ()
+        self._early: deque[Message] | None = deque(maxlen=WAITING_MAX)
+        """What was told before anybody knew whom to tell; None from then on."""
         self._tasks: list[asyncio.Task[None]] = []
         self._client: httpx.AsyncClient | None = None
         self._system = ""
@@ -128,6 +130,8 @@ class Notifier:
                 self._put(message)
 
     def _put(self, message: Message) -> None:
+        if self._early is not None:
+            self._early.append(message)
         for outbox in self._outboxes:
             outbox.put(message, self._system)
 
@@ -164,6 +168,9 @@ class Notifier:
                     await self._clock.sleep(1.0)
                     continue
                 await self._use([webhook_from(each) for each in answer["webhooks"]])
+                early, self._early = self._early or (), None
+                for message in early:
+                    self._put(message)
         finally:
             await self._use([])
 

@@ -53,7 +53,11 @@ class Recorder:
         try:
             while True:
                 await self._clock.sleep(COMMIT_EVERY_S)
-                await asyncio.to_thread(self._writer.commit, self._clock.wall())
+                batch = asyncio.ensure_future(asyncio.to_thread(self._writer.commit, self._clock.wall()))
+                try:
+                    await asyncio.shield(batch)
+                finally:
+                    await batch  # a thread cannot be cancelled, and two must never write at once
         finally:
             self._writer.commit(self._clock.wall())
             self._writer.close()

@@ -85,7 +85,10 @@ class Standing:
         own = [*self._count(look), *self._recorder.samples()]
         self._assess(look.at_s)
         own += standing_samples(self._kept)
-        self._alerts, changes = step(self._alerts, seen(look.at_s, [*look.sight.samples, *own], self._kept))
+        changes: Sequence[Change] = ()
+        # What is not up yet, or is being taken down, is not wrong.
+        if look.status["phase"] == "running":
+            self._alerts, changes = step(self._alerts, seen(look.at_s, [*look.sight.samples, *own], self._kept))
         for change in changes:
             self._on_change(change)
         if changes:

@@ -15,12 +15,13 @@ import pytest
 from colonnade.core.clock import SystemClock
 from colonnade.dashboard import notify
 from colonnade.dashboard.control import Control
+from colonnade.dashboard.look import Look
 from colonnade.dashboard.notify import Notifier, Outbox, webhook_from
 from colonnade.observe import notices
 from colonnade.observe.alert_rules import seen
 from colonnade.observe.alerts import Alerts, step
 from colonnade.observe.notices import ATTEMPTS_MAX, DELAY_MAX_S, Message, Webhook, body_of, judge, of_change, of_event
-from colonnade.observe.sample import Sample
+from colonnade.observe.sample import Sample, Sight
 
 SECRET = "T00/B00/very-secret"
 MESSAGE = Message("alerts", 1_700_000_000.0, "firing: a <thing> & more", "it is <b>", {"rule": "no_primary"})
@@ -146,6 +147,42 @@ def test_only_what_one_asked_for_is_told() -> None:
     outbox = Outbox(webhook, SystemClock(), Random(1))
     outbox.put(MESSAGE, "shop")
     assert len(outbox._waiting) == 0
+
+
+def test_what_is_told_before_anybody_knows_whom_to_tell_is_told_later() -> None:
+    receiver = Receiver("200 OK")
+
+    class Controller(Control):
+        def __init__(self, url: str) -> None:
+            super().__init__(Path("/nowhere"))
+            self.url = url
+
+        async def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+            assert (method, path) == ("GET", "/webhooks")
+            return {"webhooks": [{"url": self.url, "format": "generic", "about": ["decisions"]}]}
+
+    async def run() -> None:
+        async with receiving(receiver) as url:
+            notifier = Notifier(Controller(url), SystemClock(), Random(1))
+            running = asyncio.create_task(notifier.run())
+            event = {
+                "seq": 1,
+                "at_s": 1e12,
+                "kind": "service_scaled",
+                "subject": "web",
+                "reason": "busy",
+                "message": "m",
+            }
+            said = {"name": "shop", "services": [{}], "deployed_version": 1, "controller_pid": 2}
+            notifier.take(Look(1e12, said, {}, [event], Sight(1e12, ())))
+            async with asyncio.timeout(20):
+                while not receiver.bodies:  # noqa: ASYNC110 — it tells nobody when it is done
+                    await asyncio.sleep(0.005)
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(run())
+    assert [(body["system"], body["event"]["reason"]) for body in receiver.bodies] == [("shop", "busy")]
 
 
 def test_slack_gets_plain_text() -> None:

@@ -49,15 +49,20 @@ class System:
 
         asyncio.run(write())
 
-    def look(
-        self, *, requests: int = 0, errors: int = 0, slow: int = 0, is_writable: bool = True, **slo: float
-    ) -> None:
+    def look(self, *, slow: int = 0, **about: Any) -> None:
+        self.see(self.said(**about), slow)
+
+    def said(self, *, requests: int = 0, errors: int = 0, is_writable: bool = True, **slo: float) -> dict[str, Any]:
         declared = {"p99_s": slo.get("p99_s"), "availability": slo.get("availability", 0.999)}
         one: dict[str, Any] = {**service(), "requests": requests, "errors": errors, "slo": declared}
         said = status(one)
         said["database"]["writable"] = is_writable
+        return said
+
+    def see(self, said: dict[str, Any], slow: int = 0) -> None:
+        (one,) = said["services"]
         counts = [0] * BUCKETS_COUNT
-        counts[0], counts[-1] = requests - slow, slow
+        counts[0], counts[-1] = one["requests"] - slow, slow
         self.watch.take(said, measurements(one, counts=counts), [])
         self.clock.advance(1.0)
 
@@ -97,6 +102,12 @@ def test_what_fires_is_told_once_even_by_another_process(system: System) -> None
     for _ in range(40):
         system.look()
     assert [change.new.state.value for change in system.changes if change.new] == ["resolved"]
+
+
+def test_what_is_not_up_yet_is_not_wrong(system: System) -> None:
+    for _ in range(60):
+        system.see({**system.said(is_writable=False), "phase": "starting"})
+    assert system.changes == []
 
 
 def test_a_budget_goes_on_in_another_process(system: System) -> None:
