@@ -85,10 +85,19 @@ def test_a_database_that_takes_no_writes_is_an_outage() -> None:
 
 
 def test_a_replica_that_was_found_sick_stays_marked_until_it_is_replaced() -> None:
-    sick = {"kind": "replica_sick", "subject": "web/1", "message": "web/1 takes ten times as long"}
-    ready = {"kind": "replica_ready", "subject": "web/1", "message": ""}
+    sick = {"kind": "replica_sick", "subject": "web/1", "message": "web/1 takes ten times as long", "at_s": 90.0}
+    ready = {"kind": "replica_ready", "subject": "web/1", "message": "", "at_s": 91.0}
     assert part(pictured(events=(sick,)), "web/1")["health"] == "sick"
     assert part(pictured(events=(sick, ready)), "web/1")["health"] == "well"
+
+
+def test_what_was_mended_within_a_second_is_told_for_a_moment() -> None:
+    event = {"kind": "replica_exited", "subject": "web/2", "message": "web/2 was ended by signal 9", "at_s": 100.5}
+    found = pictured(events=(event,))
+    assert found["headline"]["level"] == "notice"
+    assert found["headline"]["text"] == "web/2 is well again: web/2 was ended by signal 9."
+    assert found["headline"]["where"] == ["web/2"]
+    assert pictured(events=({**event, "at_s": 50.0},))["headline"]["level"] == "well"
 
 
 def test_the_gravest_is_told_first_and_the_others_are_counted() -> None:

@@ -40,8 +40,11 @@ PHASES = {
 }
 
 
-def matters_of(status: Mapping[str, Any] | None, parts: Sequence[Mapping[str, Any]]) -> list[Matter]:
-    """Everything that is not as it should be, the gravest first. `parts` are those of the picture, services first."""
+def matters_of(
+    status: Mapping[str, Any] | None, parts: Sequence[Mapping[str, Any]], lately: Mapping[str, str]
+) -> list[Matter]:
+    """Everything that is not as it should be, the gravest first. `parts` are those of the picture, services first;
+    `lately` is what happened a moment ago, by part."""
     if status is None:
         text = "the controller does not answer. What serves goes on; nothing is mended until it is back"
         return [Matter(Level.TROUBLE, text, ("controller",), "controller")]
@@ -51,6 +54,11 @@ def matters_of(status: Mapping[str, Any] | None, parts: Sequence[Mapping[str, An
             found += _of_service(part, [one for one in parts if one.get("parent") == part["id"]])
     if not found:
         found = [Matter(Level.NOTICE, str(problem)) for problem in status["problems"]]
+    told = {name for matter in found for name in matter.where}
+    for part in parts:
+        if part["id"] in lately and part["id"] not in told and part["health"] == "well":
+            text = f"{part['id']} is well again: {lately[part['id']]}"
+            found.append(Matter(Level.NOTICE, text, (part["id"],), part["ask"]))
     return sorted(found, key=lambda matter: -matter.level)
 
 

@@ -45,6 +45,21 @@ def marked(events: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     return found
 
 
+RECENT_S = 6.0
+"""So long is told what was over before anybody could look: a replica that dies may serve again within half a second."""
+
+TOLD = frozenset({"replica_exited", "replica_killed", "replica_crash_looping", "gateway_exited", "node_exited"})
+
+
+def happened_lately(events: Sequence[Mapping[str, Any]], now_s: float) -> dict[str, str]:
+    """By part, the newest of what is worth telling although it may be mended."""
+    return {
+        event["subject"]: event["message"]
+        for event in events
+        if event["kind"] in TOLD and now_s - event["at_s"] <= RECENT_S
+    }
+
+
 def replica_health(replica: Mapping[str, Any], peers_ms: float | None, mark: str | None) -> Finding:
     """`peers_ms` is what its peers take to answer (None: nothing to compare with), `mark` what was found of it."""
     state, gateway = replica["state"], replica["gateway"]

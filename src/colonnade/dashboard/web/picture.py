@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from colonnade.dashboard.web.headline import headline, matters_of
-from colonnade.dashboard.web.health import Health, marked, node_health, peers_ms, replica_health
+from colonnade.dashboard.web.health import Health, happened_lately, marked, node_health, peers_ms, replica_health
 from colonnade.dashboard.web.looks import Look
 
 Part = dict[str, Any]
@@ -23,7 +23,7 @@ def picture(now: Look, before: Look | None) -> dict[str, Any]:
     """`before` is an earlier look at the same gateway, for rates; without one they are None."""
     status = now.status
     parts = list(_parts(now, before)) if status is not None else []
-    matters = matters_of(status, parts)
+    matters = matters_of(status, parts, happened_lately(now.events, now.at_s))
     return {
         "at_s": now.at_s,
         "name": status["name"] if status else "",
@@ -44,7 +44,7 @@ def picture(now: Look, before: Look | None) -> dict[str, Any]:
 
 def without_controller(last: Mapping[str, Any]) -> dict[str, Any]:
     """What was seen last, while the controller does not answer: it may have changed since, so the page greys it."""
-    matters = matters_of(None, ())
+    matters = matters_of(None, (), {})
     told = [{"level": "trouble", "text": matters[0].text, "where": ["controller"], "ask": "controller"}]
     return {**last, "is_answering": False, "headline": headline(matters, ()), "matters": told}
 
@@ -119,8 +119,14 @@ def _service(service: Mapping[str, Any], replicas: Sequence[Part], rates: _Rates
     rollout = service["rollout"]
     healths = {Health(one["health"]) for one in replicas} or ({Health.DEAD} if service["desired"] else {Health.WELL})
     serving = sum(1 for one in replicas if one["health"] == "well")
-    rejected, errors = rates.per_s("rejected"), rates.per_s("errors")
-    if rejected or errors or service["queued"] > service["queue_max"] / 2:
+    rejected, all_errors = rates.per_s("rejected"), rates.per_s("errors")
+    # What the gateway turns away is answered with 503, and counted as an error as well.
+    errors = None if all_errors is None or rejected is None else max(0.0, all_errors - rejected)
+    why = f"has {len(ready)} of {service['desired']} replicas in rotation"
+    is_crowded = bool(rejected) or service["queued"] > service["queue_max"] / 2
+    if is_crowded:
+        why = "turns requests away" if rejected else "lets requests wait"
+    if is_crowded or errors:
         healths.add(Health.SICK)
     worst = next(health for health in WORST if health in healths)
     return {
@@ -129,8 +135,8 @@ def _service(service: Mapping[str, Any], replicas: Sequence[Part], rates: _Rates
         "label": service["name"],
         # A box is as sick as its sickest part, but not dead while others in it serve.
         "health": "sick" if worst is Health.DEAD and serving else worst.value,
-        "why": f"has {len(ready)} of {service['desired']} replicas in rotation",
-        "ask": service["name"],
+        "why": why,
+        "ask": f"slow {service['name']}" if is_crowded else service["name"],
         "route": service["route"],
         "uses": service.get("uses", []),
         "desired": service["desired"],

@@ -8,7 +8,7 @@ import { bytes, milliseconds, number, percent, perSecond } from "./words.js";
 const SPANS = [["10 min", 600], ["1 hour", 3600], ["6 hours", 21600], ["1 day", 86400], ["7 days", 604800], ["30 days", 2592000]];
 const FORMATS = {
   per_s: perSecond, s: (value) => milliseconds(value === undefined || value === null ? null : value * 1000), bytes, share: percent,
-  number: (value) => number(value, 1),
+  number: (value) => number(value, value < 1 ? 2 : 1),
 };
 const MOST_OFTEN_S = { 600: 2, 3600: 10 };
 

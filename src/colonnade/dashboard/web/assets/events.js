@@ -15,7 +15,8 @@ export class Events {
   constructor(countMax, { isWhole = false } = {}) {
     this.countMax = countMax;
     this.isWhole = isWhole;
-    this.element = h("ol", { class: "events", role: "log", "aria-label": "Events, newest first", tabindex: 0, reversed: true });
+    this.list = h("ol", { reversed: true });
+    this.element = h("div", { class: "events", role: "log", "aria-label": "Events, newest first", tabindex: 0 }, this.list);
     this.isFirst = true;
   }
 
@@ -24,8 +25,8 @@ export class Events {
     if (!events.length) return;
     // What was before is shown and not read out.
     if (this.isFirst) this.element.setAttribute("aria-live", "off");
-    this.element.prepend(...events.map(lineOf).reverse());
-    while (this.element.children.length > this.countMax) this.element.lastChild.remove();
+    this.list.prepend(...events.map(lineOf).reverse());
+    while (this.list.children.length > this.countMax) this.list.lastChild.remove();
     if (this.isFirst) setTimeout(() => this.element.setAttribute("aria-live", "polite"), 1000);
     this.isFirst = false;
   }

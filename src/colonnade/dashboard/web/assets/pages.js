@@ -37,7 +37,7 @@ export function showEvents(root, context) {
   const find = h("input", { id: "find-event", type: "search", placeholder: "backend/2, killed, …" });
   let needle = "";
   function refill() {
-    events.element.replaceChildren();
+    events.list.replaceChildren();
     events.add(context.events.filter((event) => JSON.stringify(event).toLowerCase().includes(needle)));
   }
   find.addEventListener("input", () => { needle = find.value.toLowerCase(); refill(); });

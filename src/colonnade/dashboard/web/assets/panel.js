@@ -59,7 +59,7 @@ export class Panel {
   /** A part that has gone stays as it was seen last. */
   update(part) {
     if (!part) return;
-    const isOther = !this.part || this.part.health !== part.health || this.part.state !== part.state;
+    const isOther = !this.part || ["health", "state", "why", "ask"].some((key) => this.part[key] !== part[key]);
     say(this.title, part.label);
     const told = `${part.health} ${part.why}`;
     if (this.state.dataset.told !== told) {

@@ -41,7 +41,7 @@ export class Picture {
 
   select(id) {
     this.selected = id;
-    for (const [key, part] of this.parts ?? []) set(part.group, "aria-pressed", key === id ? "true" : "false");
+    for (const [key, part] of this.parts ?? []) if (key !== "visitors") set(part.group, "aria-pressed", key === id ? "true" : "false");
   }
 
   #build(picture, width) {
@@ -139,7 +139,7 @@ function drawBox(part, box) {
   const first = s("text", { x: x + 16, y: y + 50, class: "note" });
   const aside = s("text", { x: x + width - 14, y: y + 29, class: "note end" });
   const queue = s("rect", { x: x, y: y + height - 4, width: 0, height: 4, class: "queue" });
-  const element = group(part, part.kind === "visitors" ? { role: "img" } : {});
+  const element = group(part, part.kind === "visitors" ? { role: "img", "aria-pressed": null } : {});
   element.append(s("rect", { x, y, width, height, rx: 12, class: "box" }), queue, sign, title, first, aside);
   if (part.kind === "visitors") sign.append(s("circle", { r: 4, cy: -4, class: "person" }), s("path", { d: "M-8 8A8 7 0 0 1 8 8Z", class: "person" }));
   const update = {
