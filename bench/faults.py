@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -139,8 +140,11 @@ def _scraping(url: str, every_s: float | None) -> Iterator[list[float]]:
     def scrape() -> None:
         while every_s is not None and not ended.wait(every_s):
             began_s = time.monotonic()
-            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
-                answer.read()
+            try:
+                with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+                    answer.read()
+            except urllib.error.HTTPError:
+                continue  # it has not looked yet
             took_ms.append(1000 * (time.monotonic() - began_s))
 
     thread = threading.Thread(target=scrape)

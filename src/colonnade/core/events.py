@@ -63,6 +63,12 @@ class EventLog:
                 self._recent.append(event)
                 self._seq = max(self._seq, event.seq)
 
+    @property
+    def last_seq(self) -> int:
+        """Of the newest event; 0 before the first. Smaller than it once was where a disk refused events and the log was
+        read anew since."""
+        return self._seq
+
     def emit(
         self, kind: str, subject: str, *, reason: str, message: str, data: Mapping[str, object] | None = None
     ) -> Event:

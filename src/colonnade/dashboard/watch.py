@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from colonnade.core.clock import Clock
-from colonnade.core.errors import DriverUnavailable
+from colonnade.core.errors import DriverError
 from colonnade.core.usage import usage_of_trees
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.look import Look
@@ -58,7 +58,7 @@ class Watch:
             try:
                 await self._look()
                 self.trouble = ""
-            except DriverUnavailable as error:
+            except DriverError as error:
                 self.trouble = str(error)
             await self._clock.sleep(max(0.1, LOOK_EVERY_S - (self._clock.monotonic() - began_s)))
 
@@ -67,7 +67,8 @@ class Watch:
         events = answer["events"]
         if self._last_seq is not None:
             self._decisions.add(events)  # what was before our time is in nobody's rate
-        self._last_seq = max([self._last_seq or 0, *(event["seq"] for event in events)])
+        # As the controller counts: after a full disk it may have begun again at a smaller number.
+        self._last_seq = answer["last_seq"]
         self.take(answer["status"], answer["measurements"], events)
 
     def take(self, status: dict[str, Any], measurements: dict[str, Any], events: list[dict[str, Any]]) -> None:

@@ -105,7 +105,14 @@ def build_api(system: Controlled) -> Starlette:
         """All that the dashboard looks at, in one answer: asked for once a second."""
         after = _number(request, "after_seq", 0)
         events = [asdict(event) for event in system.events.recent(after_seq=after)]
-        return _json({"status": system.status(), "measurements": system.measurements(), "events": events})
+        return _json(
+            {
+                "status": system.status(),
+                "measurements": system.measurements(),
+                "events": events,
+                "last_seq": system.events.last_seq,
+            }
+        )
 
     async def webhooks(_: Request) -> Response:
         """Whom the dashboard tells, with their secret addresses: in no file, and in no environment that others read."""
