@@ -102,17 +102,7 @@ def build_api(system: Controlled) -> Starlette:
         return _json({"events": [asdict(event) for event in await _events_after(system.events, after, wait_s)]})
 
     async def measurements(request: Request) -> Response:
-        """All that the dashboard looks at, in one answer: asked for once a second."""
-        after = _number(request, "after_seq", 0)
-        events = [asdict(event) for event in system.events.recent(after_seq=after)]
-        return _json(
-            {
-                "status": system.status(),
-                "measurements": system.measurements(),
-                "events": events,
-                "last_seq": system.events.last_seq,
-            }
-        )
+        return _json(_look(system, _number(request, "after_seq", 0)))
 
     async def webhooks(_: Request) -> Response:
         """Whom the dashboard tells, with their secret addresses: in no file, and in no environment that others read."""
@@ -186,6 +176,16 @@ def _backup_routes(system: Controlled) -> list[Route]:
         Route("/backup", backup, methods=["POST"]),
         Route("/verify", verify, methods=["POST"]),
     ]
+
+
+def _look(system: Controlled, after_seq: int) -> dict[str, Any]:
+    """All that the dashboard looks at, in one answer: asked for once a second."""
+    return {
+        "status": system.status(),
+        "measurements": system.measurements(),
+        "events": [asdict(event) for event in system.events.recent(after_seq=after_seq)],
+        "last_seq": system.events.last_seq,
+    }
 
 
 async def _events_after(log: EventLog, after_seq: int, wait_s: float) -> list[Event]:
