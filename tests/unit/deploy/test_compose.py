@@ -135,6 +135,11 @@ def test_what_a_service_says_and_compose_cannot_do_is_told(keys: dict[str, Any],
     assert [sentence for sentence in told_about(service(**keys)) if word in sentence]
 
 
+def test_a_table_that_nothing_in_a_container_reads_is_told() -> None:
+    spec = Spec.model_validate({"drill": {"rate": 5.0}, "plan": {"spares": 2}})
+    assert {"[drill]", "[plan]"} <= {sentence.partition(":")[0] for sentence in told_about(spec)}
+
+
 @pytest.mark.parametrize("word", ["standbys = 2", "durability", "connections_max", "backup"])
 def test_what_a_database_says_and_compose_cannot_do_is_told(word: str) -> None:
     spec = Spec.model_validate({"database": {"backup": {}}})

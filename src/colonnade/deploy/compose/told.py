@@ -21,10 +21,13 @@ def told_about(spec: Spec) -> tuple[str, ...]:
     if "versions_kept" in spec.system.model_fields_set:
         said.append("system.versions_kept: old images are kept until you remove them")
     said += [f'system.shared: "{path}" becomes an empty volume; copy what is in it' for path in spec.system.shared]
-    for table in ("drill", "plan"):
-        if table in spec.model_fields_set:
-            said.append(f"{table}: is for `colonnade {table}` where Colonnade itself runs the system")
+    said += [f"[{table}]: counts only where Colonnade itself runs the system" for table in _elsewhere(spec)]
     return tuple(said)
+
+
+def _elsewhere(spec: Spec) -> list[str]:
+    """Tables that nothing in a container reads, if the declaration has them."""
+    return sorted(spec.model_fields_set - {"system", "gateway", "services", "database"})
 
 
 def _of_service(service: ServiceSpec) -> Iterator[str]:
