@@ -85,7 +85,7 @@ def test_kubernetes_knows_every_field(application: str) -> None:
     count = 0
     for found in documents(export):
         if not found["apiVersion"].startswith(RESOURCES_OF_OPERATORS):
-            for version in VERSIONS:
+            for version in VERSIONS if application == "every feature" else VERSIONS[:1]:
                 validate(found, version, strict=True)
             count += 1
     assert count >= 10
@@ -97,12 +97,7 @@ def test_operators_know_every_field(application: str) -> None:
     if not CRDS.is_dir():
         pytest.skip("the custom resource definitions are not beside this clone")
     validator = pytest.importorskip("jsonschema").Draft202012Validator
-    schemas = {}
-    for path in CRDS.glob("*.yaml"):
-        crd = yaml.safe_load(path.read_text())
-        for version in crd["spec"]["versions"]:
-            name = f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"]
-            schemas[name] = closed(version["schema"]["openAPIV3Schema"])
+    schemas = schemas_of_operators()
     export = exported(every_feature(), SETTINGS) if application == "every feature" else export_of(application)
     seen = set()
     for found in documents(export):
@@ -113,6 +108,18 @@ def test_operators_know_every_field(application: str) -> None:
             ]
             assert not errors, (found["kind"], errors)
     assert seen >= {"Gateway", "HTTPRoute", "ServiceMonitor", "PrometheusRule", "Cluster", "Pooler"}
+
+
+@cache
+def schemas_of_operators() -> dict[tuple[str, str], Any]:
+    schemas = {}
+    for path in CRDS.glob("*.yaml"):
+        # Tens of thousands of lines: libyaml's reader takes a tenth of the time.
+        crd = yaml.load(path.read_text(), Loader=yaml.CSafeLoader)  # noqa: S506 - the safe one, in C
+        for version in crd["spec"]["versions"]:
+            name = f"{crd['spec']['group']}/{version['name']}", crd["spec"]["names"]["kind"]
+            schemas[name] = closed(version["schema"]["openAPIV3Schema"])
+    return schemas
 
 
 def closed(schema: Any) -> Any:
