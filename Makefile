@@ -7,6 +7,8 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 .PHONY: help up down test check fmt bench bench-peers bench-gateways bench-simulator simulate test-docker clean
 
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
+# Files that are tested at a time. Most of a slow test is waiting, but all of them bound how long they wait.
+WORKERS = 2
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
 
 help:  ## explain these targets
@@ -22,10 +24,10 @@ down:  ## stop the blog; its data stays
 	@cd apps/blog && if [ -x ../../.venv/bin/colonnade ]; then ../../.venv/bin/colonnade down; else echo "Nothing is installed here."; fi
 
 test:  ## install, check, then run every test, two files at a time, real servers and failures included
-	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -n 2 --dist loadfile
+	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check:  ## format, lint, types and the fast tests: under a minute
-	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -q -m "not slow" \
+	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -q -m "not slow" -n logical --maxprocesses 4 \
 	$(wildcard tests/tidy tests/unit tests/properties tests/golden)
 
 fmt:  ## format the code and fix what can be fixed by itself

@@ -26,13 +26,7 @@ from colonnade.system.reach import open_the_way, plan_openings
 # A property that needs long is a slow test, not a flaky one; in CI the same examples run each time.
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
-settings.load_profile("ci" if os.environ.get("CI") == "true" else "here")
-
-
-# Where a run decides about a change it draws the same examples each time; everywhere else they are drawn anew.
-settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
-    settings.load_profile("ci")
+settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 
 def pytest_configure() -> None:
@@ -52,6 +46,29 @@ def pytest_configure() -> None:
             for path, content in files.items():
                 if not path.exists():
                     path.write_bytes(content)
+
+
+LONGEST_FILES = (
+    "e2e/test_rollouts.py",
+    "e2e/test_gray_failures.py",
+    "e2e/test_plan.py",
+    "e2e/test_database_failures.py",
+    "e2e/test_drill_links.py",
+    "e2e/test_drill_planted.py",
+    "e2e/test_drill.py",
+    "e2e/test_system_life.py",
+)
+"""With real servers, more than a minute each; the longest first."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long are begun first, and the many that take no time last: those fill what is left to a worker
+    while another ends its file. (With `--no-loadscope-reorder`: by itself xdist begins with the files of many tests,
+    which are the fast ones.)"""
+    slow = {item.path for item in items if item.get_closest_marker("slow") is not None}
+    places = {name: place for place, name in enumerate(LONGEST_FILES)}
+    items.sort(key=lambda item: (places.get("/".join(item.path.parts[-2:]), len(places)), item.path not in slow))
 
 
 TEST_PORT_FIRST, TEST_PORT_LAST = 10_000, 14_999

@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 def test_the_article_s_examples_go_as_the_plan_says(work_dir: Path, free_port: Callable[[], int]) -> None:
     """Five servers at twice what they can serve: the queue grows by 50 a second. With as many as the plan recommends it
     does not. A chain takes the sum of its times, and runs at the pace of its slowest."""
-    ran = Runner(work_dir, free_port()).run("plan", "--article", "--measure", "--json", timeout_s=380)
+    ran = Runner(work_dir, free_port()).run("plan", "--article", "--measure", "--stretch", "4", "--json", timeout_s=380)
     assert ran.exit_code == 0, ran.text
     figures = {each["name"]: each["figures"] for each in json.loads(ran.out)["measured"]}
     assert figures["response time behind a balancer"]["growth_per_s"] == pytest.approx(50, abs=25)
@@ -40,7 +40,7 @@ def test_a_running_system_is_measured_and_later_plans_go_by_it(runner: Runner) -
     assert runner.run("plan", "--measure").exit_code != 0, "nothing runs yet"
     runner.up()
     runner.running()
-    ran = runner.run("plan", "--measure", "--stretch", "3", "--json", timeout_s=200)
+    ran = runner.run("plan", "--measure", "--stretch", "2", "--json", timeout_s=200)
     assert ran.exit_code == 0, ran.text + runner.story()
     found = calibration_from(json.loads(ran.out))
     assert {route.name for route in found.routes} == {"GET /", "GET /readyz"}

@@ -11,17 +11,18 @@ from rich.markup import escape
 
 from colonnade.cli.messages import out, print_json
 from colonnade.cli.plan_screen import columns_of
-from colonnade.drill.calibration.examples import Reality, run_examples
+from colonnade.drill.calibration.examples import STRETCH_S, Reality, Tell, run_examples
 from colonnade.planning.article import Example, examples
 from colonnade.planning.article_simulated import SimulatedExample, simulated_examples
 
 
-def show_article(*, is_measuring: bool, as_json: bool) -> None:
-    """Print it. Measuring runs the examples for real, about a minute and a half."""
+def show_article(*, is_measuring: bool, as_json: bool, stretch_s: float | None = None) -> None:
+    """Print it. Measuring runs the examples for real, about a minute and a half; less with short stretches of load."""
     found, by_simulation = examples(), simulated_examples()
     measured: list[Reality] = []
     if is_measuring:
-        measured = asyncio.run(run_examples(lambda text: None if as_json else out.print(f"  [dim]{escape(text)} …[/]")))
+        tell: Tell = lambda text: None if as_json else out.print(f"  [dim]{escape(text)} …[/]")  # noqa: E731
+        measured = asyncio.run(run_examples(tell, stretch_s or STRETCH_S))
     if as_json:
         print_json(
             {

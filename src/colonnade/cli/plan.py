@@ -76,7 +76,10 @@ MeasureOption = Annotated[
 WritesOption = Annotated[
     bool, typer.Option("--with-writes", help="… and send the writes of [drill] to it, which stay there")
 ]
-StretchOption = Annotated[float, typer.Option(metavar="SECONDS", help="… for so long at each load", min=3, max=600)]
+StretchOption = Annotated[
+    float | None,
+    typer.Option(metavar="SECONDS", help="… for so long at each load (15, the article's 8)", min=2, max=600),
+]
 SimulateOption = Annotated[
     bool, typer.Option("--simulate/--no-simulate", help="Check the plan by simulation, too: a second or two")
 ]
@@ -104,7 +107,7 @@ def plan(
     is_article: ArticleOption = False,
     is_measuring: MeasureOption = False,
     with_writes: WritesOption = False,
-    stretch: StretchOption = 15.0,
+    stretch: StretchOption = None,
     is_simulated: SimulateOption = True,
     is_writing: WriteOption = False,
     html: HtmlOption = None,
@@ -114,11 +117,14 @@ def plan(
 ) -> None:
     """How much the system carries, what breaks first and at which load, and what the next step needs."""
     if is_article:
-        show_article(is_measuring=is_measuring, as_json=json)
+        show_article(is_measuring=is_measuring, as_json=json, stretch_s=stretch)
         return
     target = find_target(file, "", state_dir)
     if is_measuring:
-        found_out = measure(target, MeasureWishes(stretch_s=stretch, with_writes=with_writes), is_quiet=json)
+        so_long = MeasureWishes(with_writes=with_writes)
+        if stretch is not None:
+            so_long = dataclasses.replace(so_long, stretch_s=stretch)
+        found_out = measure(target, so_long, is_quiet=json)
         if rate is None and trace is None:
             _show_calibration(found_out, as_json=json)
             return

@@ -61,6 +61,9 @@ cost time too, and a service that is bounded by its places is full before the ma
 RATE_LOW = (2.0, 20.0)
 """Requests a second of the first look at a route: as few as say something in the time that there is."""
 
+FIRST_LOOK_S = 5.0
+"""At a route, to know roughly what a request costs."""
+
 CONCURRENCIES = (1, 2, 4, 8, 16)
 
 CROWD = 2.0
@@ -162,7 +165,7 @@ class _Measuring:
 
     async def route(self, action: Action) -> RouteCost:
         """One action alone: slowly for its latency, faster for its cost."""
-        first = await self._alone(action, RATE_LOW[0] * 2, 5.0)
+        first = await self._alone(action, RATE_LOW[0] * 2, min(FIRST_LOOK_S, self._wishes.stretch_s))
         cost_s = first.cost_s
         low = min(max(LOW_UTILIZATION * self._free_cores / cost_s, RATE_LOW[0]), RATE_LOW[1]) if cost_s else RATE_LOW[1]
         slow = await self._alone(action, low, self._wishes.stretch_s)
