@@ -27,7 +27,7 @@ LEAK_BYTES = 250_000
 IS_SLOWER = "SLOWER" in os.environ
 
 def ill(what):
-    return os.path.exists(f"{PLACE}/{what}-{NAME}") or os.path.exists(f"{PLACE}/{what}-all")
+    return os.path.exists(f"{PLACE}/{what}-{NAME}")
 
 for what in ("slow", "erring", "silent", "leaking"):
     if os.path.exists(f"{PLACE}/{what}-{NAME}"):
@@ -49,28 +49,32 @@ def app(environ, start_response):
 """
 
 SERVICE = """
-[services.web]
+[services.{name}]
 app = "ill:app"
 kind = "wsgi"
-route = "/"
+route = "{route}"
 """
 
 ALIKE = "replicas = 4\n"
+
+WEB = SERVICE.format(name="web", route="/")
+OTHER = SERVICE.format(name="other", route="/other") + ALIKE
+"""A second pool, where nobody may be replaced while one of the first is: one start, and the same time for both."""
 
 NOTICED_S = 60.0
 """Ten seconds of warm-up, five to ten until it is certain; the rest is for a busy machine."""
 
 
 @contextmanager
-def load(runner: Runner) -> Iterator[Trickle]:
-    with Trickle(runner, clients=4, interval_s=0.02) as trickle:
+def load(runner: Runner, path: str = "/") -> Iterator[Trickle]:
+    with Trickle(runner, path, clients=4, interval_s=0.02) as trickle:
         yield trickle
 
 
 def start(runner: Runner, more: str = "", replicas: str = ALIKE) -> dict[str, int]:
     runner.write("ill.py", APP)
     runner.env["ILL_IN"] = str(runner.directory)
-    runner.declare(SERVICE + replicas + more)
+    runner.declare(WEB + replicas + more)
     # As root the replicas run as another user, who takes the files away.
     runner.directory.chmod(0o777)
     runner.up()
@@ -82,8 +86,8 @@ def make(runner: Runner, what: str, which: str) -> None:
     runner.write(f"{what}-{which}", "")
 
 
-def changed(runner: Runner, before: dict[str, int]) -> set[str]:
-    now = runner.replicas()
+def changed(runner: Runner, before: dict[str, int], service: str = "web") -> set[str]:
+    now = runner.replicas(service)
     return {name for name in before if now.get(name, before[name]) != before[name]}
 
 
@@ -99,26 +103,40 @@ def wait_event(runner: Runner, kind: str, timeout_s: float = NOTICED_S) -> Event
     return runner.events(kind)[0]
 
 
-def test_a_slow_replica_is_replaced_and_the_others_stay(runner: Runner) -> None:
-    before = start(runner)
-    with load(runner) as trickle:
-        make(runner, "slow", "web-2")
+def test_a_slow_replica_is_replaced_and_nobody_where_that_is_switched_off(runner: Runner) -> None:
+    before = start(runner, OTHER + "[services.other.health]\noutliers = false\n")
+    alone = runner.replicas("other")
+    with load(runner) as trickle, load(runner, "/other") as left_alone:
+        for what, which in (("slow", "other-2"), ("erring", "other-3"), ("slow", "web-2")):
+            make(runner, what, which)
         assert wait_replaced(runner, before) == {"web/2"}
         trickle.wait_for_answers(50)
+        known = len(left_alone.failures)
+        runner.wait_until(lambda: len(left_alone.failures) > known + 100, "it goes on", NOTICED_S)
     assert trickle.failures == []
+    assert changed(runner, alone, "other") == set()
+    assert runner.events("replica_expected_to_fail", "pool_sick_together") == []
     (event,) = runner.events("replica_sick")
     assert (event.subject, event.reason) == ("web/2", "replica_slow")
     assert "ms" in event.message
 
 
-def test_an_erring_replica_is_replaced_and_nobody_meets_errors_any_more(runner: Runner) -> None:
-    before = start(runner)
-    with load(runner) as trickle:
+def test_an_erring_replica_is_replaced_and_when_all_are_sick_together_nobody(runner: Runner) -> None:
+    before = start(runner, OTHER)
+    together = runner.replicas("other")
+    with load(runner) as trickle, load(runner, "/other") as all_sick:
+        for name in together:
+            make(runner, "erring", name.replace("/", "-"))
         make(runner, "erring", "web-3")
         assert wait_replaced(runner, before) == {"web/3"}
-        known = len(trickle.failures)
+        told = wait_event(runner, "pool_sick_together")
+        known, known_together = len(trickle.failures), len(all_sick.failures)
         trickle.wait_for_answers(100)
         assert len(trickle.failures) == known
+        # Half as long again as it took to replace one that is sick alone.
+        runner.wait_until(lambda: len(all_sick.failures) > 1.5 * known_together, "it goes on", NOTICED_S)
+    assert told.subject == "other"
+    assert changed(runner, together, "other") == set()
     (event,) = runner.events("replica_sick")
     assert (event.subject, event.reason) == ("web/3", "replica_erring")
 
@@ -144,30 +162,6 @@ def test_a_leaking_replica_is_replaced_before_it_reaches_its_bound(runner: Runne
     (event,) = runner.events("replica_expected_to_fail")
     assert (event.subject, event.reason) == ("web/4", "memory_grows")
     assert not runner.events("replica_exited"), "it did not die of it"
-
-
-def test_when_all_are_sick_together_nobody_is_replaced(runner: Runner) -> None:
-    before = start(runner)
-    with load(runner) as trickle:
-        make(runner, "erring", "all")
-        event = wait_event(runner, "pool_sick_together")
-        # Twice as long as it takes to replace one that is sick alone.
-        known = len(trickle.failures)
-        runner.wait_until(lambda: len(trickle.failures) > known + 1500, "it goes on", NOTICED_S)
-    assert event.subject == "web"
-    assert changed(runner, before) == set()
-    assert runner.events("replica_sick") == []
-
-
-def test_switched_off_nobody_is_replaced(runner: Runner) -> None:
-    before = start(runner, "[services.web.health]\noutliers = false\n")
-    with load(runner) as trickle:
-        make(runner, "slow", "web-2")
-        make(runner, "erring", "web-3")
-        known = len(trickle.failures)
-        runner.wait_until(lambda: len(trickle.failures) > known + 600, "it goes on", NOTICED_S)
-    assert changed(runner, before) == set()
-    assert runner.events("replica_sick", "replica_expected_to_fail", "pool_sick_together") == []
 
 
 def test_a_replica_that_stays_slower_is_sent_little_and_the_gateway_is_not_reloaded(runner: Runner) -> None:
