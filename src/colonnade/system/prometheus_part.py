@@ -17,8 +17,6 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import make_directory, read_json, write_durably, write_json_durably
 from colonnade.core.ports import PortAllocator, is_free
 from colonnade.core.processes import Command, Credentials
-from colonnade.observe.prometheus.config import CONFIG_FILE, RULES_FILE, Watched, config_text
-from colonnade.observe.prometheus.rules import rules_text
 from colonnade.spec.model import PrometheusSpec, Spec
 from colonnade.spec.syntax import ListenAddress, parse_listen
 from colonnade.spec.units import duration_text
@@ -79,6 +77,10 @@ def assemble_prometheus(
     if not spec.prometheus.enabled or dashboard is None:
         return None
     binary = find_prometheus(spec.prometheus)
+    # Here, so that a controller without one does not carry them and what writes YAML.
+    from colonnade.observe.prometheus.config import CONFIG_FILE, RULES_FILE, Watched, config_text
+    from colonnade.observe.prometheus.rules import rules_text
+
     root, store = paths.prometheus, paths.prometheus / "data"
     make_directory(root, mode=0o711 if credentials else 0o700)
     owner = (credentials.user_id, credentials.group_id) if credentials else None
