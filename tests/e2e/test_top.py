@@ -92,9 +92,9 @@ def test_a_person_looks_and_acts(shop: Runner) -> None:
 
         terminal.press("/")
         terminal.press("web/3\r")
-        terminal.until(lambda: "web/1" not in terminal.text, "only what is meant is shown")
+        terminal.until(lambda: not terminal.line("●   web/1"), "only what is meant is shown")
         terminal.press("\x1b")
-        terminal.see("web/1")
+        terminal.see("●   web/1")
 
         kill(shop.replicas()["web/1"])
         terminal.see("web/1 was ended by signal 9")

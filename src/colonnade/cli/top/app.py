@@ -227,13 +227,14 @@ class Top(App[None]):
     def action_search(self) -> None:
         search = self.query_one("#search", Input)
         search.display = True
-        search.focus()
+        # At once: `focus()` waits for its turn, and what is typed quickly would go elsewhere meanwhile.
+        self.screen.set_focus(search)
 
     def action_end_search(self) -> None:
         search = self.query_one("#search", Input)
         search.value = ""
         search.display = False
-        self._parts().focus()
+        self.screen.set_focus(self._parts())
 
     @on(Input.Changed, "#search")
     def _search_changed(self) -> None:
@@ -241,7 +242,7 @@ class Top(App[None]):
 
     @on(Input.Submitted, "#search")
     def _search_submitted(self) -> None:
-        self._parts().focus()
+        self.screen.set_focus(self._parts())
 
     def action_act(self, name: str) -> None:
         choose: Choose = getattr(acts, name)
