@@ -37,7 +37,11 @@ DECISIONS = frozenset(
         "rollout_finished",
         "rollout_undone",
         "deployment_started",
-        "deployment_finished",
+        "deployment_done",
+        "deployment_undone",
+        "deployment_refused",
+        "deployment_failed",
+        "deployment_not_undone",
         "failover_finished",
         "replacement_started",
         "controller_started",
@@ -45,9 +49,11 @@ DECISIONS = frozenset(
         "system_stopping",
         "backup_finished",
         "backup_failed",
+        "verification_failed",
     }
 )
-"""Kinds of events that webhooks for decisions are told: what one would tell a colleague, not each step of it."""
+"""Kinds of events that webhooks for decisions are told: what one would tell a colleague, not each step of it. A
+switchover ends as a failover does."""
 
 
 @dataclass(frozen=True, slots=True)
