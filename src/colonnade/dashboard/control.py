@@ -47,7 +47,7 @@ class Control:
             content = json.dumps(body).encode() if body is not None else None
             connection.request(method, path, content, {"Content-Type": "application/json"})
             answer = connection.getresponse()
-            value: dict[str, Any] = json.loads(answer.read())
+            value = _read(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             connection.close()
             self._connection = None
@@ -64,6 +64,15 @@ class Control:
         if connection is not None:
             connection.shut()
             connection.close()
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    """Without halves of characters, as the name of a file may hold them: neither SQLite nor UTF-8 has them, and one
+    event with such a name would keep the page and the history from working for as long as it is remembered."""
+    value: dict[str, Any] = json.loads(raw)
+    if b"\\ud" in raw:
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
 
 
 class _UnixConnection(http.client.HTTPConnection):

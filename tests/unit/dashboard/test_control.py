@@ -1,15 +1,16 @@
-"""A question to a controller that does not answer: whoever gives it up is not kept waiting by its thread."""
+"""Questions to the controller: one that is given up keeps nobody waiting, and what is read can be written again."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from pathlib import Path
 
 import pytest
 
 from colonnade.core.errors import DriverUnavailable
-from colonnade.dashboard.control import Control
+from colonnade.dashboard.control import Control, _read
 
 
 def test_closing_wakes_the_thread_that_waits_for_an_answer(tmp_path: Path) -> None:
@@ -30,3 +31,10 @@ def test_closing_wakes_the_thread_that_waits_for_an_answer(tmp_path: Path) -> No
                         await asking
 
     asyncio.run(run())
+
+
+def test_the_name_of_a_file_that_is_no_text_can_be_written_again() -> None:
+    told = {"message": "caf\udce9.txt changed", "subject": "\N{SMILING FACE WITH SUNGLASSES} é"}
+    read = _read(json.dumps(told).encode())
+    assert json.dumps(read, ensure_ascii=False).encode()
+    assert read == {"message": "caf?.txt changed", "subject": told["subject"]}
