@@ -172,7 +172,8 @@ class World:
             done = decide_replica(replica, is_wanted=is_wanted, policy=REPLICA_POLICY, now=self.now, jitter=0.5)
             self._do(list(done.actions), replica.version)
         held = sum(1 for number, replica in self.replicas.items() if replica.is_held and number <= self.count)
-        needed = max(0, self.count - bounds.unavailable - held)
+        declared = max(0, self.count - bounds.unavailable)
+        needed = max(min(1, declared), declared - held)
         serving = self.serving(wanted)
         # Who crashes again and again is not waited for with what is there in addition.
         if not any(is_crash_loop(replica.history) for replica in self.replicas.values()):

@@ -40,7 +40,7 @@ class Wish:
 def show_dashboard(target: Target, wish: Wish) -> None:
     """Print the address with a code that logs in once, and the token."""
     with ControlClient(target.paths) as client:
-        dashboard = client.status()["dashboard"]
+        dashboard = client.status().get("dashboard")  # none in that of an older controller
         if dashboard is None:
             hint = "[dashboard] enabled = true in colonnade.toml, then `colonnade down` and `colonnade up`"
             raise HostError("no dashboard runs here", subject=str(target.paths.root), hint=hint)

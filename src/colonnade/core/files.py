@@ -60,7 +60,8 @@ def write_json_atomically(path: Path, value: Mapping[str, Any], *, mode: int = 0
             json.dump(value, file, indent=1, sort_keys=True)
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file system that was made read-only refuses this as well
+            temporary.unlink()
         raise disk_error(error, path) from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import json
 import socket
@@ -41,13 +42,14 @@ class Control:
     def _ask(self, method: str, path: str, body: dict[str, Any] | None) -> tuple[int, dict[str, Any]]:
         if self._connection is None:
             self._connection = _UnixConnection(self._path, self._timeout_s)
+        connection = self._connection
         try:
             content = json.dumps(body).encode() if body is not None else None
-            self._connection.request(method, path, content, {"Content-Type": "application/json"})
-            answer = self._connection.getresponse()
-            value: dict[str, Any] = json.loads(answer.read())
+            connection.request(method, path, content, {"Content-Type": "application/json"})
+            answer = connection.getresponse()
+            value = _read(answer.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
-            self._connection.close()
+            connection.close()
             self._connection = None
             raise DriverUnavailable(
                 f"the controller did not answer ({error})",
@@ -57,9 +59,20 @@ class Control:
         return answer.status, value
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Whoever still waits for an answer, in its thread, gets the end of the connection instead."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.shut()
+            connection.close()
+
+
+def _read(raw: bytes) -> dict[str, Any]:
+    """Without halves of characters, as the name of a file may hold them: neither SQLite nor UTF-8 has them, and one
+    event with such a name would keep the page and the history from working for as long as it is remembered."""
+    value: dict[str, Any] = json.loads(raw)
+    if b"\\ud" in raw:
+        value = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return value
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -75,3 +88,9 @@ class _UnixConnection(http.client.HTTPConnection):
         except OSError:
             self.sock.close()
             raise
+
+    def shut(self) -> None:
+        """End both directions: closing alone wakes nobody who reads in another thread."""
+        if self.sock is not None:
+            with contextlib.suppress(OSError):
+                self.sock.shutdown(socket.SHUT_RDWR)

@@ -15,6 +15,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -23,7 +24,6 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute
 
-from colonnade.core.access import hide_memory
 from colonnade.core.clock import Clock, SystemClock
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.metrics_routes import metrics_routes
@@ -32,11 +32,15 @@ from colonnade.dashboard.recorder import Recorder
 from colonnade.dashboard.standing import Standing
 from colonnade.dashboard.watch import Watch
 from colonnade.dashboard.web.app import Given, build_app
-from colonnade.dashboard.web.asking import SocketAsker
+from colonnade.dashboard.web.asking import ASKING_MAX, SocketAsker
 from colonnade.dashboard.web.looks import Looks
 from colonnade.observe.history.levels import HISTORY_FILE
 from colonnade.system.dashboard_tokens import Tokens, tokens_from
 from colonnade.system.serving import serve
+
+THREADS_MAX = ASKING_MAX + 10
+"""Python's own number is six on two processors: as many questions of people, each of which may take minutes, would
+leave none for the look of once a second, and the system would seem to be away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ async def run(around: Surroundings, listener: socket.socket) -> None:
     """Until SIGTERM or SIGINT."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     dashboard = build_dashboard(around)
@@ -122,9 +127,6 @@ def main() -> None:
     options = parser.parse_args()
     os.set_inheritable(options.listener, False)
     listener = socket.socket(fileno=options.listener)
-    if os.fstat(options.tokens).st_uid != os.geteuid():
-        # Replicas run as the same user as we do, and may read the tokens no more than their file.
-        hide_memory()
     tokens = tokens_from(options.tokens)
     around = Surroundings(options.control, options.data, options.state, SystemClock(), tokens)
     asyncio.run(run(around, listener))

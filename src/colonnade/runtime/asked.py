@@ -56,6 +56,13 @@ def to_give_back(name: str, view: RuntimeView) -> ReplicaId:
     return chosen.id
 
 
+def held_without_others(count: int, replicas: Sequence[ObservedReplica]) -> Sequence[ObservedReplica]:
+    """The drained replicas of a service when it wants no others any more, since it was scaled down: nobody would
+    answer, so they are given back."""
+    wanted = [seen for seen in replicas if seen.id.number <= count]
+    return wanted if len(wanted) == count and all(seen.is_held for seen in wanted) else []
+
+
 def _named(name: str, view: RuntimeView) -> ObservedReplica:
     found = next((seen for seen in view.replicas if str(seen.id) == name), None)
     if found is None:

@@ -22,6 +22,7 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import tail_lines
 from colonnade.core.ports import PortAllocator
 from colonnade.core.transitions import edge
+from colonnade.runtime.asked import held_without_others
 from colonnade.runtime.asking import Question, ask_until_ready, ask_while_unhealthy
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.decide import decide, decide_absent
@@ -256,6 +257,7 @@ class RuntimeController:
             self._save()
 
     def _tick_service(self, service: str, now: float) -> None:
+        self._give_back_the_last(service)
         wanted = self._wanted(service, now)
         missing = sorted(wanted.keys() - {replica.number for replica in self._replicas if replica.service == service})
         for number in missing[: self._free_starts(service)]:
@@ -274,6 +276,13 @@ class RuntimeController:
             )
             self._apply(decision, record.observed.version)
             self._recheck(decision.recheck_after_s)
+
+    def _give_back_the_last(self, service: str) -> None:
+        for seen in held_without_others(self._desired[service], self._seen(service)):
+            self._replicas[seen.id].observed = replace(seen, is_held=False)
+            self._is_unsaved = True
+            message = f"{seen.id} gets requests again: no other replica of {service} is wanted any more"
+            self._events.emit("replica_given_back", str(seen.id), reason="last_one", message=message)
 
     def _wanted(self, service: str, now: float) -> Mapping[int, Wanted]:
         replicas = self._seen(service)
@@ -373,13 +382,9 @@ class RuntimeController:
         record = self._replicas.setdefault(replica, HeldReplica(waiting))
         history = next_restart(record.observed.history, now, 0.0, self._random.random())
         record.observed = replace(record.observed, state_since_s=now, history=history)
-        self._events.emit(
-            "replica_start_failed",
-            str(replica),
-            reason="host_refused",
-            message=f"{replica} could not be started: {error}; next try in {history.restart_delay_s:.1f} s",
-            data={"hint": error.hint},
-        )
+        message = f"{replica} could not be started: {error}; next try in {history.restart_delay_s:.1f} s"
+        told = {"hint": error.hint}
+        self._events.emit("replica_start_failed", str(replica), reason="host_refused", message=message, data=told)
 
     def _enter(self, replica: ReplicaId, state: ReplicaState) -> None:
         record = self._replicas[replica]
@@ -432,12 +437,8 @@ class RuntimeController:
             grace_period_s = self._grace_period_s(record)
             graceful = await processes.stop(record.process, grace_period_s=grace_period_s)
             if not graceful:
-                self._events.emit(
-                    "replica_killed",
-                    str(replica),
-                    reason="stop_timeout",
-                    message=f"{replica} did not end within {grace_period_s:.0f} s of SIGTERM",
-                )
+                message = f"{replica} did not end within {grace_period_s:.0f} s of SIGTERM"
+                self._events.emit("replica_killed", str(replica), reason="stop_timeout", message=message)
         record.observed = replace(record.observed, has_stopped=True)
         self._wake.set()
 

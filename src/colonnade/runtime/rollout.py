@@ -245,13 +245,16 @@ class _Look:
         if self.bounds.surge:
             return list(self.extra_numbers())
         concerned = [number for number in range(1, self.count + 1) if self.rollout.concerns(number)]
+        # What somebody holds out of rotation is nobody's loss, and makes room for the next.
+        concerned.sort(key=lambda number: (number not in self.rollout.moved, not self.is_held(number)))
         return concerned[: self.bounds.unavailable]
 
     def is_in_rotation(self, number: int) -> bool:
         """And to stay there: what was given up a moment ago is about to leave."""
         replica = self.by_number.get(number)
         want = self.wanted.get(number)
-        return replica is not None and want is not None and want.is_met_by(replica) and is_serving(replica)
+        is_ours = replica is not None and want is not None and want.is_met_by(replica) and not replica.is_held
+        return is_ours and replica is not None and is_serving(replica)
 
     def serves(self, number: int) -> bool:
         """In rotation, with its full share."""
@@ -280,20 +283,20 @@ class _Look:
     def needed(self) -> int:
         """How many have to serve. Going back, one at least, and none of those that will not: a version that is known
         to be bad would go on for as long as they do not come."""
-        needed = self.count - self.bounds.unavailable - self.held()
+        declared = self.count - self.bounds.unavailable
+        # Nobody waits for those that are held; but where one at least had to serve, one still has to.
+        needed = max(min(1, declared), declared - self.held())
         if self.rollout.stage is not Stage.UNDOING:
             return needed
         return min(needed, max(1, needed - len(self.lost())))
 
     def held(self) -> int:
         """How many are out of rotation because somebody asked for it: nobody waits for those."""
-        return sum(
-            1
-            for number in range(1, self.count + 1)
-            if number in self.by_number
-            and self.by_number[number].is_held
-            and self.wanted[number].is_met_by(self.by_number[number])
-        )
+        return sum(1 for number in range(1, self.count + 1) if self.is_held(number))
+
+    def is_held(self, number: int) -> bool:
+        replica = self.by_number.get(number)
+        return replica is not None and replica.is_held and self.wanted[number].is_met_by(replica)
 
     def lost(self) -> list[int]:
         """What is as it is wanted, and will not serve all the same."""

@@ -105,7 +105,7 @@ def build_api(system: Controlled) -> Starlette:
         return _json(_look(system, _number(request, "after_seq", 0)))
 
     async def webhooks(_: Request) -> Response:
-        """Whom the dashboard tells, with their secret addresses: in no file, and in no environment that others read."""
+        """Whom the dashboard tells, with their secret addresses: in no file of ours."""
         return _json({"webhooks": system.webhooks()})
 
     async def scale(request: Request) -> Response:

@@ -30,7 +30,7 @@ from colonnade.runtime.registry import Registry, read_registry
 from colonnade.runtime.state import ReplicaId
 from colonnade.spec.detect import Detected
 from colonnade.spec.load import LoadedSpec
-from colonnade.spec.model import DatabaseSpec, ServiceSpec
+from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
 from colonnade.spec.syntax import parse_listen
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, as_accepted, write_accepted
@@ -241,8 +241,8 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
         from colonnade.system.database_part import assemble_database  # here: a third of a start is what it imports
 
         database = assemble_database(spec, paths, credentials, base_env, ports, keeper, events, clock, detours)
-    dashboard = await assemble_dashboard(loaded.spec, paths, credentials, base_env, keeper, events, clock)
-    prometheus = assemble_prometheus(loaded.spec, dashboard, paths, credentials, base_env, ports, events, clock)
+    beside = _beside(loaded.spec, accepted, paths, credentials, base_env, keeper, ports, events, clock)
+    dashboard, prometheus = await beside
     used = {name for one in declarations.values() for name in used_by_others(one)}
     internal = open_listeners(used, keeper, ports)
     reached = used & loaded.spec.services.keys()
@@ -279,6 +279,31 @@ async def assemble(paths: StatePaths, accepted: Accepted, keeper: KeeperLink, ev
     runtime.adopt(registry)
     await _end_unknown_replicas(system)
     return system
+
+
+async def _beside(
+    spec: Spec,
+    accepted: Accepted,
+    paths: StatePaths,
+    credentials: Credentials | None,
+    env: Mapping[str, str],
+    keeper: KeeperLink,
+    ports: PortAllocator,
+    events: EventLog,
+    clock: Clock,
+) -> tuple[DashboardPart | None, PrometheusPart | None]:
+    """What shows the system. A first start is refused when it cannot be had, and says why; what serves already is
+    looked after, whether or not it can be shown."""
+    dashboard = None
+    try:
+        dashboard = await assemble_dashboard(spec, paths, credentials, env, keeper, events, clock)
+        return dashboard, assemble_prometheus(spec, dashboard, paths, credentials, env, ports, events, clock)
+    except HostError as error:
+        if not accepted.was_running:
+            raise
+        message = f"{error}; the system goes on without, until the next controller tries again"
+        events.emit("part_left_out", error.subject, reason="host_refused", message=message, data={"hint": error.hint})
+        return dashboard, None
 
 
 def _loaded(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import socket
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException
 from typing import Any
 
@@ -121,6 +122,12 @@ class ControlClient:
         try:
             connection.request(method, path, json.dumps(body) if body is not None else None)
             answer = connection.getresponse()
+            if answer.status in (HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED):
+                raise DriverError(
+                    f"the controller that runs knows nothing of {path.partition('?')[0]}",
+                    subject=str(self._paths.root.parent),
+                    hint="it is of an older version: `colonnade upgrade` replaces it by the one that is installed",
+                )
             value: dict[str, Any] = json.loads(answer.read())
         except (OSError, HTTPException, ValueError) as error:
             raise DriverUnavailable(
@@ -145,7 +152,11 @@ class _ControlConnection(HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+        try:
+            self.sock.connect(self._path)
+        except OSError:
+            self.sock.close()
+            raise
 
 
 def _error_from(value: dict[str, Any]) -> ColonnadeError:

@@ -68,9 +68,8 @@ class DrillRuns:
         return self._running[0] if self._running is not None else None
 
     def _ended(self, scenario: str, process: Process) -> None:
-        verdict = {0: "valid", 1: "invalid", 6: "unknown"}.get(
-            process.exit_code or 0, f"no verdict: exit {process.exit_code}"
-        )
+        verdicts: dict[int | None, str] = {0: "valid", 1: "invalid", 6: "unknown"}
+        verdict = verdicts.get(process.exit_code, f"no verdict: exit {process.exit_code}")
         self._events.emit(
             "drill_ended",
             "drill",

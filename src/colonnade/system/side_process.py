@@ -4,6 +4,7 @@ else notices. What it is, is the affair of whoever gives the command."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import signal
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -24,6 +25,12 @@ RESTART_DELAY_S = 0.2
 RESTART_DELAY_S_MAX = 10.0
 """Before one that ends again and again is started, doubling."""
 
+QUICK_ENDS_TOLD = 5
+"""In a row. Told each time, one that cannot live would push everything else out of the events within hours."""
+
+RECORD_AGAIN_S = 5.0
+"""Until a record that the disk refused is written."""
+
 
 class SideProcess:
     """`name` begins its events (`dashboard_started`); `record` says to the next controller which process it is. What
@@ -43,6 +50,8 @@ class SideProcess:
         self._events = events
         self._clock = clock
         self._process: Process | None = None
+        self._is_recorded = False
+        self._quick_ends = 0
         self.restarts = 0
 
     @property
@@ -61,18 +70,25 @@ class SideProcess:
     async def run(self, url: str) -> None:
         """Keep one going, which answers at `url`."""
         self._process = self.recorded()
+        self._is_recorded = self._process is not None
         delay_s = 0.0
         while True:
             began_s = self._clock.monotonic()
             if self._process is None:
                 self._start(url)
             if self._process is not None:
-                await _until_ended(self._process)
+                await self._until_ended(self._process)
                 self._tell_end(self._process)
                 self._process.close()
                 self._process = None
             self.restarts += 1
             is_stable = self._clock.monotonic() - began_s >= STABLE_AFTER_S
+            self._quick_ends = 0 if is_stable else self._quick_ends + 1
+            if self._quick_ends == QUICK_ENDS_TOLD:
+                message = (
+                    f"{self._name} ended {QUICK_ENDS_TOLD} times in a row; it is tried again, and told when it stays"
+                )
+                self._events.emit(f"{self._name}_crash_looping", self._name, reason="crash_loop", message=message)
             delay_s = 0.0 if is_stable else min(RESTART_DELAY_S_MAX, max(RESTART_DELAY_S, 2 * delay_s))
             await self._clock.sleep(delay_s)
 
@@ -93,27 +109,48 @@ class SideProcess:
         try:
             with self._command() as command:
                 self._process = processes.start(command)
-            identity = self._process.identity
-            write_json_atomically(self._record, {"pid": identity.pid, "start_ticks": identity.start_ticks})
-        except HostError as error:
-            self._events.emit(f"{self._name}_start_failed", self._name, reason="host_refused", message=str(error))
+        except (HostError, OSError) as error:  # what the command opens may be refused as well
+            self._tell("start_failed", "host_refused", str(error))
             return
-        message = f"{self._name} {self._process.pid} at {url}"
-        self._events.emit(f"{self._name}_started", self._name, reason="declared", message=message)
+        self._is_recorded = self._write_record(self._process)
+        self._tell("started", "declared", f"{self._name} {self._process.pid} at {url}")
+        if not self._is_recorded:
+            self._tell("not_recorded", "host_refused", f"{self._record} cannot be written; trying again")
+
+    def _write_record(self, process: Process) -> bool:
+        identity = process.identity
+        try:
+            write_json_atomically(self._record, {"pid": identity.pid, "start_ticks": identity.start_ticks})
+        except HostError:
+            return False
+        return True
+
+    async def _until_ended(self, process: Process) -> None:
+        """Meanwhile the record is written, if it is not yet: else the next controller would start a second one."""
+        ended = asyncio.Event()
+        process.on_exit(ended.set)
+        while not self._is_recorded:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(RECORD_AGAIN_S):
+                    await ended.wait()
+                return
+            self._is_recorded = self._write_record(process)
+        await ended.wait()
 
     def _tell_end(self, process: Process) -> None:
         code = process.exit_code
         message = f"{self._name} {process.pid} ended" + (f" (exit code {code})" if code is not None else "")
-        self._events.emit(f"{self._name}_exited", self._name, reason="process_exited", message=message)
+        self._tell("exited", "process_exited", message)
+
+    def _tell(self, what: str, reason: str, message: str) -> None:
+        if self._quick_ends < QUICK_ENDS_TOLD:
+            self._events.emit(f"{self._name}_{what}", self._name, reason=reason, message=message)
 
 
 def adopt_recorded(record: Path) -> Process | None:
-    """The process that an earlier controller started, if it lives."""
-    found = read_json(record)
-    return processes.adopt(ProcessId(found["pid"], found["start_ticks"])) if found is not None else None
-
-
-async def _until_ended(process: Process) -> None:
-    ended = asyncio.Event()
-    process.on_exit(ended.set)
-    await ended.wait()
+    """The process that an earlier controller started, if it lives. A record that cannot be read is none."""
+    try:
+        found = read_json(record)
+        return processes.adopt(ProcessId(found["pid"], found["start_ticks"])) if found is not None else None
+    except (HostError, KeyError, TypeError):
+        return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from colonnade.core.errors import ColonnadeError, HostError, SpecError
-from colonnade.runtime.asked import to_drain, to_give_back, to_restart
+from colonnade.runtime.asked import held_without_others, to_drain, to_give_back, to_restart
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.runtime.view import RuntimeView
 from colonnade.runtime.wanted import Rollout
@@ -59,3 +59,11 @@ def test_what_cannot_be_done_says_why_and_what_to_do(
         ask(name, there)
     assert words in str(caught.value)
     assert caught.value.hint
+
+
+def test_what_is_drained_is_given_back_when_no_other_is_wanted_any_more() -> None:
+    first, second = seen(1, DRAINING, is_held=True), seen(2)
+    assert held_without_others(1, [first, second]) == [first]
+    assert held_without_others(2, [first, second]) == []
+    assert held_without_others(2, [first]) == [], "the other is about to be started"
+    assert held_without_others(0, []) == []

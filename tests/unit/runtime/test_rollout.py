@@ -312,3 +312,20 @@ def test_a_replica_that_somebody_holds_out_of_rotation_is_not_waited_for() -> No
     assert step(one, seen(1, 1), seen(2, 1, WAITING), seen(3, 1), seen(4, 1)) == (None, "no_room")
     renewed = replace(one, moved=frozenset({1, 4}), replaces={1: 900})
     assert step(renewed, seen(1, 1), held, seen(3, 1), seen(4, 1))[0] == Enter(Stage.SHRINKING)
+
+
+def test_the_last_one_that_serves_waits_for_the_one_that_is_held() -> None:
+    held = seen(2, 1, ReplicaState.DRAINING, is_held=True)
+    anew = Rollout("web", 1, 1, stage_since_s=NOW, numbers=frozenset({1, 2}), replaces={1: 1001, 2: 1002})
+    tight = replace(POLICY, surge=0, unavailable=1)
+    assert step(anew, seen(1, 1), held, count=2, policy=tight) == (move(2), "next_ones")
+    begun = replace(anew, moved=frozenset({2}))
+    assert step(begun, seen(1, 1), held, count=2, policy=tight) == (None, "first_ones_start")
+    alone = replace(anew, numbers=frozenset({1}))
+    assert step(alone, seen(1, 1), held, count=2, policy=tight) == (None, "no_room")
+
+
+def test_one_that_is_to_be_held_counts_for_nothing_though_it_still_serves() -> None:
+    one = Rollout("web", 1, 1, Stage.REPLACING, NOW, numbers=frozenset({1}), replaces={1: 1001})
+    tight = replace(POLICY, surge=0, unavailable=1)
+    assert step(one, seen(1, 1), seen(2, 1, is_held=True), count=2, policy=tight) == (None, "no_room")

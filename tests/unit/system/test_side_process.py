@@ -1,0 +1,123 @@
+"""Real processes beside those that serve: what is told, and what the next controller finds."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from colonnade.core.clock import Clock, SimulatedClock, SystemClock
+from colonnade.core.events import EventLog
+from colonnade.core.files import read_json
+from colonnade.core.processes import Command
+from colonnade.system import side_process
+from colonnade.system.side_process import QUICK_ENDS_TOLD, SideProcess, adopt_recorded
+
+URL = "http://127.0.0.1:1"
+
+
+def command(directory: Path, *argv: str) -> Callable[[], AbstractContextManager[Command]]:
+    return lambda: nullcontext(Command(argv, directory, {"PATH": os.environ["PATH"]}, directory / "x.log"))
+
+
+def running(process: SideProcess, until: Callable[[], bool]) -> None:
+    """Keep it going until something is so; then end it."""
+
+    async def run() -> None:
+        keeping = asyncio.create_task(process.run(URL))
+        try:
+            async with asyncio.timeout(20):
+                while not until():
+                    assert not keeping.done(), keeping.exception()
+                    await asyncio.sleep(0.005)
+        finally:
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+            await process.stop(1.0)
+
+    asyncio.run(run())
+
+
+def made(tmp_path: Path, clock: Clock, events: EventLog, *argv: str) -> SideProcess:
+    return SideProcess("page", tmp_path / "there" / "process.json", command(tmp_path, *argv), events, clock)
+
+
+def test_one_that_cannot_live_does_not_fill_the_events(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    clock = SimulatedClock()
+    events = EventLog(clock)
+    process = made(tmp_path, clock, events, "/bin/false")
+    running(process, lambda: process.restarts >= 3 * QUICK_ENDS_TOLD)
+    told = Counter(event.kind for event in events.recent())
+    assert told["page_exited"] == told["page_started"] == QUICK_ENDS_TOLD
+    assert told["page_crash_looping"] == 1
+
+
+def test_a_record_that_is_refused_is_written_as_soon_as_it_can_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_process, "RECORD_AGAIN_S", 0.01)  # it waits for the disk, which no clock of ours drives
+    events = EventLog(SystemClock())
+    process = made(tmp_path, SystemClock(), events, sys.executable, "-c", "import time; time.sleep(60)")
+    record = tmp_path / "there" / "process.json"
+    found: list[object] = []
+
+    def is_recorded() -> bool:
+        if process.pid is not None and not record.parent.exists():
+            record.parent.mkdir()
+        if record.exists():
+            found.append((read_json(record) or {}).get("pid") == process.pid)
+        return bool(found)
+
+    running(process, is_recorded)
+    assert found == [True]
+    assert [event.kind for event in events.recent()] == ["page_started", "page_not_recorded"]
+
+
+def test_what_cannot_be_opened_for_it_is_told_and_tried_again(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    clock = SimulatedClock()
+    events = EventLog(clock)
+
+    def refused() -> AbstractContextManager[Command]:
+        raise PermissionError("no")
+
+    process = SideProcess("page", tmp_path / "there" / "process.json", refused, events, clock)
+    running(process, lambda: process.restarts >= 2)
+    told = [event.kind for event in events.recent()]
+    assert told[:2] == ["page_start_failed", "page_start_failed"]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"pid": null, "start_ticks": 1}'])
+def test_a_record_that_nobody_can_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "process.json").write_text(text)
+    assert adopt_recorded(tmp_path / "process.json") is None
+
+
+def test_one_that_runs_is_adopted(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    argv = (sys.executable, "-c", "import time; time.sleep(60)")
+    events = EventLog(SystemClock())
+    first, second = (made(tmp_path, SystemClock(), events, *argv) for _ in range(2))
+
+    async def run() -> None:
+        for each in (first, second):
+            keeping = asyncio.create_task(each.run(URL))
+            async with asyncio.timeout(20):
+                while each.pid is None or not (tmp_path / "there" / "process.json").exists():  # noqa: ASYNC110
+                    await asyncio.sleep(0.005)
+            keeping.cancel()
+            await asyncio.gather(keeping, return_exceptions=True)
+        assert first.pid == second.pid
+        second.send(signal.SIGTERM)
+        await second.stop(1.0)
+
+    asyncio.run(run())
+    assert [event.kind for event in events.recent()] == ["page_started"]
