@@ -7,6 +7,7 @@ sentences. `tests/unit/cli/test_lazy.py` watches over it.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -378,10 +379,19 @@ def _parse_scale(change: str) -> tuple[str, int | None]:
     return service, int(number)
 
 
+CLUSTER_VERBS = frozenset({"deploy", "status", "scale", "logs", "events", "rollback", "down"})
+
+
+def is_for_a_cluster(words: Sequence[str]) -> bool:
+    """Whether one of the verbs that a cluster has as well is sent to one. `db switchover --to b` is not."""
+    verb = next((word for word in words if not word.startswith("-")), "")
+    return verb in CLUSTER_VERBS and any(word == "--to" or word.startswith("--to=") for word in words)
+
+
 def main() -> None:
     """Entry point of the `colonnade` command."""
     try:
-        if any(word == "--to" or word.startswith("--to=") for word in sys.argv[1:]):
+        if is_for_a_cluster(sys.argv[1:]):
             # The verbs of a cluster have other options, and need a library that not everybody has.
             from colonnade.cli.cluster_commands import app as cluster_app
 

@@ -15,7 +15,8 @@ from textual import on, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.widgets import Input, OptionList, Static
+from textual.events import Event, Key
+from textual.widgets import OptionList, Static
 from textual.widgets.option_list import Option
 
 from colonnade.cli.top import acts
@@ -43,6 +44,9 @@ Choose = Callable[[Mapping[str, Any] | None, Mapping[str, Mapping[str, Any]]], A
 EVENTS_SHARE = 5
 """One line in five is for what happened last."""
 
+FILTER_MAX = 60
+"""Characters."""
+
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -56,7 +60,6 @@ class Top(App[None]):
         Binding("r", "act('restart')", "restart"),
         Binding("d", "act('drain')", "drain"),
         Binding("w", "act('switchover')", "switchover"),
-        Binding("slash", "search", "filter"),
         Binding("question_mark", "help", "help"),
         Binding("j", "move(1)", show=False),
         Binding("k", "move(-1)", show=False),
@@ -78,6 +81,8 @@ class Top(App[None]):
         self._turned: frozenset[str] = frozenset()
         self._about: dict[str, About] = {}
         self._keys: list[str] = []
+        self._filter = ""
+        self._is_typing_filter = False
 
     def compose(self) -> ComposeResult:
         yield Static(id="headline")
@@ -85,14 +90,13 @@ class Top(App[None]):
         yield Static(id="columns")
         yield PartsList(id="parts", markup=False)
         yield Static(id="events")
-        yield Input(placeholder="words of a name, kind or state", id="search")
+        yield Static(id="search")
         yield Static(id="keys")
 
     def on_mount(self) -> None:
         loop = asyncio.get_running_loop()
         for number in ENDING_SIGNALS:
             loop.add_signal_handler(number, self.exit, None, 128 + number)
-        self.query_one("#search").display = False
         self.query_one("#parts").focus()
         self.set_interval(LOOK_EVERY_S, self._draw)
         self._look_on()
@@ -133,13 +137,20 @@ class Top(App[None]):
         events = self._sight.look.events if self._sight is not None else ()
         main.query_one("#events", Static).update(_joined(event_lines(events, width, height // EVENTS_SHARE)))
         main.query_one("#keys", Static).update(content(keys_line(width)))
+        self._draw_filter()
         main.set_class(contact is not Contact.ANSWERS and contact is not None, "stale")
         self._draw_parts()
 
+    def _draw_filter(self) -> None:
+        search = self.screen_stack[0].query_one("#search", Static)
+        search.display = self._is_typing_filter or bool(self._filter)
+        cursor = "▏" if self._is_typing_filter else ""
+        hint = "" if self._filter else " words of a name, kind or state"
+        search.update(content((Span(f"/{self._filter}{cursor}{hint}"),)))
+
     def _view(self) -> View:
-        search = self.screen_stack[0].query_one("#search", Input)
         # One column is the scrollbar's.
-        return View(max(20, self.size.width - 1), search.value, self._turned)
+        return View(max(20, self.size.width - 1), self._filter, self._turned)
 
     def _draw_parts(self) -> None:
         """Only what changed is drawn anew, and what is chosen stays chosen."""
@@ -225,24 +236,44 @@ class Top(App[None]):
             self._draw_parts()
 
     def action_search(self) -> None:
-        search = self.query_one("#search", Input)
-        search.display = True
-        # At once: `focus()` waits for its turn, and what is typed quickly would go elsewhere meanwhile.
-        self.screen.set_focus(search)
+        self._is_typing_filter = True
+        self._filter_is("")
 
     def action_end_search(self) -> None:
-        search = self.query_one("#search", Input)
-        search.value = ""
-        search.display = False
-        self.screen.set_focus(self._parts())
+        self._is_typing_filter = False
+        self._filter_is("")
 
-    @on(Input.Changed, "#search")
-    def _search_changed(self) -> None:
+    async def on_event(self, event: Event) -> None:
+        """A filter begins with the slash itself, and each key is a part of it from the very next one on: through a
+        binding, or a widget with the focus, it would begin a moment later, and what is typed quickly meanwhile would
+        restart or drain something."""
+        if not isinstance(event, Key) or event.is_forwarded or len(self.screen_stack) > 1:
+            await super().on_event(event)
+        elif self._is_typing_filter:
+            self._type(event)
+        elif event.key == "slash":
+            self.action_search()
+        else:
+            await super().on_event(event)
+
+    def _type(self, event: Key) -> None:
+        match event.key:
+            case "escape" | "ctrl+c" | "ctrl+q":
+                self.action_end_search()
+            case "enter":
+                self._is_typing_filter = False
+                self._filter_is(self._filter)
+            case "backspace":
+                self._filter_is(self._filter[:-1])
+            case _ if event.is_printable and event.character and len(self._filter) < FILTER_MAX:
+                self._filter_is(self._filter + event.character)
+            case _:
+                pass
+
+    def _filter_is(self, text: str) -> None:
+        self._filter = text
+        self._draw_filter()
         self._draw_parts()
-
-    @on(Input.Submitted, "#search")
-    def _search_submitted(self) -> None:
-        self.screen.set_focus(self._parts())
 
     def action_act(self, name: str) -> None:
         choose: Choose = getattr(acts, name)
