@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import typer
 from rich.markup import escape
@@ -59,16 +60,22 @@ def pace() -> verbs.Pace:
     return verbs.Pace(SystemClock().monotonic, time.sleep, lambda text: out.print(escape(text)))
 
 
-def deploy(place: Place, *, image: str, gateway_image: str, components: Sequence[str], is_agreed: bool) -> None:
-    """What would change, then the change, waited for. Raises AppError when it was undone."""
+def deploy(place: Place, *, image: str, gateway_image: str, chosen: Mapping[str, Any], is_agreed: bool) -> None:
+    """What would change, then the change, waited for. `chosen`: options that were given; others stay as what runs
+    there was exported with. Raises AppError when it was undone."""
     loaded = place.loaded()
+    cluster = place.cluster(loaded)
     settings = settings_of(
-        loaded, image=image, gateway_image=gateway_image, namespace=place.namespace, components=components
+        loaded,
+        image=image,
+        gateway_image=gateway_image,
+        namespace=place.namespace,
+        **{**verbs.choices(cluster), **chosen},
     )
+    components = settings.components
     export = kubernetes_export(loaded, settings, find_target(place.file, "", None).paths)
     for sentence in export.told:
         print_warning(sentence)
-    cluster = place.cluster(loaded)
     needed = [secret for secret in export.secrets if not _is_the_operators(secret.name, loaded, components)]
     verbs.check_secrets(cluster, needed)
     changes = verbs.plan(cluster, objects_of(export, settings.namespace, components))

@@ -25,7 +25,7 @@ Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig. Defa
 Namespace = Annotated[str, typer.Option("--namespace", help="Default: the system's name")]
 File = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
-Components = Annotated[list[str] | None, typer.Option("--with", help="Components, as of `export kubernetes`")]
+KEPT = "As of `export kubernetes`. Default: as it is in the cluster"
 
 
 @app.command()
@@ -36,15 +36,32 @@ def deploy(
     file: File = None,
     image: Annotated[str, typer.Option("--image", help="Default: as `image build` calls it")] = "",
     gateway_image: Annotated[str, typer.Option("--gateway-image", help="Default: likewise")] = "",
-    components: Components = None,
+    gateways: Annotated[int | None, typer.Option("--gateways", min=1, max=20, help=KEPT)] = None,
+    host: Annotated[str | None, typer.Option("--host", help=KEPT)] = None,
+    components: Annotated[list[str] | None, typer.Option("--with", help=KEPT)] = None,
+    ingress_class: Annotated[str | None, typer.Option("--ingress-class", help=KEPT)] = None,
+    gateway_class: Annotated[str | None, typer.Option("--gateway-class", help=KEPT)] = None,
+    service_type: Annotated[str | None, typer.Option("--service-type", help=KEPT)] = None,
+    cluster_domain: Annotated[str | None, typer.Option("--cluster-domain", help=KEPT)] = None,
+    database_ports: Annotated[list[int] | None, typer.Option("--database-port", min=1, max=65535, help=KEPT)] = None,
     is_agreed: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask")] = False,
 ) -> None:
     """Show what would change, apply it, wait for it, and undo it when the new version is bad."""
+    chosen = {
+        "gateways": gateways,
+        "host": host,
+        "components": components or None,
+        "ingress_class": ingress_class,
+        "gateway_class": gateway_class,
+        "service_type": service_type,
+        "cluster_domain": cluster_domain,
+        "database_ports": database_ports or None,
+    }
     cluster.deploy(
         Place(to, context, namespace, file),
         image=image,
         gateway_image=gateway_image,
-        components=components or (),
+        chosen={name: value for name, value in chosen.items() if value is not None},
         is_agreed=is_agreed,
     )
 

@@ -89,6 +89,9 @@ def kubernetes(
     service_type: Annotated[
         str, typer.Option("--service-type", help="ClusterIP, NodePort, LoadBalancer")
     ] = "ClusterIP",
+    cluster_domain: Annotated[
+        str, typer.Option("--cluster-domain", help="Under which the cluster's DNS has its services")
+    ] = "cluster.local",
     database_ports: Annotated[
         list[int] | None, typer.Option("--database-port", min=1, max=65535, help="Where pods may reach databases")
     ] = None,
@@ -108,6 +111,7 @@ def kubernetes(
         ingress_class=ingress_class,
         gateway_class=gateway_class,
         service_type=service_type,
+        cluster_domain=cluster_domain,
         database_ports=database_ports,
         components=components,
     )

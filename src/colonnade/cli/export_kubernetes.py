@@ -32,6 +32,7 @@ def settings_of(
     ingress_class: str = "",
     gateway_class: str = "",
     service_type: str = "ClusterIP",
+    cluster_domain: str = "cluster.local",
     database_ports: Sequence[int] | None = None,
     components: Sequence[str] | None = None,
 ) -> Settings:
@@ -48,6 +49,7 @@ def settings_of(
         ingress_class=ingress_class,
         gateway_class=gateway_class,
         service_type=service_type,
+        cluster_domain=cluster_domain,
         database_ports=tuple(database_ports or DATABASE_PORTS),
         components=tuple(components or ()),
     )

@@ -112,8 +112,9 @@ def _found_servers(discovery: Discovery, place: Place) -> Iterator[str]:
             f" resolvers {RESOLVERS} resolve-prefer ipv4 init-addr none check{agent}"
         )
     if discovery.fallback:
+        # Not checked: it is for when no check is passed, and what makes all of them late would take it out as well.
         yield (
-            f"    server fallback {discovery.fallback} backup"
+            f"    server fallback {discovery.fallback} backup no-check"
             f" resolvers {RESOLVERS} resolve-prefer ipv4 init-addr libc,none"
         )
 

@@ -73,7 +73,7 @@ def test_variables_of_the_environment_are_filled_into_a_command() -> None:
     assert words == ["serve", "--bind", "0.0.0.0:8000", "$OTHER"]
 
 
-@pytest.mark.parametrize(("status", "code"), [(200, 0), (404, 0), (500, 1), (503, 1)])
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (401, 0), (404, 0), (500, 1), (503, 1)])
 def test_health_follows_the_page_and_a_missing_page_is_no_illness(status: int, code: int) -> None:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -117,6 +117,8 @@ def test_the_tag_changes_with_code_and_declaration_but_not_with_exports(tmp_path
     second = look_at(load_spec(tmp_path)).tag
     third = look_at(declared(tmp_path, WEB + "threads = 9\n")).tag
     assert len({first, second, third}) == 3
+    fourth = look_at(declared(tmp_path, WEB + "threads = 9\nreplicas = 5\nqueue_max = 7\n")).tag
+    assert fourth == third, "an image knows nothing of replicas and gateways"
 
 
 def test_nothing_of_the_environment_is_in_an_image(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from colonnade.core.errors import HostError, SpecError
 from colonnade.core.files import disk_error
 from colonnade.deploy.docker.names import tag_of
 from colonnade.deploy.docker.pins import Installed
+from colonnade.deploy.docker.services import services_json
 from colonnade.deploy.files import LIST_NAME
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.place import path_inside
@@ -168,7 +169,8 @@ def _with_included(first: PurePosixPath, root: Path) -> tuple[str, ...]:
 
 
 def _tag(loaded: LoadedSpec, root: Path, exported: list[str]) -> str:
-    """By the content of what would be a version on one machine, exports apart: they follow from it."""
+    """By the content of what would be a version on one machine, exports apart: they follow from it. Of the declaration
+    only what an image has: other numbers of replicas, routes or limits of the gateway need no other image."""
     with OpenTree(root) as tree:
         spec = loaded.spec
         rules = Rules(
@@ -181,7 +183,6 @@ def _tag(loaded: LoadedSpec, root: Path, exported: list[str]) -> str:
             raise HostError(
                 f"{changing.path} is being written", subject=str(root), hint="try again, or name the version with --tag"
             ) from changing
-    assert loaded.path is not None
     # Links to what is shared hold this machine's paths, and are in no image.
     code = {path: entry for path, entry in snapshot.entries.items() if not entry.content.startswith("/")}
-    return tag_of(tree_digest(code), loaded.path.read_text(encoding="utf-8"))
+    return tag_of(tree_digest(code), f"{services_json(spec)}{sorted(spec.system.shared)}")

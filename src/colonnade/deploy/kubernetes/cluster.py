@@ -167,6 +167,13 @@ def _ours(subject: str) -> Iterator[None]:
             subject=subject,
             hint="`kubectl auth whoami` and `kubectl auth can-i --list` show who you are there and what you may",
         ) from error
+    except ConfigError as error:
+        # Found out at the first request: a way to log in that lightkube does not know.
+        raise HostError(
+            f"the kubeconfig's way to log in does not do: {error}",
+            subject="kubeconfig",
+            hint="with `kubectl create token` a user with a plain token can be made",
+        ) from error
     except httpx2.HTTPError as error:
         raise DriverUnavailable(
             f"the API server does not answer: {error}", subject=subject, hint="does `kubectl get nodes` answer?"

@@ -229,6 +229,7 @@ def _templates() -> Environment:
         "q": lambda text: json.dumps(text, ensure_ascii=False),
         # `$(NAME)` would be filled in by Kubernetes.
         "literal": lambda text: text.replace("$(", "$$("),
+        "tojson_text": lambda value: json.dumps(value, sort_keys=True),
         "up": ceil,
         "digest": digest_of,
         "version": lambda image: image.rpartition("/")[2].partition(":")[2] or "latest",

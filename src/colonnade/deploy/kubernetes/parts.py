@@ -124,6 +124,12 @@ def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings,
     memory = ceil(found.memory_bytes[name] / MIB) if name in found.memory_bytes else MEMORY_MIB
     bound = ceil(service.memory_bytes_max / MIB) if service.memory_bytes_max else max(MEMORY_MAX_MIB, 2 * memory)
     cores = found.cpu_cores.get(name)
+    cpu_milli = CPU_MILLI if cores is None else max(10, ceil(1000 * cores))
+    secret_keys = tuple(dict.fromkeys([*found.env_file_keys.get(name, ()), *secret]))
+    urls = {service_url_variable(used): f"http://{used}" for used in used_services(service)}
+    has_operator = "cloudnative-pg" in settings.components
+    in_job: list[object] = [settings.image, service.release, sorted(service.env.items()), secret_keys, urls]
+    in_job += [DATABASE in service.uses, has_operator, min(memory, bound), bound, cpu_milli]
     return Part(
         name=name,
         spec=service,
@@ -131,14 +137,15 @@ def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings,
         slots=slots_for(service),
         internal_port=port,
         env=env,
-        secret_keys=tuple(dict.fromkeys([*found.env_file_keys.get(name, ()), *secret])),
-        urls={service_url_variable(used): f"http://{used}" for used in used_services(service)},
+        secret_keys=secret_keys,
+        urls=urls,
         uses_database=DATABASE in service.uses,
         pages=found.pages.get(name, frozenset()),
-        release=_release_name(name, service, settings.image) if service.release else "",
+        # A Job cannot be changed: with another image, command or memory it is another one.
+        release=f"{name}-release-{digest_of(in_job)}" if service.release else "",
         memory_mib=min(memory, bound),
         memory_max_mib=bound,
-        cpu_milli=CPU_MILLI if cores is None else max(10, ceil(1000 * cores)),
+        cpu_milli=cpu_milli,
     )
 
 
@@ -149,11 +156,6 @@ def _groups(name: str, service: ServiceSpec) -> tuple[Group, ...]:
         Group(name if number == 1 else f"{name}-group-{number}", group.replicas, group.weight, group.env)
         for number, group in enumerate(service.weights, 1)
     )
-
-
-def _release_name(name: str, service: ServiceSpec, image: str) -> str:
-    """Another image or command is another Job: one that ended well is never run again."""
-    return f"{name}-release-{digest_of([image, service.release, sorted(service.env.items())])}"
 
 
 def digest_of(value: object) -> str:

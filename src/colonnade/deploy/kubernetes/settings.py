@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 PORT = 8000
 """On which a replica listens in its pod."""
@@ -46,6 +46,15 @@ API_PORTS = (443, 6443, 8443, 16443)
 """On which the API servers of common distributions listen."""
 
 
+CHOICES = "colonnade.dev/choices"
+"""On the ConfigMap of the gateways: what was chosen at the export that was applied last, for `deploy` to keep to."""
+
+REMEMBERED = (
+    *("gateways", "host", "ingress_class", "gateway_class"),
+    *("service_type", "cluster_domain", "database_ports", "components"),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """Choices of whoever exports. `components` are directories below components/ that are switched on."""
@@ -66,6 +75,11 @@ class Settings:
     @property
     def is_behind_proxy(self) -> bool:
         return bool({"ingress", "gateway-api"} & set(self.components))
+
+    @property
+    def choices(self) -> dict[str, object]:
+        """What the next deployment has to know, or it would take it back."""
+        return {name: value for name, value in asdict(self).items() if name in REMEMBERED}
 
 
 @dataclass(frozen=True, slots=True)

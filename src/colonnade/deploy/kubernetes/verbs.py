@@ -5,6 +5,7 @@ Decisions are in `objects.py`; the record of a system in the cluster is the clus
 
 from __future__ import annotations
 
+import json
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +25,7 @@ from colonnade.deploy.kubernetes.objects import (
     previous_template,
     rollout_of,
 )
+from colonnade.deploy.kubernetes.settings import CHOICES, REMEMBERED
 
 BOUNDS = "colonnade.dev/bounds"
 """On an autoscaler that `scale` has pinned: what it may do when it is let go again."""
@@ -47,6 +49,8 @@ class Change:
     wanted: Object
     live: Object | None
     lines: tuple[str, ...]
+    is_scaled: bool = False
+    """A Deployment of which an autoscaler says how many replicas it has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,16 @@ class Pace:
     monotonic: Callable[[], float]
     sleep: Callable[[float], None]
     tell: Tell
+
+
+def choices(cluster: Cluster) -> dict[str, Any]:
+    """What was chosen for that which runs there; nothing where nothing does, or this was not kept yet."""
+    found = cluster.get("ConfigMap", "gateway-config")
+    text = ((found or {}).get("metadata", {}).get("annotations") or {}).get(CHOICES)
+    chosen = {name: value for name, value in json.loads(text).items() if name in REMEMBERED} if text else {}
+    # Often edited by hand or patched: visitors who come that way must not be shut out by the next deployment.
+    service = cluster.get("Service", "gateway")
+    return chosen if service is None else {**chosen, "service_type": service["spec"].get("type", "ClusterIP")}
 
 
 def check_secrets(cluster: Cluster, secrets: Sequence[Secret]) -> None:
@@ -83,7 +97,8 @@ def plan(cluster: Cluster, wanted: Sequence[Object]) -> list[Change]:
         each = _with_replicas(found, live, bounds)
         lines = difference(live, cluster.apply(each, is_tried=True))
         if lines:
-            changes.append(Change(each, live, tuple(lines)))
+            is_scaled = found["kind"] == "Deployment" and names_of(found)[1] in bounds
+            changes.append(Change(each, live, tuple(lines), is_scaled))
     return changes
 
 
@@ -94,6 +109,12 @@ def _with_replicas(wanted: Object, live: Object | None, bounds: Mapping[str, int
         return wanted
     count = live["spec"].get("replicas", bounds[name]) if live is not None else bounds[name]
     return {**wanted, "spec": {**wanted["spec"], "replicas": count}}
+
+
+def _as_many(cluster: Cluster, change: Change, found: Object) -> Object:
+    """With the replicas of this moment: while somebody was asked and a release step ran, the autoscaler went on."""
+    live = cluster.get(*names_of(found)) if change.is_scaled else None
+    return found if live is None else {**found, "spec": {**found["spec"], "replicas": live["spec"].get("replicas", 1)}}
 
 
 def deploy(cluster: Cluster, changes: Sequence[Change], pace: Pace) -> None:
@@ -110,7 +131,7 @@ def deploy(cluster: Cluster, changes: Sequence[Change], pace: Pace) -> None:
             if change.wanted["kind"] == "Job":
                 _wait_for_release(cluster, change.wanted["metadata"]["name"], pace)
         for change in late:
-            cluster.apply(change.wanted)
+            cluster.apply(_as_many(cluster, change, change.wanted))
         names = [change.wanted["metadata"]["name"] for change in late if change.wanted["kind"] == "Deployment"]
         wait_for_rollouts(cluster, names, pace)
     except AppError as error:
@@ -212,7 +233,8 @@ def _undo(cluster: Cluster, changes: Sequence[Change]) -> list[str]:
             for each in _newest_replica_sets(cluster, cluster.get(kind, name)):
                 cluster.merge("ReplicaSet", each["metadata"]["name"], {"metadata": {"annotations": {UNDONE: "true"}}})
         if change.live is not None and kind in ("Deployment", "ConfigMap", _SCALER):
-            cluster.replace({"kind": kind, "apiVersion": change.wanted["apiVersion"], **change.live})
+            before = {"kind": kind, "apiVersion": change.wanted["apiVersion"], **change.live}
+            cluster.replace(_as_many(cluster, change, before))
             undone.append(f"{kind} {name}")
     return undone
 

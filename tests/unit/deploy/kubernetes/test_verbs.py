@@ -162,6 +162,40 @@ def test_what_the_autoscaler_has_set_outlives_a_deployment(cluster: Cluster, fak
     assert fake.at("deployments", "web")["spec"]["replicas"] == 6
 
 
+def test_what_the_autoscaler_sets_while_a_deployment_is_agreed_to_is_kept(cluster: Cluster, fake: FakeCluster) -> None:
+    deploy(cluster)
+    changes = verbs.plan(cluster, wanted("shop:2"))
+    cluster.merge("Deployment", "web", {"spec": {"replicas": 5}})
+    verbs.deploy(cluster, changes, pace())
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 5
+
+
+def test_a_deployment_keeps_to_what_was_chosen_before(cluster: Cluster, fake: FakeCluster, tmp_path: Path) -> None:
+    from colonnade.cli.cluster_commands import app
+
+    (tmp_path / "hello.py").write_text('PAGE = "/readyz"\n')
+    (tmp_path / "colonnade.toml").write_text(
+        '[system]\nname = "shop"\n[services.web]\napp = "hello:app"\nroute = "/"\n'
+    )
+
+    def run(*words: str) -> None:
+        words = ("deploy", *words, "--gateway-image", "gateway:1", "--to", "kubernetes", "--file", str(tmp_path))
+        done = CliRunner().invoke(app, words, catch_exceptions=False)
+        assert done.exit_code == 0, done.stdout
+
+    run("--image", "shop:1", "--service-type", "NodePort", "--gateways", "3")
+    run("--image", "shop:2")
+    assert fake.at("services", "gateway")["spec"]["type"] == "NodePort"
+    assert fake.at("deployments", "gateway")["spec"]["replicas"] == 3
+    assert fake.at("deployments", "web")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:2"
+    cluster.merge("Service", "gateway", {"spec": {"type": "LoadBalancer"}})
+    run("--image", "shop:3")
+    assert fake.at("services", "gateway")["spec"]["type"] == "LoadBalancer", "set by hand"
+    run("--image", "shop:2", "--service-type", "ClusterIP")
+    assert fake.at("services", "gateway")["spec"]["type"] == "ClusterIP"
+    assert fake.at("deployments", "gateway")["spec"]["replicas"] == 3
+
+
 def test_the_command_line_deploys_scales_and_shows(
     cluster: Cluster, fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

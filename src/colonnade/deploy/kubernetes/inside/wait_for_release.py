@@ -53,6 +53,8 @@ def say(message: str) -> None:
 def main(name: str, api: str = API) -> int:
     said = ""
     context = ssl.create_default_context(cafile=f"{ACCOUNT}/ca.crt")
+    # Python 3.13 asks more of an authority than Kubernetes does: many clusters' own name no key usage.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     while True:
         try:
             state = state_of(ask(name, api, context))
