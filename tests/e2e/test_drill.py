@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from colonnade.core.processes import marked_processes
@@ -15,7 +16,7 @@ from colonnade.drill.instance import SCRATCH_PREFIX, sweep
 from colonnade.drill.record import FaultEnd, FaultRecord
 from colonnade.drill.record_file import read_record
 
-from .harness import TINY_SERVICE, Runner
+from .harness import TINY_SERVICE, WAIT_S, Runner
 
 pytestmark = pytest.mark.slow
 
@@ -242,8 +243,13 @@ def test_a_drill_that_is_interrupted_at_its_start_leaves_nothing(notes: Runner, 
 def test_what_a_killed_drill_leaves_is_cleared_away_by_the_next(notes: Runner, scratch: Path) -> None:
     with begin(notes) as process:
         read_until(process, "kill replica")
+        load = [
+            each for each in psutil.Process(process.pid).children() if "colonnade.drill.load.apart" in each.cmdline()
+        ]
         process.kill()
         process.communicate(timeout=DRILL_TIMEOUT_S)
+    assert load, "it sends load"
+    assert psutil.wait_procs(load, timeout=WAIT_S)[1] == [], "whose caller is dead ends by itself"
     (left,) = instances(scratch)
     assert marked_processes(str(left / "state")), "it was killed in the middle"
 

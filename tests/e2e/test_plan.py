@@ -49,7 +49,10 @@ def test_a_running_system_is_measured_and_later_plans_go_by_it(runner: Runner) -
         assert route.mean_s > 0
         assert route.cpu_s["hello"] > 0
     assert found.memory_bytes["hello"] > 5_000_000
-    assert [round(each.share_of_capacity, 1) for each in found.verified] == [0.2, 0.4, 0.6, 0.8, 0.9, 1.1, 1.3]
+    assert [round(each.share_of_capacity, 1) for each in found.verified[:5]] == [0.2, 0.4, 0.6, 0.8, 0.9]
+    rates = [each.rate_per_s for each in found.verified]
+    assert rates == sorted(set(rates)), "each is asked for once, also where more than the generator can send was meant"
+    assert found.capacity_measured is not None or rates[-1] > found.capacity_predicted
     assert all(each.measured_rate > 0 for each in found.verified)
     later = runner.run("plan", "--rate", "20", "--slo", "p99=2s", "--json")
     assert later.exit_code == 0, later.text

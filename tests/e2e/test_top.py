@@ -85,7 +85,7 @@ def test_a_person_looks_and_acts(shop: Runner) -> None:
         terminal.until(lambda: "drained" in terminal.line("○   web/2"), "it is seen to be drained")
         terminal.see("out of rotation, as asked")
         terminal.press("d")
-        terminal.see("web/2?")
+        terminal.see("requests again?")
         terminal.press("y")
         terminal.see("All is well")
 

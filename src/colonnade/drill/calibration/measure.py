@@ -267,6 +267,8 @@ class _Measuring:
             if share in SHARES_MORE and _is_reached(verified):
                 break
             rate = min(RATE_MAX, share * top)
+            if verified and rate <= verified[-1].rate_per_s:
+                break  # no more than this can be sent from here
             shot = await self._mix(rate, self._wishes.stretch_s)
             most = max(most, shot.ok_rate)
             model = self.model_of(costs_at(routes, idle_cost, utilization_at(idle_cost, rate / top)))
