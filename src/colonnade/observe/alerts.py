@@ -78,18 +78,22 @@ class Alert:
 
 
 def alert_from_json(value: Mapping[str, Any]) -> Alert | None:
-    """None for one of a rule that there is no more."""
+    """None for one of a rule that there is no more, and for what is no alert: the file is the application's to write
+    where it runs as the same user, and who shows the system must not end at what is in it."""
     if value.get("rule") not in BY_NAME:
         return None
-    return Alert(
-        value["rule"],
-        value["subject"],
-        AlertState(value["state"]),
-        value["since_s"],
-        value["sentence"],
-        value["value"],
-        value["held_at_s"],
-    )
+    try:
+        return Alert(
+            value["rule"],
+            str(value["subject"]),
+            AlertState(value["state"]),
+            float(value["since_s"]),
+            str(value["sentence"]),
+            float(value["value"]),
+            float(value["held_at_s"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

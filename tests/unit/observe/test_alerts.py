@@ -201,6 +201,9 @@ def test_an_alert_comes_back_from_its_json() -> None:
     assert alert_from_json(alert.as_json()) == alert
     assert alert.as_json()["severity"] == "page"
     assert alert_from_json({**alert.as_json(), "rule": "of_another_version"}) is None
+    assert alert_from_json({**alert.as_json(), "state": "damaged"}) is None
+    assert alert_from_json({**alert.as_json(), "since_s": None}) is None
+    assert alert_from_json({"rule": "crash_loop"}) is None
 
 
 def test_there_are_no_more_alerts_than_may_be() -> None:
