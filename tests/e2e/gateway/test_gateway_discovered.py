@@ -189,6 +189,8 @@ def test_a_rollout_and_a_scaling_lose_nothing_not_even_writes_that_cannot_be_rep
             await found.add(7)
             await eventually(lambda: found.pods[7].replica.served > 0)
             await found.pods.pop(7).leave(found.names, dns_lag_s=dns_lag_s)
+            left = len(load.outcomes)
+            await eventually(lambda: len(load.outcomes) > left + 40)
             outcomes = await load.finish()
             assert load.failed == []
             assert len(outcomes) > 100
