@@ -118,7 +118,7 @@ def test_controllers_come_and_go_and_the_system_goes_down_and_comes_up(shop: Run
         kill(controller, number=signal.SIGSTOP)
         terminal.see("The controller has not answered for")
         kill(controller)
-        terminal.see("All is well", "controller started")
+        terminal.see("All is well", "is adopting")
         terminal.resize(44, 14)
         terminal.see("All is well", "web/1")
         assert shop.run("down").exit_code == 0

@@ -27,7 +27,11 @@ def answering(paths: StatePaths, text: bytes) -> Iterator[ControlClient]:
         def answer() -> None:
             connection, _ = listener.accept()
             with connection:
-                connection.recv(10_000)
+                # The head and the body come apart: who closes between the two breaks the client's pipe.
+                with connection.makefile("rb") as request:
+                    lines = list(iter(request.readline, b"\r\n"))
+                    sizes = [line.split(b":")[1] for line in lines if line.lower().startswith(b"content-length:")]
+                    request.read(int(sizes[0]) if sizes else 0)
                 connection.sendall(text)
 
         thread = threading.Thread(target=answer)

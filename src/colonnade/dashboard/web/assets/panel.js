@@ -31,6 +31,7 @@ const FACTS = {
 export class Panel {
   constructor(context, onClose) {
     this.context = context;
+    this.asked = 0;
     this.title = h("h2", { id: "part-title", tabindex: -1 });
     this.state = h("p", { class: "worded" });
     this.facts = h("dl", { class: "facts" });
@@ -59,7 +60,7 @@ export class Panel {
   /** A part that has gone stays as it was seen last. */
   update(part) {
     if (!part) return;
-    const isOther = !this.part || ["health", "state", "why", "ask"].some((key) => this.part[key] !== part[key]);
+    const isOther = !this.part || ["health", "state", "why", "ask", "pid", "restarts"].some((key) => this.part[key] !== part[key]);
     say(this.title, part.label);
     const told = `${part.health} ${part.why}`;
     if (this.state.dataset.told !== told) {
@@ -76,12 +77,15 @@ export class Panel {
     if (isOther) this.#ask(part);
   }
 
+  /** Answers may overtake each other: only that to the newest question is shown. */
   async #ask(part) {
+    const question = ++this.asked;
+    let told;
     try {
-      const { sentences: told } = await read("/api/why", { about: part.ask, count: 4 });
-      if (this.part?.id === part.id) this.why.replaceChildren(sentences(told));
+      told = sentences((await read("/api/why", { about: part.ask, count: 4 })).sentences);
     } catch (error) {
-      this.why.replaceChildren(h("p", { class: "soft" }, error.message));
+      told = h("p", { class: "soft" }, error.message);
     }
+    if (question === this.asked) this.why.replaceChildren(told);
   }
 }
