@@ -36,7 +36,8 @@ from colonnade.database.backup.restore import (
 from colonnade.database.backup.workplace import Workplace, open_workplace
 from colonnade.database.driver import DatabasePaths
 from colonnade.runtime.launch import base_environment
-from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import LoadedSpec, load_spec
 from colonnade.system import paths as state_paths
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials

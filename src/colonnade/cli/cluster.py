@@ -23,7 +23,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import HostError, SpecError
 from colonnade.gateway.config import slots_for
 from colonnade.spec.load import LoadedSpec
-from colonnade.system.launch import find_target
+from colonnade.system.target import find_target
 
 try:
     from colonnade.deploy.kubernetes import verbs

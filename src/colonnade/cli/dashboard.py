@@ -19,7 +19,7 @@ from colonnade.core.files import write_durably
 from colonnade.dashboard.web.sessions import CODE_S_MAX, Role, make_code
 from colonnade.system.client import ControlClient
 from colonnade.system.dashboard_tokens import load_or_make_tokens, renew_tokens
-from colonnade.system.launch import Target
+from colonnade.system.target import Target
 
 AWAY_S_MAX = 20.0
 """How long the next process may take after tokens were renewed."""

@@ -43,7 +43,8 @@ from colonnade.drill.report.repeat import summary_lines
 from colonnade.drill.scenario import Scenario
 from colonnade.drill.scenario_file import DEFAULT, SUFFIX, find_scenario, shipped_names
 from colonnade.drill.verdict import Judgement, judge
-from colonnade.spec.load import FILE_NAME, load_spec
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import load_spec
 from colonnade.system.paths import STATE_DIRECTORY_NAME
 
 EXIT_INTERRUPTED = 130

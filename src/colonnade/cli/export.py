@@ -12,7 +12,8 @@ from rich.markup import escape
 
 from colonnade.cli.messages import out, print_warning
 from colonnade.deploy.files import ExportedFile, Outcome, Told, write_export
-from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import LoadedSpec, load_spec
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -98,7 +99,7 @@ def kubernetes(
 ) -> None:
     """Plain manifests with a kustomization, for `kubectl apply -k`."""
     from colonnade.cli.export_kubernetes import kubernetes_export, settings_of, tell
-    from colonnade.system.launch import find_target
+    from colonnade.system.target import find_target
 
     loaded = declared(file)
     settings = settings_of(
@@ -166,7 +167,7 @@ def prometheus(
     from colonnade.deploy.watched import dashboard_address
     from colonnade.observe.prometheus.config import Watched
     from colonnade.observe.prometheus.rules import RUNBOOKS
-    from colonnade.system.launch import find_target
+    from colonnade.system.target import find_target
 
     loaded = declared(file)
     address = dashboard_address(loaded, find_target(file, "", state_dir).paths, dashboard)

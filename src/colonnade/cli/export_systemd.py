@@ -11,7 +11,7 @@ from colonnade.cli.messages import print_warning
 from colonnade.core.errors import SpecError
 from colonnade.deploy.systemd.unit import Host
 from colonnade.spec.load import LoadedSpec
-from colonnade.system.launch import find_target
+from colonnade.system.target import find_target
 
 USER_OF_ROOT = "colonnade"
 """When the directory is root's: nothing that serves should be root."""

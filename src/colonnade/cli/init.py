@@ -16,8 +16,8 @@ from pathlib import Path
 
 from colonnade.core.errors import SpecError
 from colonnade.core.files import disk_error
+from colonnade.spec import FILE_NAME
 from colonnade.spec.derive import fit_name
-from colonnade.spec.load import FILE_NAME
 
 FILES_MAX = 2_000
 """Python files looked at. A project with more has its application near the top, where the walk begins."""

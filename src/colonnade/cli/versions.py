@@ -13,7 +13,8 @@ from rich.table import Table
 from colonnade.cli.messages import out, print_json
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import HostError
-from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec, spec_for_app
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.system.accepted import read_accepted
 from colonnade.system.changes import Changes
 from colonnade.system.client import is_running

@@ -26,7 +26,8 @@ from colonnade.core.processes import Process, ProcessId, is_alive, marked_proces
 from colonnade.drill.faults.fault import Instance
 from colonnade.drill.faults.small_disk import lay_small_disk
 from colonnade.drill.private_copy import copy_application, private_declaration, toml_text
-from colonnade.spec.load import FILE_NAME, LoadedSpec, load_spec
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import LoadedSpec, load_spec
 from colonnade.spec.read import read_toml
 from colonnade.system import launch
 from colonnade.system.copying import remove_tree

@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from colonnade.core.errors import SpecError
-from colonnade.spec import FILE_NAME as FILE_NAME
+from colonnade.spec import FILE_NAME
 from colonnade.spec.check import check_spec, warnings_of
 from colonnade.spec.check_database import database_warnings
 from colonnade.spec.derive import fit_name

@@ -36,8 +36,7 @@ from colonnade.system.keeper_link import keeper_environment
 from colonnade.system.paths import StatePaths
 from colonnade.system.prometheus_part import find_prometheus
 from colonnade.system.reach import plan_openings
-from colonnade.system.target import Target as Target
-from colonnade.system.target import find_target as find_target
+from colonnade.system.target import Target
 from colonnade.system.versions import Version, VersionStore
 
 POLL_S = 0.02

@@ -17,8 +17,9 @@ from colonnade.drill.faults.fault import NotPossible, Surroundings
 from colonnade.drill.faults.settings import known, refusal
 from colonnade.drill.faults.targets import service_meant
 from colonnade.drill.scenario import PlannedFault
+from colonnade.spec import FILE_NAME
 from colonnade.spec.detect import Detected
-from colonnade.spec.load import FILE_NAME, load_spec
+from colonnade.spec.load import load_spec
 from colonnade.system.accepted import read_accepted
 from colonnade.system.client import ControlClient, NotRunning
 
