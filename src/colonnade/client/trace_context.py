@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 
@@ -75,7 +75,10 @@ def within(context: TraceContext | None) -> Iterator[None]:
     try:
         yield
     finally:
-        _current.reset(token)
+        # An answer that its server forgot is ended by the garbage collector, in whatever context that runs: what was
+        # set has gone with its own context, and there is nothing to put back.
+        with suppress(ValueError):
+            _current.reset(token)
 
 
 def context_of(headers: Mapping[str, str]) -> TraceContext | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
@@ -96,6 +97,31 @@ def test_a_wsgi_application_has_the_trace_to_the_end_of_its_answer() -> None:
     assert trace_headers() == {}
     answers[0].close()  # type: ignore[attr-defined]
     assert inner.is_closed
+
+
+def test_an_answer_that_its_server_forgot_ends_wherever_the_garbage_is_collected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A cycle of references: the answer's generator may be ended before anything could choose the context for it."""
+    ended: list[bool] = []
+    complaints: list[object] = []
+
+    def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        try:
+            yield b"one"
+            yield b"two"
+        finally:
+            ended.append(True)
+
+    environ: dict[str, Any] = {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "HTTP_TRACEPARENT": PARENT}
+    answer = iter(WsgiTraceMiddleware(app)(environ, lambda *_: None))
+    assert next(answer) == b"one"
+    environ["answer"] = answer
+    del answer, environ
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    gc.collect()
+    assert (ended, complaints) == ([True], [])
 
 
 def test_an_asgi_application_has_the_trace_and_two_of_one_name_are_none() -> None:
