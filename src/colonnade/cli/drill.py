@@ -158,6 +158,13 @@ def replay(
     raise typer.Exit(_exit_code(runs, 1))
 
 
+@app.command(name="sweep")
+def sweep_up() -> None:
+    """Clear away what drills left that were killed. The next drill does so too."""
+    swept = sweep()
+    out.print("\n".join(f"{escape(directory)} is cleared away" for directory in swept) or "nothing was left")
+
+
 @app.command(name="compare")
 def compare_runs(
     before: Annotated[Path, typer.Argument(metavar="DIR")], after: Annotated[Path, typer.Argument(metavar="DIR")]

@@ -106,7 +106,7 @@ def down(
 
     target = find_target(file, "", state_dir)
     if force:
-        from colonnade.system.launch import end_by_force
+        from colonnade.cli.ending import end_by_force
 
         count = end_by_force(target.paths)
         out.print(f"killed {count} processes" if count else "nothing was left")

@@ -38,7 +38,7 @@ from colonnade.system.target import Target
 SCRATCH_PREFIX = "colonnade-drill-"
 
 OWNER = "drill.json"
-"""In the scratch directory: which process it belongs to."""
+"""In the scratch directory: which process it belongs to, and where the instance's state is, which is its mark."""
 
 DETOURS = "detours"
 
@@ -77,7 +77,7 @@ def prepare(file: Path, *, allow_external_database: bool, state: Path | None = N
     """
     original = load_spec(file)
     _check_database(original, file, allow_external_database)
-    root = _make_scratch()
+    root = _make_scratch(state)
     try:
         directory = root / "app"
         unread = copy_application(original.directory, directory, left_out=[file, root])
@@ -105,12 +105,13 @@ def _check_database(loaded: LoadedSpec, file: Path, is_allowed: bool) -> None:
         )
 
 
-def _make_scratch() -> Path:
+def _make_scratch(state: Path | None) -> Path:
     root = Path(tempfile.mkdtemp(prefix=SCRATCH_PREFIX))
     # As root the parts run as another user, who must get to their files.
     root.chmod(0o755 if os.geteuid() == 0 else 0o700)
     pid = os.getpid()
-    write_json_atomically(root / OWNER, {"pid": pid, "start_ticks": start_ticks_of(pid)})
+    owner = {"pid": pid, "start_ticks": start_ticks_of(pid), "state": str(state or root / "state")}
+    write_json_atomically(root / OWNER, owner)
     return root
 
 
@@ -215,20 +216,26 @@ def sweep() -> tuple[str, ...]:
     """Clear away what drills left that were themselves killed; returns the directories."""
     swept = []
     for root in sorted(Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*")):
-        if _is_ownerless(root):
-            launch.end_by_force(StatePaths(root / "state"))
+        state = _state_of_ownerless(root)
+        if state is not None:
+            launch.end_by_force(StatePaths(state))
             remove_tree(root)
+            if not state.is_relative_to(root):
+                with suppress(OSError):  # the small disk below it went with the last process that saw it
+                    state.rmdir()
             swept.append(str(root))
     return tuple(swept)
 
 
-def _is_ownerless(root: Path) -> bool:
-    """Whether it is ours and the drill that made it has ended. One that has just begun has not said yet who it is, and
-    one that ends at this moment removes its directory itself."""
+def _state_of_ownerless(root: Path) -> Path | None:
+    """The state directory of the instance, if the scratch directory is ours and the drill that made it has ended. One
+    that has just begun has not said yet who it is, and one that ends at this moment removes its directory itself."""
     try:
         if root.lstat().st_uid != os.geteuid() or root.is_symlink():
-            return False
+            return None
     except FileNotFoundError:
-        return False
+        return None
     owner = read_json(root / OWNER)
-    return owner is not None and not is_alive(ProcessId(int(owner["pid"]), int(owner["start_ticks"])))
+    if owner is None or is_alive(ProcessId(int(owner["pid"]), int(owner["start_ticks"]))):
+        return None
+    return Path(owner.get("state", root / "state"))

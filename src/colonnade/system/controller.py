@@ -188,9 +188,10 @@ class SystemController:
         make_socket_directory(self.paths, 0o711 if os.geteuid() == 0 else 0o700)
         async with serve(build_api(self), open_socket(self.paths.control_socket)):
             self.keeper.watch()
+            self.drills.adopt()
             await self._until_down()
             self._enter(Phase.STOPPING)
-            await take_down(self.system, self.paths, self.keeper.keeper_pid, self.events)
+            await take_down(self.system, self.drills, self.paths, self.keeper.keeper_pid, self.events)
             if self._failure is not None:
                 self._tell_failure(self._failure)
             self.keeper.finish()

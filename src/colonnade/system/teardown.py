@@ -14,12 +14,17 @@ from colonnade.core.errors import ColonnadeError, HostError
 from colonnade.core.events import EventLog
 from colonnade.system.accepted import read_accepted, write_accepted
 from colonnade.system.assemble import System
+from colonnade.system.drill_runs import DrillRuns
 from colonnade.system.paths import StatePaths
 from colonnade.system.scaling_record import forget_pins
 
 
-async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, events: EventLog) -> None:
+async def take_down(
+    system: System | None, drills: DrillRuns, paths: StatePaths, keeper_pid: int, events: EventLog
+) -> None:
     """Stop everything that runs. A part that resists is told and does not keep the others from stopping."""
+    # Beside the rest: it takes a system of its own down.
+    ending_drill = asyncio.create_task(_quietly(drills.stop(), "drill", events))
     if system is not None:
         await system.end_loops()
         # The public side stops taking requests and finishes what it has; services still reach each other.
@@ -31,6 +36,7 @@ async def take_down(system: System | None, paths: StatePaths, keeper_pid: int, e
             await _quietly(system.prometheus.stop(), "prometheus", events)
         if system.dashboard is not None:
             await _quietly(system.dashboard.stop(), "dashboard", events)
+    await ending_drill
     await _end_stragglers(paths, keeper_pid, events)
     # A disk that refuses to be told must not keep the system from going down: the next `up` sees that nothing runs.
     with contextlib.suppress(HostError):
