@@ -27,7 +27,8 @@ from colonnade.cli.messages import out, print_warning
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.drill.checkers.finding import Verdict, worst
-from colonnade.drill.director import Director, Interrupted, Order
+from colonnade.drill.course import Interrupted
+from colonnade.drill.director import Director, Order
 from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.registry import FAULTS
 from colonnade.drill.instance import small_disk, sweep

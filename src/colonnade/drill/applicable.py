@@ -14,7 +14,6 @@ from colonnade.core.errors import SpecError
 from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.workload import Workload
 from colonnade.drill.scenario import RuleName, Scenario
-from colonnade.spec.model import Spec
 
 OF_WRITES = frozenset(
     {
@@ -32,14 +31,15 @@ OF_ALL_ITEMS = frozenset({RuleName.DOUBLED_WRITES_MAX, RuleName.PHANTOM_WRITES_M
 OF_OUR_DATABASE = frozenset({RuleName.TWO_PRIMARIES_S_MAX})
 
 
-def applicable(scenario: Scenario, workload: Workload, spec: Spec) -> tuple[Scenario, tuple[str, ...]]:
-    """The scenario with the rules that can be asked, and a sentence for each group that was left out.
+def applicable(scenario: Scenario, workload: Workload, *, has_database: bool) -> tuple[Scenario, tuple[str, ...]]:
+    """The scenario with the rules that can be asked, and a sentence for each group that was left out. `has_database`:
+    there is one of Colonnade's, whose servers can be looked at.
 
     Raises SpecError when none is left.
     """
     rules = dict(scenario.rules)
     sentences = []
-    for out_of_question, sentence in _left_out(workload, spec):
+    for out_of_question, sentence in _left_out(workload, has_database=has_database):
         gone = out_of_question & rules.keys()
         if gone:
             rules = {rule: bound for rule, bound in rules.items() if rule not in gone}
@@ -53,7 +53,7 @@ def applicable(scenario: Scenario, workload: Workload, spec: Spec) -> tuple[Scen
     return replace(scenario, rules=rules), tuple(sentences)
 
 
-def _left_out(workload: Workload, spec: Spec) -> Iterator[tuple[frozenset[RuleName], str]]:
+def _left_out(workload: Workload, *, has_database: bool) -> Iterator[tuple[frozenset[RuleName], str]]:
     kinds = {action.kind for action in workload.actions}
     if Kind.WRITE not in kinds:
         yield OF_WRITES, "nothing was written, since [drill] names no writes"
@@ -63,5 +63,5 @@ def _left_out(workload: Workload, spec: Spec) -> Iterator[tuple[frozenset[RuleNa
         yield OF_SESSIONS, "nobody looked for what they had written, since [drill] names no `own`"
     if workload.item_path and not (workload.list_path or workload.sql):
         yield OF_ALL_ITEMS, "writes were asked for one by one, so that others would not have been seen"
-    if spec.database is None or spec.database.url:
+    if not has_database:
         yield OF_OUR_DATABASE, "there is no database of Colonnade's"

@@ -30,9 +30,10 @@ Maker = Callable[[], Awaitable[Fault]]
 class Strike:
     """One fault on its way; `record` is what became of it so far."""
 
-    def __init__(self, planned: PlannedFault, clock: Clock) -> None:
+    def __init__(self, planned: PlannedFault, clock: Clock, inject_s_max: float = INJECT_S_MAX) -> None:
         self._planned = planned
         self._clock = clock
+        self._inject_s_max = inject_s_max
         self._fault: Fault | None = None
         message = f"{planned.kind} was planned at {planned.at_s:g} s, and the drill ended before"
         self.record = FaultRecord(planned, FaultEnd.NOT_REACHED, "not_reached", message)
@@ -76,7 +77,7 @@ class Strike:
         self._fault = fault
         self.record = replace(self.record, subjects=fault.subjects, injected_at=self._clock.monotonic())
         try:
-            problem = await _problem_of(fault.inject(), INJECT_S_MAX)
+            problem = await _problem_of(fault.inject(), self._inject_s_max)
         except asyncio.CancelledError:
             self._end(FaultEnd.FAILED, "interrupted", f"{fault.message}, and the drill was interrupted in that moment")
             raise
