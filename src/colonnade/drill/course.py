@@ -1,5 +1,6 @@
 """The course of a drill, wherever the system runs: requests are tried out, then load is sent by a process of its own
-while every fault is made and healed at its time and the system is looked at; all is healed at the end, however that comes.
+while every fault is made and healed at its time and the system is looked at; all is healed at the end, however that
+comes.
 
 Knows neither how the system came to be there nor whom faults strike: that is for whoever leads the drill.
 Read next: `director` for a copy on this machine, `cluster/director` for a system in a cluster, `strike` for one fault.

@@ -14,6 +14,7 @@ class Phase(StrEnum):
 
     COPYING = "copying the application"
     STARTING = "starting an instance of its own"
+    LOOKING = "looking whether everything in the cluster is whole"
     TRYING = "trying out the requests"
     STEADY = "measuring the steady state"
     BREAKING = "breaking things"

@@ -85,6 +85,24 @@ class Machine:
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterFacts:
+    """The cluster that a drill was run in. `Record.machine` is then only where the load came from."""
+
+    context: str
+    server: str
+    version: str
+    namespace: str
+    nodes: tuple[str, ...]
+    """A sentence each: name, version, how many pods of the system."""
+    images: Mapping[str, str]
+    """By Deployment."""
+    url: str
+    """Where the load went."""
+    is_forwarded: bool
+    """Through a port-forward of the drill's own."""
+
+
+@dataclass(frozen=True, slots=True)
 class Leftovers:
     """What is there after the instance went down and was not before it came up. Sentences."""
 
@@ -93,9 +111,11 @@ class Leftovers:
     files: tuple[str, ...] = ()
     slots: tuple[str, ...] = ()
     """Replication slots beyond one per member, looked at before it went down."""
+    changes: tuple[str, ...] = ()
+    """Of a cluster: what the drill changed and did not put back."""
 
     def __len__(self) -> int:
-        return len(self.processes) + len(self.sockets) + len(self.files) + len(self.slots)
+        return len(self.processes) + len(self.sockets) + len(self.files) + len(self.slots) + len(self.changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +185,7 @@ class Record:
     deaths: tuple[Death, ...] = ()
     untested: tuple[str, ...] = ()
     """Sentences on parts and faults that this run says nothing about."""
+    cluster: ClusterFacts | None = None
+    """None for a drill on one machine."""
+    doubts: tuple[str, ...] = ()
+    """Why this run must not be believed for good, as whoever led it saw: sentences."""

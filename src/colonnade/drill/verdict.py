@@ -53,7 +53,7 @@ def judge(record: Record) -> Judgement:
     late, unwell = generator.doubts(record), steady.doubts(record)
     findings = tuple(_as_believed(each, late, unwell) for checker in CHECKERS for each in checker.check(record))
     findings += _never_checked(record, findings)
-    doubts = (*late, *unwell, *_doubts(record))
+    doubts = (*late, *unwell, *record.doubts, *_doubts(record))
     verdicts = [*(each.verdict for each in findings), *(Verdict.UNKNOWN for _ in doubts)]
     verdict = worst(verdicts)
     deciding = [each for each in findings if each.verdict is verdict]
@@ -107,7 +107,7 @@ def _sentence(judgement: Judgement, record: Record) -> str:
     done = [fault for fault in record.faults if fault.end is FaultEnd.DONE]
     kinds = len({fault.planned.kind for fault in done})
     under = f"under {counted(len(done), 'fault')} of {counted(kinds, 'kind')}" if done else "without a fault"
-    setting = f"{len(record.history.operations):,} operations {under}, on {machine_words(record.machine)}"
+    setting = f"{len(record.history.operations):,} operations {under}, on {place_words(record)}"
     many = len(judgement.skipped)
     skipped = f"; {counted(many, 'fault')} {'was' if many == 1 else 'were'} not possible here" if many else ""
     if judgement.verdict is Verdict.VALID:
@@ -116,6 +116,15 @@ def _sentence(judgement: Judgement, record: Record) -> str:
     told = [each.message for each in deciding] or list(judgement.doubts) or ["nothing was asked"]
     more = f" (and {len(told) - 1} more)" if len(told) > 1 else ""
     return f"{judgement.verdict.capitalize()}: {told[0]}{more}; {setting}{skipped}."
+
+
+def place_words(record: Record) -> str:
+    """The machine that everything ran on, or the cluster."""
+    cluster = record.cluster
+    if cluster is None:
+        return machine_words(record.machine)
+    nodes = f" of {counted(len(cluster.nodes), 'node')}" if cluster.nodes else ""
+    return f"a cluster{nodes} (Kubernetes {cluster.version}, context {cluster.context})"
 
 
 def machine_words(machine: Machine) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
 
 import httpx2
 from lightkube import ApiError, Client, KubeConfig
@@ -47,13 +47,16 @@ NAMESPACED = (
     ("postgresql.cnpg.io", "v1", "Pooler", "poolers"),
     ("postgresql.cnpg.io", "v1", "ScheduledBackup", "scheduledbackups"),
 )
+GLOBAL = (("Namespace", "namespaces"), ("Node", "nodes"))
 """All kinds that are ever written or read, so that nothing has to be asked about the API."""
 
 _KINDS: dict[str, type[GenericNamespacedResource]] = {
     kind: create_namespaced_resource(group, version, kind, plural, verbs=None)
     for group, version, kind, plural in NAMESPACED
 }
-_NAMESPACE: type[GenericGlobalResource] = create_global_resource("", "v1", "Namespace", "namespaces")
+_GLOBAL: dict[str, type[GenericGlobalResource]] = {
+    kind: create_global_resource("", "v1", kind, plural) for kind, plural in GLOBAL
+}
 
 KEPT_AT_THE_END = ("Secret", "Cluster", "Pod", "Event", "ReplicaSet")
 """Not deleted by `down`: what the user made, what holds data, and what goes with its owner."""
@@ -67,7 +70,7 @@ class Cluster:
         self.namespace = namespace
 
     @classmethod
-    def connect(cls, context: str, namespace: str) -> Cluster:
+    def connect(cls, context: str, namespace: str) -> Self:
         """By KUBECONFIG or ~/.kube/config, as kubectl does. Raises HostError."""
         try:
             config = KubeConfig.from_env().get(context or None)
@@ -84,11 +87,20 @@ class Cluster:
             ) from error
         return cls(client, namespace)
 
+    @property
+    def context(self) -> str:
+        """Its name in the kubeconfig."""
+        return str(self._client.config.context_name)
+
+    @property
+    def server(self) -> str:
+        return str(self._client.config.cluster.server)
+
     def get(self, kind: str, name: str) -> Object | None:
-        with _ours(f"{kind} {name}"):
+        with translated(f"{kind} {name}"):
             try:
-                if kind == "Namespace":
-                    return dict(self._client.get(_NAMESPACE, name))
+                if kind in _GLOBAL:
+                    return dict(self._client.get(_GLOBAL[kind], name))
                 return dict(self._client.get(_KINDS[kind], name, namespace=self.namespace))
             except ApiError as error:
                 if error.status.code == 404:
@@ -96,24 +108,30 @@ class Cluster:
                 raise
 
     def list(self, kind: str, labels: Mapping[str, str] | None = None) -> list[Object]:
-        with _ours(kind):
-            found = self._client.list(_KINDS[kind], namespace=self.namespace, labels=dict(labels or {}))
+        with translated(kind):
+            found: Any
+            if kind in _GLOBAL:
+                found = self._client.list(_GLOBAL[kind], labels=dict(labels or {}))
+            else:
+                found = self._client.list(_KINDS[kind], namespace=self.namespace, labels=dict(labels or {}))
             return [{"kind": kind, **dict(each)} for each in found]
 
     def apply(self, wanted: Object, *, is_tried: bool = False) -> Object:
         """Server-side apply; what others set in these fields is taken over. With `is_tried` only the answer is had."""
         kind, name = wanted["kind"], wanted["metadata"]["name"]
-        with _ours(f"{kind} {name}"):
+        with translated(f"{kind} {name}"):
             client: Any = self._client
-            if kind == "Namespace":
-                done = client.apply(_made(_NAMESPACE, wanted), force=True, dry_run=is_tried)
+            if kind in _GLOBAL:
+                done = client.apply(_made(_GLOBAL[kind], wanted), force=True, dry_run=is_tried)
             else:
                 done = client.apply(_made(_KINDS[kind], wanted), namespace=self.namespace, force=True, dry_run=is_tried)
             return dict(done)
 
     def merge(self, kind: str, name: str, patch: Mapping[str, Any]) -> None:
-        with _ours(f"{kind} {name}"):
-            self._client.patch(_KINDS[kind], name, dict(patch), namespace=self.namespace, patch_type=PatchType.MERGE)
+        with translated(f"{kind} {name}"):
+            client: Any = self._client
+            where = {} if kind in _GLOBAL else {"namespace": self.namespace}
+            client.patch({**_KINDS, **_GLOBAL}[kind], name, dict(patch), patch_type=PatchType.MERGE, **where)
 
     def replace(self, found: Object) -> None:
         """Put back an object as it was, whatever has become of it since."""
@@ -121,11 +139,11 @@ class Cluster:
         metadata = {
             key: value for key, value in found["metadata"].items() if key not in ("resourceVersion", "managedFields")
         }
-        with _ours(f"{kind} {name}"):
+        with translated(f"{kind} {name}"):
             self._client.replace(_made(_KINDS[kind], {**found, "metadata": metadata}))
 
     def delete(self, kind: str, name: str) -> None:
-        with _ours(f"{kind} {name}"):
+        with translated(f"{kind} {name}"):
             # Pods of a Job would otherwise be left.
             self._client.delete(_KINDS[kind], name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
 
@@ -141,7 +159,7 @@ class Cluster:
                         raise
 
     def log(self, pod: str, container: str, *, lines: int, is_following: bool) -> Iterator[str]:
-        with _ours(f"Pod {pod}"):
+        with translated(f"Pod {pod}"):
             yield from self._client.log(
                 pod,
                 namespace=self.namespace,
@@ -152,13 +170,17 @@ class Cluster:
             )
 
 
+def kind_of(kind: str) -> type[GenericNamespacedResource]:
+    return _KINDS[kind]
+
+
 def _made(kind: Any, found: Object) -> Any:
     """lightkube's generic objects are dictionaries, which its types do not say."""
     return kind.from_dict(found)
 
 
 @contextmanager
-def _ours(subject: str) -> Iterator[None]:
+def translated(subject: str) -> Iterator[None]:
     try:
         yield
     except ApiError as error:

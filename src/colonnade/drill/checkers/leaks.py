@@ -25,6 +25,7 @@ def check(record: Record) -> tuple[Finding, ...]:
         (left.sockets, "socket", ""),
         (left.slots, "replication slot", ""),
         (left.files, "file", ""),
+        (left.changes, "change of the cluster", "changes of the cluster"),
     ]
     told = ", ".join(counted(len(those), *names) for those, *names in counts if those) or "nothing"
     evidence = tuple(each for those, *_ in counts for each in those)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from colonnade.core.clock import Clock
 from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.target import Target
 from colonnade.drill.scenario import PlannedFault
 from colonnade.system.paths import StatePaths
 
@@ -85,6 +86,8 @@ class Surroundings:
     clock: Clock
     plan: Plan | None = None
     """The load beside it; a burst of overload is more of the same."""
+    target: Target | None = None
+    """Where it goes; None: to the plan's URL, on this machine."""
 
 
 Maker = Callable[[PlannedFault, Surroundings], Fault]

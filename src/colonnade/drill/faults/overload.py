@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from random import Random
+from typing import Protocol
 
-from colonnade.drill.faults.fault import NotPossible, Surroundings
+from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.settings import numbers, refusal
 from colonnade.drill.load.apart import run_load_apart
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import Outcome
-from colonnade.drill.load.target import resolve_target
+from colonnade.drill.load.plan import Plan
+from colonnade.drill.load.target import Target, resolve_target
 from colonnade.drill.scenario import PlannedFault
 
 RATE_PER_S_MAX = 3_000.0
@@ -23,10 +26,23 @@ TIMEOUT_S = 5.0
 """A crowd goes away sooner than it is patient, and leaves requests behind that nobody waits for."""
 
 
+class Crowded(Protocol):
+    """What a burst needs, on one machine and in a cluster."""
+
+    @property
+    def plan(self) -> Plan | None: ...
+
+    @property
+    def target(self) -> Target | None: ...
+
+    @property
+    def random(self) -> Random: ...
+
+
 class Overload:
     """`factor`: how many times the planned load comes in addition."""
 
-    def __init__(self, planned: PlannedFault, around: Surroundings) -> None:
+    def __init__(self, planned: PlannedFault, around: Crowded) -> None:
         factor = numbers(planned, factor=3)["factor"]
         if around.plan is None:
             raise NotPossible("no_load", "there is no load of which more could come")
@@ -42,13 +58,14 @@ class Overload:
             seed=around.random.randrange(2**31),
             timeout_s=TIMEOUT_S,
         )
+        self._target = around.target
         self._stop = asyncio.Event()
         self._burst: asyncio.Task[History] | None = None
         self.subjects = ("system",)
         self.message = f"sent {rate_per_s:.0f} more requests/s for {planned.lasts_s:.0f} s"
 
     async def inject(self) -> None:
-        target = await resolve_target(self._plan.url)
+        target = self._target or await resolve_target(self._plan.url)
         self._burst = asyncio.create_task(run_load_apart(self._plan, target, stop=self._stop))
 
     async def heal(self) -> None:

@@ -21,6 +21,7 @@ from colonnade.drill.faults.link_delay import link_delay
 from colonnade.drill.faults.link_loss import link_loss
 from colonnade.drill.faults.link_reset import LinkReset
 from colonnade.drill.faults.memory_pressure import MemoryPressure
+from colonnade.drill.faults.of_clusters import INSTEAD, of_clusters
 from colonnade.drill.faults.overload import Overload
 from colonnade.drill.faults.refuse import refuse
 from colonnade.drill.faults.scale import Scale
@@ -49,4 +50,5 @@ FAULTS: Mapping[str, Maker] = {
     "bad_rollout": BadRollout,
     "scale": Scale,
     "overload": Overload,
+    **dict.fromkeys(INSTEAD, of_clusters),
 }

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from colonnade.core.processes import SYSTEM_MARK, ProcessId, group_members, is_alive, start_ticks_of, variable_of
 from colonnade.database.fence import processes_in
@@ -23,6 +23,16 @@ from colonnade.drill.scenario import Aim, Extent, Role
 from colonnade.system.paths import StatePaths
 
 T = TypeVar("T")
+
+
+class Seen(Protocol):
+    """What choosing needs, on one machine and in a cluster."""
+
+    @property
+    def status(self) -> Mapping[str, Any]: ...
+
+    @property
+    def random(self) -> Random: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +84,7 @@ def targets(aim: Aim, around: Surroundings) -> tuple[Target, ...]:
     return found
 
 
-def service_meant(aim: Aim, around: Surroundings) -> str:
+def service_meant(aim: Aim, around: Seen) -> str:
     """The name of the service that a change is made to, drawn where several are meant: the one that the aim names, or
     one of those that visitors reach. Raises NotPossible."""
     if aim.role is not Role.SERVICE:

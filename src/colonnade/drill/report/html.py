@@ -79,6 +79,15 @@ LIMITS = (
     "What did not happen in this run may happen in another: see point 12.",
 )
 
+CLUSTER_LIMITS = (
+    "The way to the gateways is as this machine has it: what an Ingress controller or a load balancer loses on other "
+    "ways was not looked at.",
+    "A node was drained, not lost: nobody cut its power or its network, which the API cannot do. The database outside "
+    "of the cluster was not touched.",
+    "Moments of the cluster's events come from its own clocks, to the second.",
+    "What did not happen in this run may happen in another: see point 12.",
+)
+
 _SIGNS = {Verdict.VALID: "✓", Verdict.INVALID: "✕", Verdict.UNKNOWN: "?"}
 
 
@@ -112,7 +121,7 @@ def to_html(record: Record, judgement: Judgement, facts: Facts, others: Others |
             topology=list(_topology(record.topology_before, record.topology_after)),
             events=[(each.at_s - began_s, each) for each in record.events if began_s <= each.at_s <= ended_s],
             windows=sorted(windows, key=lambda window: window[0]),
-            limits=[*LIMITS, *_rule_of_three(facts)],
+            limits=[*(LIMITS if record.cluster is None else CLUSTER_LIMITS), *_rule_of_three(facts)],
             all_rules=frozenset(RuleName),
             data_rules=SECTIONS[7],
             availability_rules=SECTIONS[8],

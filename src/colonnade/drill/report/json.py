@@ -45,6 +45,7 @@ def to_json(record: Record, judgement: Judgement, facts: Facts) -> str:
         "declaration_sha256": record.declaration_sha256,
         "versions": dict(record.versions),
         "machine": asdict(record.machine),
+        "cluster": None if record.cluster is None else asdict(record.cluster),
         "topology_before": dict(record.topology_before),
         "topology_after": dict(record.topology_after),
         "untested": record.untested,
