@@ -23,6 +23,7 @@ ONE_SHOT = {
     "system/application.py": "asks a question of a child and waits for the answer on its pipe",
     "drill/load/apart.py": "the load comes back on the child's pipe, and a caller that dies must end its load",
     "drill/links/client.py": "links are told on the child's pipe, and a drill that dies must end its links",
+    "drill/cluster/forward.py": "says on its pipe where it listens, and ends with the drill or at its next word",
     "drill/faults/burden.py": "a drill that dies must end what it weighs on the machine: the child's pipe is its life",
 }
 IN_CONTAINERS = {"deploy/docker/inside/": "process 1 of a container: copied there, on the standard library alone"}

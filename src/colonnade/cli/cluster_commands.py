@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from colonnade.cli import cluster
+from colonnade.cli import cluster, cluster_drill
 from colonnade.cli.cluster import Place
 from colonnade.core.errors import SpecError
 
@@ -19,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+app.add_typer(cluster_drill.app, name="drill", help="Break a system in a cluster under load: what its API allows.")
 
 To = Annotated[str, typer.Option("--to", help="kubernetes")]
 Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig. Default: the current one")]

@@ -10,12 +10,12 @@ import asyncio
 import secrets
 import shlex
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 import typer
 from rich.console import Group
@@ -78,7 +78,7 @@ class _Wishes:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
+class Run:
     """One that is over."""
 
     record: Record
@@ -140,7 +140,7 @@ def show(
             out.print(line)
         return
     record = read_record(Path(what))
-    _print(_Run(record, judge(record), Path(what)))
+    _print(Run(record, judge(record), Path(what)))
 
 
 @app.command()
@@ -152,11 +152,15 @@ def replay(
 ) -> None:
     """The same scenario with the same seed, and the two verdicts side by side."""
     before = read_record(directory)
+    if before.cluster is not None:
+        raise SpecError(
+            "was run in a cluster, which has to be named again", subject=str(directory), hint=before.command
+        )
     wishes = _wishes(file, out_dir, before.seed, allow_external_database=allow_external_database)
     runs = _run_each([(before.scenario, before.seed, before.command)], wishes)
     if runs:
         _print_comparison(directory, runs[0].directory)
-    raise typer.Exit(_exit_code(runs, 1))
+    raise typer.Exit(exit_code(runs, 1))
 
 
 @app.command(name="sweep")
@@ -203,39 +207,45 @@ def _run_all(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> i
     runs = _run_each(planned, wishes)
     if len(runs) > 1:
         out.print("\n".join(map(escape, summary_lines([_report_of(run.directory) for run in runs]))))
-    return _exit_code(runs, len(planned))
+    return exit_code(runs, len(planned))
 
 
-def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> list[_Run]:
+def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> list[Run]:
     """Ends early when interrupted."""
     for directory in sweep():
         print_warning(f"an earlier drill was killed and left an instance: {directory} is cleared away")
-    runs: list[_Run] = []
+    runs: list[Run] = []
     with ExitStack() as stack:
         disk = _disk_for([scenario for scenario, _, _ in planned], stack)
         for number, (scenario, seed, command) in enumerate(planned, 1):
-            at = datetime.fromtimestamp(SystemClock().wall()).strftime("%Y%m%d-%H%M%S")  # noqa: DTZ006 — the user's own
             order = Order(
                 file=wishes.file,
                 scenario=scenario,
                 seed=seed,
                 run_id=secrets.token_hex(6),
                 command=command,
-                out=wishes.out / directory_name(at, scenario.name, seed),
+                out=wishes.out / directory_now(scenario.name, seed),
                 allow_external_database=wishes.allow_external_database,
                 state=disk if _fills_disk(scenario) else None,
             )
             which = f" ({number} of {len(planned)})" if len(planned) > 1 else ""
             out.print(f"[bold]drill {escape(scenario.name)}[/] seed {seed}{which}: {escape(scenario.title)}")
             try:
-                record = asyncio.run(_drill(order))
+                clock = SystemClock()
+                record = asyncio.run(lead(Director(order, clock), scenario.name, clock))
             except Interrupted:
                 out.print("interrupted before anything was measured; nothing is left")
                 break
-            runs.append(_finish(record, order.out))
+            runs.append(finish(record, order.out))
             if record.is_interrupted:
                 break
     return runs
+
+
+def directory_now(name: str, seed: int) -> str:
+    """Of a report that begins now."""
+    at = datetime.fromtimestamp(SystemClock().wall()).strftime("%Y%m%d-%H%M%S")  # noqa: DTZ006 — the user's own
+    return directory_name(at, name, seed)
 
 
 def _disk_for(scenarios: Iterable[Scenario], stack: ExitStack) -> Path | None:
@@ -253,20 +263,27 @@ def _fills_disk(scenario: Scenario) -> bool:
     return any(fault.kind == "disk_full" for fault in scenario.faults)
 
 
-def _exit_code(runs: Sequence[_Run], planned_count: int) -> int:
+def exit_code(runs: Sequence[Run], planned_count: int) -> int:
     if len(runs) < planned_count or any(run.record.is_interrupted for run in runs):
         return EXIT_INTERRUPTED
     return EXIT_CODES[worst(run.judgement.verdict for run in runs)]
 
 
-async def _drill(order: Order) -> Record:
+class Leader(Protocol):
+    """Whoever leads one drill."""
+
+    interrupt: asyncio.Event
+    progress: Callable[[], Progress]
+
+    async def run(self) -> Record: ...
+
+
+async def lead(director: Leader, name: str, clock: SystemClock) -> Record:
     """One drill with its progress on the screen. Ctrl-C and SIGTERM end it in order."""
-    clock = SystemClock()
-    director = Director(order, clock)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, director.interrupt.set)
-    watching = asyncio.create_task(_watch(director, order.scenario.name, clock))
+    watching = asyncio.create_task(_watch(director, name, clock))
     try:
         return await director.run()
     finally:
@@ -275,7 +292,7 @@ async def _drill(order: Order) -> Record:
             await watching
 
 
-async def _watch(director: Director, name: str, clock: SystemClock) -> None:
+async def _watch(director: Leader, name: str, clock: SystemClock) -> None:
     """The live screen in a terminal, lines elsewhere; until cancelled."""
     if out.is_terminal:
         with Live(console=out, auto_refresh=False, transient=True) as live:
@@ -291,14 +308,14 @@ async def _watch(director: Director, name: str, clock: SystemClock) -> None:
         await clock.sleep(REFRESH_S)
 
 
-def _finish(record: Record, directory: Path) -> _Run:
+def finish(record: Record, directory: Path) -> Run:
     """Judge, write everything down, and say it, with what changed since the last run of the scenario. One that was
     interrupted is held against none: what it lacks would look like a change."""
     write_record(record, directory)
     judgement = judge(record)
     earlier = () if record.is_interrupted else earlier_reports(directory.parent, record.scenario.name)
     write_reports(record, judgement, directory, earlier=earlier)
-    finished = _Run(record, judgement, directory)
+    finished = Run(record, judgement, directory)
     _print(finished)
     if earlier:
         for line in since_lines(compare(earlier[-1], _report_of(directory))):
@@ -306,7 +323,7 @@ def _finish(record: Record, directory: Path) -> _Run:
     return finished
 
 
-def _print(finished: _Run) -> None:
+def _print(finished: Run) -> None:
     for line in judgement_lines(finished.judgement):
         out.print(line)
     out.print(f"  report [bold]{escape(str(finished.directory / 'report.html'))}[/]")

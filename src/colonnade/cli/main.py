@@ -379,13 +379,26 @@ def _parse_scale(change: str) -> tuple[str, int | None]:
     return service, int(number)
 
 
-CLUSTER_VERBS = frozenset({"deploy", "status", "scale", "logs", "events", "rollback", "down"})
+CLUSTER_VERBS = frozenset({"deploy", "status", "scale", "logs", "events", "rollback", "down", "drill"})
 
 
 def is_for_a_cluster(words: Sequence[str]) -> bool:
     """Whether one of the verbs that a cluster has as well is sent to one. `db switchover --to b` is not."""
     verb = next((word for word in words if not word.startswith("-")), "")
     return verb in CLUSTER_VERBS and any(word == "--to" or word.startswith("--to=") for word in words)
+
+
+DRILL_COMMANDS = ("run", "list", "show", "put-back")
+
+
+def cluster_words(words: Sequence[str]) -> list[str]:
+    """`drill` without a command of its own runs the default set, as on one machine."""
+    found = list(words)
+    place = next((number for number, word in enumerate(found) if not word.startswith("-")), 0)
+    is_bare = not any(word in DRILL_COMMANDS for word in found) and not {"-h", "--help"} & set(found)
+    if found[place : place + 1] == ["drill"] and is_bare:
+        found.insert(place + 1, "run")
+    return found
 
 
 def main() -> None:
@@ -395,7 +408,7 @@ def main() -> None:
             # The verbs of a cluster have other options, and need a library that not everybody has.
             from colonnade.cli.cluster_commands import app as cluster_app
 
-            cluster_app()
+            cluster_app(cluster_words(sys.argv[1:]))
         else:
             app()
     except ColonnadeError as error:

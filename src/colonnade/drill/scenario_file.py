@@ -29,6 +29,10 @@ from colonnade.spec.units import Seconds
 DEFAULT = "default"
 SUFFIX = ".toml"
 
+OF_A_MACHINE = "colonnade.drill"
+OF_A_CLUSTER = "colonnade.drill.cluster"
+"""Packages with a directory of scenarios each."""
+
 DURATION_S_MAX = 3600.0
 """Of the load of one drill. The record of it is held in memory, and nobody watches for longer."""
 
@@ -77,13 +81,13 @@ class _File(Model):
     rules: dict[str, Number]
 
 
-def shipped_names() -> tuple[str, ...]:
-    """The scenarios that come with Colonnade, the default one first."""
-    names = [entry.name.removesuffix(SUFFIX) for entry in _library().iterdir() if entry.name.endswith(SUFFIX)]
+def shipped_names(library: str = OF_A_MACHINE) -> tuple[str, ...]:
+    """The scenarios that come with Colonnade, the default one first. `library`: those of a machine, or of a cluster."""
+    names = [entry.name.removesuffix(SUFFIX) for entry in _library(library).iterdir() if entry.name.endswith(SUFFIX)]
     return tuple(sorted(names, key=lambda name: (name != DEFAULT, name)))
 
 
-def find_scenario(name_or_path: str, kinds: Collection[str]) -> Scenario:
+def find_scenario(name_or_path: str, kinds: Collection[str], library: str = OF_A_MACHINE) -> Scenario:
     """A shipped scenario by its name, or one from a file; `kinds` are the faults that there are.
 
     Raises SpecError when there is no such scenario, InvalidSpec with everything that is wrong with it.
@@ -92,13 +96,14 @@ def find_scenario(name_or_path: str, kinds: Collection[str]) -> Scenario:
     if path.suffix == SUFFIX or "/" in name_or_path:
         data = read_toml(path)
         return scenario_from(data, name=path.stem, kinds=kinds, subject=str(path), directory=path.absolute().parent)
-    if name_or_path not in shipped_names():
+    names = shipped_names(library)
+    if name_or_path not in names:
         raise SpecError(
             "there is no such scenario",
             subject=name_or_path,
-            hint=f"{suggestion(name_or_path, shipped_names(), what='there are')}; a file of your own ends in {SUFFIX}",
+            hint=f"{suggestion(name_or_path, names, what='there are')}; a file of your own ends in {SUFFIX}",
         )
-    text = (_library() / (name_or_path + SUFFIX)).read_text(encoding="utf-8")
+    text = (_library(library) / (name_or_path + SUFFIX)).read_text(encoding="utf-8")
     subject = f"scenario {name_or_path}"
     return scenario_from(parse_toml(text, subject=subject), name=name_or_path, kinds=kinds, subject=subject)
 
@@ -118,8 +123,8 @@ def scenario_from(
     return scenario
 
 
-def _library() -> Any:
-    return resources.files("colonnade.drill") / "scenarios"
+def _library(package: str) -> Any:
+    return resources.files(package) / "scenarios"
 
 
 def _scenario(file: _File, name: str, directory: Path | None) -> Scenario:

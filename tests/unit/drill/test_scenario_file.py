@@ -11,7 +11,7 @@ from colonnade.core.errors import SpecError
 from colonnade.drill.faults.registry import FAULTS, LINK_FAULTS
 from colonnade.drill.faults.ways import ways_needed
 from colonnade.drill.scenario import Extent, Role, RuleName
-from colonnade.drill.scenario_file import DEFAULT, find_scenario, scenario_from, shipped_names
+from colonnade.drill.scenario_file import DEFAULT, OF_A_CLUSTER, find_scenario, scenario_from, shipped_names
 from colonnade.planning.load_shape import find_shape
 from colonnade.spec.load import load_spec
 from colonnade.spec.read import parse_toml
@@ -159,3 +159,11 @@ def test_a_load_shape_brings_its_mix_unless_the_file_has_its_own() -> None:
 def test_a_load_shape_that_is_none_or_too_much_is_told(load: str, words: str) -> None:
     with pytest.raises(SpecError, match=words):
         read(SMALL.replace("[rules]", f"[load]\n{load}\n[rules]"))
+
+
+@pytest.mark.parametrize("name", shipped_names(OF_A_CLUSTER))
+def test_scenarios_for_clusters_are_good_and_have_the_same_rules_about_data(name: str) -> None:
+    scenario = find_scenario(name, FAULTS, OF_A_CLUSTER)
+    assert scenario.rules.keys() >= SAFETY
+    assert all(scenario.rules[rule] == 0 for rule in SAFETY)
+    assert name not in shipped_names(), "a report is compared with earlier ones of the same name"

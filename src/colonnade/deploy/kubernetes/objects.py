@@ -152,13 +152,24 @@ def job_of(job: Object) -> Progress:
     return Progress("going", f"{name}: running")
 
 
+RESTARTED = "kubectl.kubernetes.io/restartedAt"
+"""Annotation by which `kubectl rollout restart`, and a drill, have pods replaced. It is no other version."""
+
+
+def _version_of(found: Object) -> Object:
+    template: Object = json.loads(json.dumps(found["spec"]["template"]))
+    template["metadata"].get("labels", {}).pop("pod-template-hash", None)
+    annotations = template["metadata"].pop("annotations", None) or {}
+    return {**template, "annotations": {key: value for key, value in annotations.items() if key != RESTARTED}}
+
+
 UNDONE = "colonnade.dev/undone"
 """On the ReplicaSet of a version that was bad. The cluster counts it as the one before, once the old one is back."""
 
 
 def previous_template(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
-    """The pods' template of the revision before the one that runs, but for those that were undone; None where none is
-    kept."""
+    """The pods' template of the revision before the one that runs, but for those that were undone, and for those that
+    are the same version in pods started at another time; None where none is kept."""
 
     def revision(found: Object) -> int:
         return int((found["metadata"].get("annotations") or {}).get("deployment.kubernetes.io/revision", 0))
@@ -170,6 +181,7 @@ def previous_template(deployment: Object, replica_sets: Sequence[Object]) -> Obj
         if UNDONE not in (each["metadata"].get("annotations") or {})
         and any(owner.get("uid") == uid for owner in each["metadata"].get("ownerReferences") or ())
         and revision(each) < now
+        and _version_of(each) != _version_of(deployment)
     ]
     if not owned:
         return None

@@ -62,7 +62,8 @@ async def forwarded(api: ClusterApi) -> AsyncIterator[Forward]:
         with suppress(ProcessLookupError):
             process.terminate()
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), END_S_MAX)
+            async with asyncio.timeout(END_S_MAX):
+                await process.wait()
         if process.returncode is None:
             process.kill()
             await process.wait()
@@ -74,7 +75,8 @@ async def _url_of(process: asyncio.subprocess.Process) -> str:
     assert process.stderr is not None
     line = b""
     with suppress(TimeoutError):
-        line = await asyncio.wait_for(process.stdout.readline(), START_S_MAX)
+        async with asyncio.timeout(START_S_MAX):
+            line = await process.stdout.readline()
     match = _LINE.search(line)
     if match is not None:
         return f"http://127.0.0.1:{int(match[1])}"

@@ -15,7 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from colonnade.deploy.kubernetes.cluster import NAMESPACED
+from colonnade.deploy.kubernetes.cluster import GLOBAL, NAMESPACED
 
 Object = dict[str, Any]
 
@@ -56,6 +56,17 @@ class FakeCluster:
             self._roll(path, value, old)
         return value
 
+    def remove(self, path: str) -> Object | None:
+        return self.objects.pop(path, None)
+
+    def evict(self, path: str) -> tuple[int, Object]:
+        """Code and body of the answer to an eviction."""
+        is_there = self.remove(path) is not None
+        return (201, SUCCESS) if is_there else (404, failure(404, "NotFound", f"{path} not found"))
+
+    def may(self, attributes: Object) -> bool:
+        return True
+
     def _roll(self, path: str, value: Object, old: Object | None) -> None:
         template, count = value["spec"]["template"], value["spec"].get("replicas", 1)
         is_new = old is None or old["spec"]["template"] != template
@@ -72,7 +83,7 @@ class FakeCluster:
                 "annotations": {key: str(revision)},
                 "ownerReferences": [{"uid": path}],
             },
-            "spec": {"template": {**copy.deepcopy(template), "metadata": {"labels": labels}}},
+            "spec": {"template": {**copy.deepcopy(template), "metadata": {**template["metadata"], "labels": labels}}},
         }
         self.objects[f"{root}/apis/apps/v1/namespaces/{namespace}/replicasets/{name}-{revision}"] = replica_set
         image = template["spec"]["containers"][0]["image"]
@@ -100,6 +111,21 @@ class FakeCluster:
         self.objects[f"{prefix}{revision}-x"] = pod
 
 
+SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
+
+
+def failure(code: int, reason: str, message: str, details: Object | None = None) -> Object:
+    about = {"status": "Failure", "message": message, "reason": reason, "code": code, "details": details or {}}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, **about}
+
+
+def is_listed(each: str, path: str) -> bool:
+    """Below the collection, or, for a collection of all namespaces, in that of any."""
+    above, plural = path.rpartition("/")[::2]
+    found = each.rpartition("/")[0]
+    return found == path or (found.startswith(f"{above}/namespaces/") and found.endswith(f"/{plural}"))
+
+
 def discovery(path: str) -> Object | None:
     """What kinds there are, as kubectl asks before it does anything."""
     versions = sorted({(group, version) for group, version, _, _ in NAMESPACED})
@@ -115,7 +141,7 @@ def discovery(path: str) -> Object | None:
         name = f"{group}/{version}" if group else version
         if path == f"/{'apis' if group else 'api'}/{name}":
             kinds = [(kind, plural, True) for found, _, kind, plural in NAMESPACED if found == group]
-            kinds += [] if group else [("Namespace", "namespaces", False)]
+            kinds += [] if group else [(kind, plural, False) for kind, plural in GLOBAL]
             return {
                 "kind": "APIResourceList",
                 "apiVersion": "v1",
@@ -138,6 +164,8 @@ class Handler(BaseHTTPRequestHandler):
         path, query = self._asked()
         if (told := discovery(path)) is not None:
             self._answer(told)
+        elif path == "/version":
+            self._answer({"major": "1", "minor": "32", "gitVersion": "v1.32.1"})
         elif path.endswith("/log"):
             self._send(200, f"last words of {path.split('/')[-2]}\n".encode(), "text/plain")
         elif path in self.cluster.objects:
@@ -147,8 +175,13 @@ class Handler(BaseHTTPRequestHandler):
             found = [
                 value
                 for each, value in self.cluster.objects.items()
-                if each.rpartition("/")[0] == path and wanted.items() <= value["metadata"].get("labels", {}).items()
+                if is_listed(each, path) and wanted.items() <= value["metadata"].get("labels", {}).items()
             ]
+            if query.get("fieldSelector"):
+                field, _, name = query["fieldSelector"].partition("=")
+                # The one field of pods that is asked for; others would have to be added here.
+                assert field == "spec.nodeName"
+                found = [value for value in found if value["spec"].get("nodeName") == name]
             self._answer({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": found})
         else:
             self._refuse(404, f"{path} not found")
@@ -160,6 +193,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         path, query = self._asked()
         body, kind = self._body(), self.headers.get("Content-Type", "")
+        if path.endswith("/deployments/" + path.split("/")[-2] + "/scale"):
+            self._scale(path.removesuffix("/scale"), body, kind)
+            return
         old = self.cluster.objects.get(path)
         if old is None and "apply" not in kind:
             self._refuse(404, f"{path} not found")
@@ -167,13 +203,37 @@ class Handler(BaseHTTPRequestHandler):
         new = merged(copy.deepcopy(old or {}), body)
         self._answer(new if query.get("dryRun") else self.cluster.put(path, new))
 
+    def _scale(self, path: str, body: Object, kind: str) -> None:
+        old = self.cluster.objects.get(path)
+        if old is None or kind != "application/merge-patch+json" or set(body) != {"spec"}:
+            self._refuse(404 if old is None else 415, f"{path}: no scale")
+            return
+        new = self.cluster.put(path, merged(copy.deepcopy(old), {"spec": {"replicas": body["spec"]["replicas"]}}))
+        metadata = {"name": new["metadata"]["name"], "namespace": path.split("/")[-3]}
+        self._answer({"kind": "Scale", "apiVersion": "autoscaling/v1", "metadata": metadata, "spec": body["spec"]})
+
+    def do_POST(self) -> None:
+        path, _ = self._asked()
+        body = self._body()
+        if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+            is_allowed = self.cluster.may(body["spec"]["resourceAttributes"])
+            self._send(201, json.dumps({**body, "status": {"allowed": is_allowed}}).encode(), "application/json")
+            return
+        pod, _, what = path.rpartition("/")
+        is_eviction = body.get("kind") == "Eviction" and body.get("apiVersion") == "policy/v1"
+        if what != "eviction" or not is_eviction or body["metadata"]["name"] != pod.split("/")[-1]:
+            self._refuse(400, f"{path}: not an eviction")
+            return
+        code, answer = self.cluster.evict(pod)
+        self._send(code, json.dumps(answer).encode(), "application/json")
+
     def do_PUT(self) -> None:
         path, _ = self._asked()
         self._answer(self.cluster.put(path, self._body()))
 
     def do_DELETE(self) -> None:
         path, _ = self._asked()
-        if self.cluster.objects.pop(path, None) is None:
+        if self.cluster.remove(path) is None:
             self._refuse(404, f"{path} not found")
         else:
             self._answer({"kind": "Status", "status": "Success"})

@@ -144,6 +144,15 @@ def test_rolling_back_brings_the_version_before(cluster: Cluster, fake: FakeClus
     assert "pod-template-hash" not in template["metadata"]["labels"]
 
 
+def test_pods_that_were_only_started_anew_are_no_version_to_go_back_to(cluster: Cluster, fake: FakeCluster) -> None:
+    deploy(cluster)
+    deploy(cluster, "shop:2")
+    restarted = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
+    cluster.merge("Deployment", "api", {"spec": {"template": restarted}})
+    verbs.roll_back(cluster, "shop", pace())
+    assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
+
+
 def test_a_version_that_was_undone_is_not_rolled_back_to(cluster: Cluster, fake: FakeCluster) -> None:
     deploy(cluster)
     deploy(cluster, "shop:2")

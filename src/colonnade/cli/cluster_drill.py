@@ -1,0 +1,259 @@
+"""`colonnade drill --to kubernetes`: the drills of one machine on a system in a cluster, for what its API allows.
+
+A cluster belongs to many. So its context is named, what is going to be done is said, and somebody agrees, or nothing
+happens; and what may not be done is found out before anything is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shlex
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from colonnade.cli.drill import REPEAT_MAX, SEED_MAX, Run, directory_now, exit_code, finish, lead
+from colonnade.cli.drill_screen import scenario_lines, scenario_table
+from colonnade.cli.export import declared
+from colonnade.cli.messages import out
+from colonnade.core.clock import SystemClock
+from colonnade.core.errors import HostError, SpecError
+from colonnade.drill.cluster import marks
+from colonnade.drill.cluster.director import ClusterDirector, ClusterOrder
+from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS
+from colonnade.drill.cluster.permissions import NODES, check, is_allowed
+from colonnade.drill.cluster.words import Where, announcement
+from colonnade.drill.course import Interrupted
+from colonnade.drill.scenario import Scenario
+from colonnade.drill.scenario_file import OF_A_CLUSTER, find_scenario, shipped_names
+from colonnade.spec import FILE_NAME
+from colonnade.spec.load import LoadedSpec
+from colonnade.system.paths import STATE_DIRECTORY_NAME
+
+try:
+    from colonnade.deploy.kubernetes.breakable import BreakableCluster
+except ImportError as error:
+    raise HostError(
+        f"speaking to a cluster needs {error.name}", subject="--to", hint="pip install 'colonnade[kubernetes]'"
+    ) from error
+
+DEFAULT = "cluster"
+"""The scenario that is run when none is named."""
+
+app = typer.Typer(no_args_is_help=True)
+
+To = Annotated[str, typer.Option("--to", help="kubernetes")]
+Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig. Asked about if not given")]
+Namespace = Annotated[str, typer.Option("--namespace", help="Default: the system's name")]
+File = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
+Agreed = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needs --context")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wishes:
+    """What is wanted of every run."""
+
+    loaded: LoadedSpec
+    file: Path
+    out: Path
+    url: str
+    is_read_only: bool
+    may_delete_local_data: bool
+
+
+@app.command()
+def run(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[NAME | FILE.toml …]")] = None,
+    to: To = "",
+    context: Context = "",
+    namespace: Namespace = "",
+    file: File = None,
+    url: Annotated[str, typer.Option("--url", help="Where visitors reach the gateways: http://NODE:PORT")] = "",
+    is_forwarded: Annotated[
+        bool, typer.Option("--port-forward", help="Instead of --url: by kubectl, to one gateway; ends with its pod")
+    ] = False,
+    is_read_only: Annotated[bool, typer.Option("--read-only", help="Write nothing")] = False,
+    may_delete_local_data: Annotated[
+        bool, typer.Option("--delete-emptydir-data", help="Drain nodes although pods of others lose files by it")
+    ] = False,
+    repeat: Annotated[int, typer.Option(help="How often, each time with the next seed", min=1, max=REPEAT_MAX)] = 1,
+    seed: Annotated[int | None, typer.Option(help="Decides whom faults strike, and the load", min=0)] = None,
+    rate: Annotated[float | None, typer.Option(help="Requests per second", min=0.1)] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where reports go")] = None,
+    is_agreed: Agreed = False,
+) -> None:
+    """Run scenarios: the default one, or those named. Says what it is going to do, and asks."""
+    loaded, path = _declared(to, file)
+    api = connect(loaded, context, namespace, is_agreed=is_agreed)
+    _check_way(api, url, is_forwarded=is_forwarded)
+    first = secrets.randbelow(SEED_MAX) if seed is None else seed
+    chosen = names or [DEFAULT]
+    scenarios = [_scenario(name, rate, loaded.spec.drill.rate_per_s) for name in chosen]
+    check(api, [fault.kind for scenario in scenarios for fault in scenario.faults])
+    _check_nothing_is_left(api)
+    where = Where(api.context, api.server, api.version(), api.namespace, url, is_read_only)
+    for scenario in scenarios:
+        out.print(f"[bold]{escape(scenario.name)}[/] {escape(scenario.title)}")
+        for line in announcement(where, scenario):
+            out.print(escape(line))
+    agree(api, "do this?", is_agreed=is_agreed)
+    place = out_dir or path.parent / STATE_DIRECTORY_NAME / "drills"
+    wishes = _Wishes(loaded, path, place, url, is_read_only, may_delete_local_data)
+    named = zip(chosen, scenarios, strict=True)
+    planned = [(name, scenario, first + number) for name, scenario in named for number in range(repeat)]
+    runs: list[Run] = []
+    for name, scenario, each in planned:
+        found = _run_one(api, scenario, _command(api, name, scenario, each, wishes), each, wishes)
+        if found is None:
+            break
+        runs.append(found)
+        if found.record.is_interrupted:
+            break
+    raise typer.Exit(exit_code(runs, len(planned)))
+
+
+@app.command(name="list")
+def list_scenarios(to: To = "") -> None:
+    """The scenarios for clusters that come with Colonnade. Those of one machine can be named as well: what is
+    impossible in a cluster is skipped."""
+    _check_to(to)
+    names = shipped_names(OF_A_CLUSTER)
+    out.print(scenario_table([find_scenario(name, CLUSTER_FAULTS, OF_A_CLUSTER) for name in names]))
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(metavar="NAME | FILE.toml")], to: To = "") -> None:
+    """What a scenario is going to do."""
+    _check_to(to)
+    for line in scenario_lines(_scenario(name, None, None)):
+        out.print(line)
+
+
+@app.command(name="put-back")
+def put_back(
+    to: To = "", context: Context = "", namespace: Namespace = "", file: File = None, is_agreed: Agreed = False
+) -> None:
+    """Put back what a drill that was killed has changed. Never while one is under way."""
+    loaded, _ = _declared(to, file)
+    api = connect(loaded, context, namespace, is_agreed=is_agreed)
+    left = list(marks.changes_left(api, with_nodes=is_allowed(api, NODES)))
+    if not left:
+        out.print("nothing is left of a drill")
+        return
+    for change in left:
+        out.print(escape(f"run {change.run_id}: {change}"))
+    agree(api, "put this back?", is_agreed=is_agreed)
+    for change in left:
+        somebody = marks.put_back(api, change)
+        out.print(escape(f"{change.kind} {change.name}: {somebody or 'is as it was'}"))
+
+
+def connect(loaded: LoadedSpec, context: str, namespace: str, *, is_agreed: bool) -> BreakableCluster:
+    """Raises SpecError where nobody said which cluster, and nobody can be asked."""
+    if is_agreed and not context:
+        raise SpecError(
+            "--yes needs the context by its name: a drill breaks things, and clusters belong to many",
+            subject="--context",
+            hint="`kubectl config get-contexts` shows those that there are",
+        )
+    return BreakableCluster.connect(context, namespace or loaded.spec.system.name)
+
+
+def agree(api: BreakableCluster, question: str, *, is_agreed: bool) -> None:
+    """Raises SpecError where nobody can be asked, and typer.Abort for a no."""
+    if is_agreed:
+        return
+    if not sys.stdin.isatty():
+        raise SpecError(
+            f"nobody agreed to a drill in context {api.context}",
+            subject="--yes",
+            hint=f"say --context {shlex.quote(api.context)} --yes",
+        )
+    typer.confirm(f"context {api.context}, namespace {api.namespace}: {question}", abort=True)
+
+
+def _run_one(api: BreakableCluster, scenario: Scenario, command: str, seed: int, wishes: _Wishes) -> Run | None:
+    """None when it was interrupted before anything was measured."""
+    clock = SystemClock()
+    order = ClusterOrder(
+        loaded=wishes.loaded,
+        file=wishes.file,
+        scenario=scenario,
+        seed=seed,
+        run_id=secrets.token_hex(6),
+        command=command,
+        out=wishes.out / directory_now(scenario.name, seed),
+        url=wishes.url,
+        is_read_only=wishes.is_read_only,
+        may_delete_local_data=wishes.may_delete_local_data,
+    )
+    try:
+        record = asyncio.run(lead(ClusterDirector(order, api, clock), scenario.name, clock))
+    except Interrupted:
+        out.print("interrupted before anything was measured; nothing was changed")
+        return None
+    return finish(record, order.out)
+
+
+def _command(api: BreakableCluster, name: str, scenario: Scenario, seed: int, wishes: _Wishes) -> str:
+    words = ["colonnade", "drill", "run", name, "--to", "kubernetes", "--context", api.context]
+    words += ["--namespace", api.namespace, "--file", str(wishes.file), "--seed", str(seed)]
+    words += ["--url", wishes.url] if wishes.url else ["--port-forward"]
+    words += ["--rate", f"{scenario.load.rate_per_s:g}"]
+    words += ["--read-only"] if wishes.is_read_only else []
+    words += ["--delete-emptydir-data"] if wishes.may_delete_local_data else []
+    return shlex.join(words)
+
+
+def _declared(to: str, file: Path | None) -> tuple[LoadedSpec, Path]:
+    _check_to(to)
+    loaded = declared(file)
+    path = file if file is not None else Path.cwd()
+    return loaded, (path / FILE_NAME if path.is_dir() else path).absolute()
+
+
+def _check_to(to: str) -> None:
+    if to != "kubernetes":
+        raise SpecError(f"there is no way to {to!r}", subject="--to", hint="say --to kubernetes")
+
+
+def _scenario(name: str, typed_per_s: float | None, declared_per_s: float | None) -> Scenario:
+    """Of the clusters' own first, then of those for one machine, or a file; with its rate as typed or declared."""
+    library: dict[str, Any] = {"library": OF_A_CLUSTER} if name in shipped_names(OF_A_CLUSTER) else {}
+    scenario = find_scenario(name, CLUSTER_FAULTS, **library)
+    is_ours = name in (*shipped_names(OF_A_CLUSTER), *shipped_names())
+    rate_per_s = typed_per_s or (declared_per_s if is_ours else None) or scenario.load.rate_per_s
+    return replace(scenario, load=replace(scenario.load, rate_per_s=rate_per_s))
+
+
+def _check_way(api: BreakableCluster, url: str, *, is_forwarded: bool) -> None:
+    """Raises SpecError unless there is exactly one."""
+    if url and is_forwarded:
+        raise SpecError("--url and --port-forward are one too many", subject="--url", hint="--url is the better one")
+    if url or is_forwarded:
+        return
+    service = api.get("Service", "gateway")
+    ports = (service or {}).get("spec", {}).get("ports") or [{}]
+    node_port = ports[0].get("nodePort")
+    hint = f"--url http://NODE:{node_port}" if node_port else "--url http://… of your Ingress or load balancer"
+    raise SpecError(
+        "nobody said how visitors reach the gateways",
+        subject="--url",
+        hint=f"{hint}; or --port-forward, which ends with the gateway it leads to",
+    )
+
+
+def _check_nothing_is_left(api: BreakableCluster) -> None:
+    """Raises HostError while another drill is under way, or has left something."""
+    left = list(marks.changes_left(api, with_nodes=is_allowed(api, NODES)))
+    if left:
+        raise HostError(
+            f"another drill is under way, or was killed: {'; '.join(map(str, left))}",
+            subject=f"context {api.context}",
+            hint=f"if none runs: `colonnade drill put-back --to kubernetes --context {shlex.quote(api.context)}`",
+        )

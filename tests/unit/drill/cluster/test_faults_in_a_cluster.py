@@ -1,0 +1,295 @@
+"""Faults in a cluster over HTTP: which calls they make, whom they spare, and that all is put back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+pytest.importorskip("lightkube")
+
+from tests.unit.deploy.kubernetes.api_server import serving
+from tests.unit.deploy.kubernetes.drilled import DrilledCluster
+
+from colonnade.core.clock import SimulatedClock
+from colonnade.core.errors import DriverUnavailable, HostError
+from colonnade.deploy.kubernetes.breakable import BreakableCluster
+from colonnade.drill.cluster import marks
+from colonnade.drill.cluster.faults.around import ClusterSurroundings
+from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS, IMPOSSIBLE
+from colonnade.drill.cluster.permissions import check
+from colonnade.drill.cluster.sampler import ClusterSampler
+from colonnade.drill.faults.fault import Fault, NotPossible
+from colonnade.drill.faults.registry import FAULTS
+from colonnade.drill.scenario import Aim, Extent, PlannedFault, Role
+from colonnade.spec.model import Spec
+
+pytestmark = pytest.mark.slow
+
+SPEC = Spec.model_validate(
+    {
+        "system": {"name": "shop"},
+        "services": {
+            "web": {"app": "m:a", "route": "/", "replicas": 3},
+            "api": {"app": "m:a", "replicas": {"min": 2, "max": 5}},
+        },
+    }
+)
+
+
+@pytest.fixture
+def fake() -> DrilledCluster:
+    found = DrilledCluster()
+    for name, count in (("gateway", 2), ("web", 3), ("api", 2)):
+        labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "shop"}
+        template = {
+            "metadata": {"labels": {**labels, "colonnade.dev/service": name}},
+            "spec": {"containers": [{"name": name, "image": f"{name}:1"}]},
+        }
+        spec = {"replicas": count, "selector": {"matchLabels": labels}, "template": template}
+        value = {"kind": "Deployment", "metadata": {"name": name, "labels": labels}, "spec": spec}
+        found.put(f"/apis/apps/v1/namespaces/shop/deployments/{name}", value)
+    scaler = {
+        "metadata": {"name": "api"},
+        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "api"}, "minReplicas": 2, "maxReplicas": 5},
+    }
+    found.put("/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/api", scaler)
+    return found
+
+
+@pytest.fixture
+def api(fake: DrilledCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BreakableCluster]:
+    with serving(fake) as url:
+        config = {
+            "current-context": "here",
+            "clusters": [{"name": "c", "cluster": {"server": url}}],
+            "users": [{"name": "u", "user": {}}],
+            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+        }
+        (tmp_path / "config").write_text(json.dumps(config))
+        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        yield BreakableCluster.connect("here", "shop")
+
+
+def made(api: BreakableCluster, kind: str, role: Role, **more: Any) -> Fault:
+    """A fault of this moment. Raises NotPossible."""
+    clock = SimulatedClock()
+    sampler = ClusterSampler(api, SPEC, clock)
+    sample = asyncio.run(sampler.look())
+    assert sample.is_whole, sample.problems
+    settings = more.pop("settings", {})
+    service, extent = more.pop("service", ""), more.pop("extent", Extent.ONE)
+    around = ClusterSurroundings(api, SPEC, sampler.status, Random(1), clock, "run1", **more)
+    return CLUSTER_FAULTS[kind](PlannedFault(kind, Aim(role, extent, service), 5, settings=settings), around)
+
+
+def asked(fake: DrilledCluster, method: str) -> list[str]:
+    return [path for each, path, _ in fake.requests if each == method]
+
+
+def test_each_kind_is_either_possible_or_said_to_be_impossible_on_both_sides() -> None:
+    assert set(CLUSTER_FAULTS) == set(FAULTS)
+    assert all("because" in reason for reason in IMPOSSIBLE.values())
+
+
+def test_a_pod_is_deleted_with_its_own_grace_period(api: BreakableCluster, fake: DrilledCluster) -> None:
+    before = set(fake.pods("web"))
+    fault = made(api, "delete_pod", Role.REPLICA)
+    asyncio.run(fault.inject())
+    gone = before - set(fake.pods("web"))
+    assert [path.rpartition("/")[2] for path in gone] == list(fault.subjects)
+    query = next(query for method, _, query in fake.requests if method == "DELETE")
+    assert "gracePeriodSeconds" not in query
+
+
+def test_an_eviction_that_the_budget_refuses_is_asked_for_again(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fake.refusals_left = 2
+    fault = made(api, "evict", Role.REPLICA, extent=Extent.ALL, service="web")
+    asyncio.run(fault.inject())
+    assert sorted(fake.evicted) == sorted(fault.subjects)
+    assert fault.message.endswith("the budget held back 2 requests until it could")
+
+
+def test_a_budget_that_never_allows_is_an_error_that_names_it(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fake.refusals_left = 1_000
+    with pytest.raises(DriverUnavailable, match="budget web needs 2 healthy pods"):
+        asyncio.run(made(api, "evict", Role.GATEWAY).inject())
+
+
+def test_a_rollout_is_an_annotation_on_the_template(api: BreakableCluster, fake: DrilledCluster) -> None:
+    before = set(fake.pods("web"))
+    asyncio.run(made(api, "rollout", Role.SERVICE).inject())
+    template = fake.at("deployments", "web")["spec"]["template"]
+    assert "kubectl.kubernetes.io/restartedAt" in template["metadata"]["annotations"]
+    assert not before & set(fake.pods("web"))
+    fake.at("deployments", "web")["spec"]["paused"] = True
+    with pytest.raises(NotPossible, match="is paused"):
+        asyncio.run(made(api, "rollout", Role.SERVICE).inject())
+
+
+def test_scaling_goes_by_the_subresource_and_back(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0})
+    asyncio.run(fault.inject())
+    web = fake.at("deployments", "web")
+    assert web["spec"]["replicas"] == len(fake.pods("web")) == 6
+    assert marks.MARK in web["metadata"]["annotations"], (
+        "how it was is known to whoever comes after a drill that was killed"
+    )
+    assert "/apis/apps/v1/namespaces/shop/deployments/web/scale" in asked(fake, "PATCH")
+    asyncio.run(fault.heal())
+    asyncio.run(fault.heal())
+    web = fake.at("deployments", "web")
+    assert web["spec"]["replicas"] == 3
+    assert marks.MARK not in web["metadata"]["annotations"]
+
+
+def test_an_autoscaler_is_pinned_within_its_bounds_and_let_go(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="api", settings={"factor": 4.0})
+    asyncio.run(fault.inject())
+    spec = fake.at("horizontalpodautoscalers", "api")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (5, 5)
+    assert not any(path.endswith("/scale") for path in asked(fake, "PATCH")), "it would set that back"
+    asyncio.run(fault.heal())
+    spec = fake.at("horizontalpodautoscalers", "api")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
+    with pytest.raises(NotPossible, match="between 2 and 5"):
+        asyncio.run(made(api, "scale", Role.SERVICE, service="api", settings={"factor": 0.5}).inject())
+
+
+def test_what_somebody_else_has_set_meanwhile_stays(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0})
+    asyncio.run(fault.inject())
+    api.set_replicas("web", 4)
+    asyncio.run(fault.heal())
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 4
+    assert "somebody set 4 replicas meanwhile" in fault.message
+
+
+def test_a_drained_node_is_emptied_and_let_go(api: BreakableCluster, fake: DrilledCluster) -> None:
+    daemon = {"ownerReferences": [{"kind": "DaemonSet", "name": "d", "controller": True, "uid": "d"}]}
+    for node in ("node-1", "node-2", "node-3"):
+        fake.foreign(f"agent-{node}", node, metadata=daemon)
+        fake.foreign(f"static-{node}", node, metadata={"annotations": {"kubernetes.io/config.mirror": "x"}})
+        fake.foreign(f"other-{node}", node)
+    fault = made(api, "drain_node", Role.SYSTEM)
+    asyncio.run(fault.inject())
+    node = fault.subjects[0]
+    assert fake.node(node)["spec"]["unschedulable"] is True
+    assert {each["metadata"]["name"] for each in api.pods_on(node)} == {f"agent-{node}", f"static-{node}"}
+    assert f"other-{node}" in fake.evicted
+    asyncio.run(fault.heal())
+    assert "unschedulable" not in fake.node(node)["spec"]
+    assert marks.MARK not in fake.node(node)["metadata"]["annotations"]
+
+
+def test_a_drain_that_fails_half_way_lets_the_node_go(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fake.refusals_left = 1_000_000
+    fault = made(api, "drain_node", Role.SYSTEM)
+    with pytest.raises(DriverUnavailable, match="still refused"):
+        asyncio.run(fault.inject())
+    asyncio.run(fault.heal())
+    assert not any(fake.node(name)["spec"].get("unschedulable") for name in ("node-1", "node-2", "node-3"))
+
+
+def test_an_interruption_in_the_middle_of_a_cordon_lets_the_node_go(
+    api: BreakableCluster, fake: DrilledCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = made(api, "drain_node", Role.SYSTEM)
+
+    async def main() -> None:
+        began, loop, really = asyncio.Event(), asyncio.get_running_loop(), marks.make
+
+        def slowly(api: Any, change: marks.Change) -> None:
+            loop.call_soon_threadsafe(began.set)
+            threading.Event().wait(0.05)
+            really(api, change)
+
+        # The moment that is to be hit lasts a millisecond otherwise.
+        monkeypatch.setattr(marks, "make", slowly)
+        going_on = asyncio.create_task(fault.inject())
+        await began.wait()
+        going_on.cancel()
+        await asyncio.gather(going_on, return_exceptions=True)
+        await fault.heal()
+
+    asyncio.run(main())
+    assert len(asked(fake, "PATCH")) == 2, "cordoned, though it was cancelled by then, and let go"
+    assert not any(fake.node(name)["spec"].get("unschedulable") for name in ("node-1", "node-2", "node-3"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        ("only", "is the only node that takes pods"),
+        ("files", "keeps files on it"),
+        ("lonely", "nobody would start theirs/x-node-1 again"),
+        ("cordoned", "is cordoned already"),
+    ],
+)
+def test_nodes_that_must_not_be_drained_are_named(
+    api: BreakableCluster, fake: DrilledCluster, spoil: str, reason: str
+) -> None:
+    for name in ("node-1", "node-2", "node-3"):
+        if spoil == "only" and name != "node-1":
+            fake.node(name)["spec"] = {"taints": [{"key": "mine", "effect": "NoSchedule"}]}
+        if spoil == "files":
+            fake.foreign(f"x-{name}", name, volumes=[{"name": "v", "emptyDir": {}}])
+        if spoil == "lonely":
+            fake.foreign(f"x-{name}", name, metadata={"ownerReferences": []})
+        if spoil == "cordoned":
+            fake.node(name)["spec"] = {"unschedulable": True}
+    for pod in fake.pods().values() if spoil == "only" else ():
+        pod["spec"]["nodeName"] = "node-1"
+    with pytest.raises(NotPossible, match=reason):
+        asyncio.run(made(api, "drain_node", Role.SYSTEM).inject())
+    assert asked(fake, "PATCH") == []
+    if spoil == "files":
+        asyncio.run(made(api, "drain_node", Role.SYSTEM, may_delete_local_data=True).inject())
+
+
+def test_through_a_port_forward_nothing_strikes_gateways(api: BreakableCluster) -> None:
+    for kind, role in (("delete_pod", Role.GATEWAY), ("evict", Role.GATEWAY), ("rollout", Role.GATEWAY)):
+        with pytest.raises(NotPossible, match="say --url"):
+            made(api, kind, role, is_forwarded=True)
+    fault = made(api, "drain_node", Role.SYSTEM, is_forwarded=True)
+    asyncio.run(fault.inject())
+    assert not any("gateway" in name for name in fault.subjects)
+
+
+def test_roles_that_are_no_pods_of_ours_are_skipped(api: BreakableCluster) -> None:
+    with pytest.raises(NotPossible, match="only replicas and gateways"):
+        made(api, "delete_pod", Role.PRIMARY)
+    with pytest.raises(NotPossible, match="impossible here, because"):
+        made(api, "link_delay", Role.STANDBY)
+
+
+def test_what_may_not_be_done_is_told_before_anything_is(api: BreakableCluster, fake: DrilledCluster) -> None:
+    check(api, CLUSTER_FAULTS)
+    fake.denied = {("create", "pods/eviction"), ("patch", "nodes")}
+    with pytest.raises(HostError) as caught:
+        check(api, ["drain_node", "delete_pod"])
+    assert "patch nodes in the whole cluster; create pods/eviction in the whole cluster" in caught.value.message
+    with pytest.raises(HostError, match="create pods/eviction in namespace shop"):
+        check(api, ["evict"])
+    check(api, ["delete_pod", "scale", "kill"])
+
+
+def test_what_a_killed_drill_left_is_found_and_put_back(api: BreakableCluster, fake: DrilledCluster) -> None:
+    asyncio.run(made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0}).inject())
+    asyncio.run(made(api, "drain_node", Role.SYSTEM).inject())
+    left = list(marks.changes_left(api, with_nodes=True))
+    assert [change.kind for change in left] == ["Deployment", "Node"]
+    assert {change.run_id for change in left} == {"run1"}
+    elsewhere = BreakableCluster.connect("here", "other")
+    assert list(marks.changes_left(elsewhere, with_nodes=True)) == [], "of another namespace"
+    assert [marks.put_back(api, change) for change in left] == ["", ""]
+    assert list(marks.changes_left(api, with_nodes=True)) == []
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 3
+    assert marks.put_back(api, replace(left[0], run_id="another")) == ""
