@@ -23,6 +23,9 @@ from typing import Any
 import pyte
 
 WAIT_S = 60.0
+STEP_S_MAX = 1.0
+"""What one step of a wait counts for at most: where the whole machine stood still for a minute, nobody was slow."""
+
 READ_BYTES = 65536
 
 RESTORED = (b"\x1b[?1049l", b"\x1b[?25h", b"\x1b[?1000l")
@@ -94,11 +97,13 @@ class Terminal:
         self.until(lambda: all(word in self.text for word in words), f"{words} are seen")
 
     def until(self, condition: Callable[[], Any], what: str) -> None:
-        deadline = time.monotonic() + WAIT_S
+        waited_s = 0.0
         while not condition():
             assert self.process.poll() is None, f"it ended (exit code {self.process.returncode}):\n{self.text}"
-            assert time.monotonic() < deadline, f"waited {WAIT_S:.0f} s in vain until {what}:\n{self.text}"
+            assert waited_s < WAIT_S, f"waited {WAIT_S:.0f} s in vain until {what}:\n{self.text}"
+            began_s = time.monotonic()
             self._read(0.05)
+            waited_s += min(STEP_S_MAX, time.monotonic() - began_s)
 
     def _read(self, wait_s: float) -> bool:
         if not select.select([self._master], [], [], wait_s)[0]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -89,6 +90,15 @@ def test_a_killed_dashboard_is_started_anew_at_its_address(shared: Runner) -> No
     new = dashboard(shared)
     assert new["pid"] != old["pid"]
     assert new["url"] == old["url"]
+
+
+def test_a_frozen_dashboard_is_started_anew(shared: Runner) -> None:
+    old = dashboard(shared)
+    kill(old["pid"], number=signal.SIGSTOP)
+    shared.wait_until(lambda: dashboard(shared)["pid"] not in (None, old["pid"]), "there is another one")
+    assert ask(shared, "/healthz") == (200, "ok\n")
+    (told,) = shared.events("dashboard_silent")
+    assert f"dashboard {old['pid']} did not answer" in told.message
 
 
 def test_a_killed_controller_finds_its_dashboard(shared: Runner) -> None:

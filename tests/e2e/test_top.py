@@ -111,7 +111,7 @@ def test_a_person_looks_and_acts(shop: Runner) -> None:
         assert terminal.is_restored()
 
 
-def test_controllers_come_and_go(shop: Runner) -> None:
+def test_controllers_come_and_go_and_the_system_goes_down_and_comes_up(shop: Runner) -> None:
     controller = shop.running()["controller_pid"]
     with at_terminal(shop, columns=100, lines=30) as terminal:
         terminal.see("All is well")
@@ -121,6 +121,10 @@ def test_controllers_come_and_go(shop: Runner) -> None:
         terminal.see("All is well", "is adopting")
         terminal.resize(44, 14)
         terminal.see("All is well", "web/1")
+        assert shop.run("down").exit_code == 0
+        terminal.see("The system is down")
+        shop.up()
+        terminal.see("All is well")
         terminal.press("\x03")
         assert terminal.ended() == 0
         assert terminal.is_restored()

@@ -1,5 +1,5 @@
 """Sends messages to webhooks. Whoever tells something only puts it into a queue; an address that hangs or fails holds
-up neither the looks nor the other addresses.
+up neither the looks nor the other addresses. What waits outlives this process (`undelivered.py`).
 
 Addresses are secrets: they are asked of the controller, kept in memory, and never shown.
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.look import Look
+from colonnade.dashboard.undelivered import Entry, Undelivered
 from colonnade.observe.alerts import Change
 from colonnade.observe.notices import WAITING_MAX, Message, Webhook, body_of, judge, of_change, of_event
 from colonnade.observe.sample import Sample
@@ -31,23 +32,25 @@ ANSWER_TIMEOUT_S = 10.0
 class Outbox:
     """What waits for one webhook, and the task that sends it."""
 
-    def __init__(self, webhook: Webhook, clock: Clock, random: Random) -> None:
+    def __init__(self, webhook: Webhook, kept: Undelivered, clock: Clock, random: Random) -> None:
         self.webhook = webhook
         self.delivered = self.failed = self.dropped = 0
         self.trouble = ""
         """What went wrong last; empty once something arrived."""
         self._clock = clock
         self._random = random
-        self._waiting: deque[tuple[Message, str]] = deque()
+        self._kept = kept
+        self._waiting = kept.queue_for(webhook)
         self._arrived = asyncio.Event()
 
-    def put(self, message: Message, system: str) -> None:
-        if message.about not in self.webhook.about:
+    def put(self, entry: Entry) -> None:
+        if entry.message.about not in self.webhook.about:
             return
         if len(self._waiting) >= WAITING_MAX:
             self._waiting.popleft()
             self.dropped += 1
-        self._waiting.append((message, system))
+        self._waiting.append(entry)
+        self._kept.save()
         self._arrived.set()
 
     async def run(self, client: httpx.AsyncClient) -> None:
@@ -57,10 +60,15 @@ class Outbox:
                 self._arrived.clear()
                 await self._arrived.wait()
             entry = self._waiting[0]
-            await self._deliver(client, *entry)
-            # While it was tried it may have been dropped for newer ones.
+            if self._kept.is_too_old(entry):
+                self.failed += 1
+                self.trouble = f"{self.webhook.name} did not take it for an hour"
+            else:
+                await self._deliver(client, entry.message, entry.system)
+            # While it was tried it may have been dropped for newer ones. Nothing comes between an answer and this.
             if self._waiting and self._waiting[0] is entry:
                 self._waiting.popleft()
+                self._kept.save()
 
     async def _deliver(self, client: httpx.AsyncClient, message: Message, system: str) -> None:
         attempt = 0
@@ -97,13 +105,14 @@ class Outbox:
 class Notifier:
     """All webhooks. `on_change` and `take` are called by the looks; `run` beside them."""
 
-    def __init__(self, control: Control, clock: Clock, random: Random) -> None:
+    def __init__(self, control: Control, kept: Undelivered, clock: Clock, random: Random) -> None:
         self._control = control
+        self._kept = kept
         self._clock = clock
         self._random = random
         self._outboxes: tuple[Outbox, ...] = ()
-        self._early: deque[Message] | None = deque(maxlen=WAITING_MAX)
-        """What was told before anybody knew whom to tell; None from then on."""
+        self._knows_whom = False
+        """What is told before that waits for it."""
         self._tasks: list[asyncio.Task[None]] = []
         self._client: httpx.AsyncClient | None = None
         self._system = ""
@@ -130,10 +139,12 @@ class Notifier:
                 self._put(message)
 
     def _put(self, message: Message) -> None:
-        if self._early is not None:
-            self._early.append(message)
+        entry = Entry(message, self._system, self._clock.wall())
+        if not self._knows_whom:
+            self._kept.early.append(entry)
+            self._kept.save()
         for outbox in self._outboxes:
-            outbox.put(message, self._system)
+            outbox.put(entry)
 
     def describe(self) -> list[dict[str, Any]]:
         """For people: each webhook by its host, without its address."""
@@ -168,11 +179,19 @@ class Notifier:
                     await self._clock.sleep(1.0)
                     continue
                 await self._use([webhook_from(each) for each in answer["webhooks"]])
-                early, self._early = self._early or (), None
-                for message in early:
-                    self._put(message)
+                self._tell_early()
         finally:
             await self._use([])
+
+    def _tell_early(self) -> None:
+        self._knows_whom = True
+        for entry in list(self._kept.early):
+            for outbox in self._outboxes:
+                # The first look tells of alerts before it tells of whom they are.
+                outbox.put(replace(entry, system=entry.system or self._system))
+        if self._kept.early:
+            self._kept.early.clear()
+            self._kept.save()
 
     async def _use(self, webhooks: Sequence[Webhook]) -> None:
         """Tell these from now on; one that stays keeps what waits for it."""
@@ -186,7 +205,9 @@ class Notifier:
             if outbox.webhook not in webhooks:
                 for outcome in self._counts:
                     self._counts[outcome] += getattr(outbox, outcome)
-        self._outboxes = tuple(stay.get(each) or Outbox(each, self._clock, self._random) for each in webhooks)
+        self._outboxes = tuple(
+            stay.get(each) or Outbox(each, self._kept, self._clock, self._random) for each in webhooks
+        )
         if self._client is not None:
             await self._client.aclose()
             self._client = None

@@ -30,6 +30,7 @@ from colonnade.dashboard.metrics_routes import metrics_routes
 from colonnade.dashboard.notify import Notifier
 from colonnade.dashboard.recorder import Recorder
 from colonnade.dashboard.standing import Standing
+from colonnade.dashboard.undelivered import UNDELIVERED_FILE, Undelivered
 from colonnade.dashboard.watch import Watch
 from colonnade.dashboard.web.app import Given, build_app
 from colonnade.dashboard.web.asking import ASKING_MAX, SocketAsker
@@ -74,7 +75,8 @@ def build_dashboard(around: Surroundings) -> Dashboard:
     """Everything that is fed by a look, and everything that is answered: a line for each."""
     watch = Watch(Control(around.control), around.clock)
     recorder = Recorder(around.data / HISTORY_FILE, around.clock)
-    notifier = Notifier(Control(around.control), around.clock, Random(os.getpid()))  # noqa: S311 — spreads retries
+    kept = Undelivered(around.data / UNDELIVERED_FILE, around.clock)
+    notifier = Notifier(Control(around.control), kept, around.clock, Random(os.getpid()))  # noqa: S311 — spreads retries
     standing = Standing(recorder, around.clock, notifier.on_change)
     watch.sources += [standing.source, notifier.samples]
     watch.consumers += [recorder.take, notifier.take]

@@ -17,7 +17,7 @@ from colonnade.core.histogram import EMPTY, Histogram
 from colonnade.dashboard.look import Look
 from colonnade.dashboard.recorder import Recorder
 from colonnade.observe.alert_rules import BY_NAME, seen
-from colonnade.observe.alerts import Alert, Alerts, AlertState, Change, alert_from_json, step
+from colonnade.observe.alerts import Alert, Alerts, AlertState, Change, alerts_from_json, step
 from colonnade.observe.burn_rate import Ledger
 from colonnade.observe.history.increments import increments
 from colonnade.observe.history.reader import HistoryReader, SeriesInfo, read_history
@@ -137,8 +137,7 @@ def _told_alerts(recorder: Recorder) -> Alerts:
     """Those of the process before this one: what fires already is not told again."""
     with suppress(HostError), read_history(recorder.path) as history:
         told = history.said("alerts") if history is not None else None
-        found = [alert_from_json(value) for value in told[1]] if told is not None else []
-        return {alert.key: alert for alert in found if alert is not None}
+        return alerts_from_json(told[1]) if told is not None else {}
     return {}  # a history that cannot be read is told by who writes it
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
+from math import isfinite
 from typing import Any
 
 from colonnade.core.transitions import edge
@@ -23,6 +24,10 @@ REMEMBERED_S = 3600.0
 
 ALERTS_MAX = 500
 """Of all rules together; more subjects than this are left out."""
+
+
+TEXT_MAX = 2_000
+"""Characters of a subject or a sentence that is read back: ours are shorter."""
 
 
 class AlertState(Enum):
@@ -77,23 +82,34 @@ class Alert:
         }
 
 
-def alert_from_json(value: Mapping[str, Any]) -> Alert | None:
+def alerts_from_json(value: object) -> Alerts:
+    """Those that were written as a list of alerts, ALERTS_MAX at most; what is none is passed over."""
+    given = value if isinstance(value, list) else []
+    found = [alert_from_json(each) for each in given[:ALERTS_MAX]]
+    return {alert.key: alert for alert in found if alert is not None}
+
+
+def alert_from_json(value: object) -> Alert | None:
     """None for one of a rule that there is no more, and for what is no alert: the file is the application's to write
     where it runs as the same user, and who shows the system must not end at what is in it."""
-    if value.get("rule") not in BY_NAME:
+    if not isinstance(value, Mapping):
         return None
     try:
-        return Alert(
-            value["rule"],
-            str(value["subject"]),
-            AlertState(value["state"]),
-            float(value["since_s"]),
-            str(value["sentence"]),
-            float(value["value"]),
-            float(value["held_at_s"]),
-        )
-    except (KeyError, TypeError, ValueError):
+        rule, subject, sentence = (_text(value[key]) for key in ("rule", "subject", "sentence"))
+        numbers = [float(value[key]) for key in ("since_s", "value", "held_at_s")]
+        state = AlertState(value["state"])
+    except (KeyError, TypeError, ValueError, OverflowError):
         return None
+    # Neither JSON nor a browser knows infinity.
+    if rule not in BY_NAME or not all(map(isfinite, numbers)):
+        return None
+    since_s, number, held_at_s = numbers
+    return Alert(rule, subject, state, since_s, sentence, number, held_at_s)
+
+
+def _text(value: object) -> str:
+    """Bounded, and without halves of characters, which no answer could carry."""
+    return str(value)[:TEXT_MAX].encode(errors="replace").decode()
 
 
 @dataclass(frozen=True, slots=True)

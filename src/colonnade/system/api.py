@@ -1,5 +1,5 @@
 """The control API: what is so, what happened, and the few things one may ask for. On unix sockets that nobody else can
-open (`serving.py`), which is its whole access control.
+open or is answered on (`serving.py`), which is its whole access control: it has no roles, and no page reaches it.
 
 GET /status · GET /events?after_seq=N&wait_s=S (long poll) · GET /measurements?after_seq=N · GET /webhooks
 POST /scale {"service", "replicas"} · POST /down

@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from colonnade.system.dashboard_tokens import load_or_make_tokens, tokens_path
 from colonnade.system.keeper_link import KeeperLink, PortTaken
 from colonnade.system.paths import StatePaths
 from colonnade.system.serving import open_guarded_socket, serve
-from colonnade.system.side_process import SideProcess, adopt_recorded
+from colonnade.system.side_process import SideProcess, adopt_recorded, answers_http
 
 LISTENER = "dashboard"
 """The keeper's name for the socket."""
@@ -82,7 +83,9 @@ class DashboardPart:
         self._descriptor = descriptor
         self._credentials = credentials
         self._env = env
-        self._process = SideProcess(LISTENER, paths.record, self._command, events, clock)
+        self._process = SideProcess(
+            LISTENER, paths.record, self._command, events, clock, partial(answers_http, f"{self.url}/healthz")
+        )
 
     def describe(self) -> dict[str, Any]:
         """For `status`."""

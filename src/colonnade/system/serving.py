@@ -9,6 +9,7 @@ import socket
 import struct
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,36 +39,46 @@ class _Server(uvicorn.Server):
         await self.ended.wait()
 
 
-class GuardedSocket(socket.socket):
-    """A listening unix socket that drops whoever connects and is not the one process it is for."""
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Who connected, as the kernel knows it."""
 
-    is_for: Callable[[int], bool]
+    pid: int
+    user_id: int
+
+
+class GuardedSocket(socket.socket):
+    """A listening unix socket that drops whoever connects and is none of those it is for, before a byte is read."""
+
+    is_for: Callable[[Peer], bool]
 
     def accept(self) -> tuple[socket.socket, Any]:
         connection, address = super().accept()
-        pid, _, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
-        if self.is_for(pid):
+        pid, user_id, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+        if self.is_for(Peer(pid, user_id)):
             return connection, address
         connection.close()
         raise ConnectionAbortedError  # to asyncio: whoever it was has gone again
 
 
 def open_socket(path: Path) -> socket.socket:
-    """A unix socket that only its owner can open, from the first moment on."""
-    return _bind(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM), path)
+    """A unix socket that only its owner (and root) can open, from the first moment on; and, should the mode of its file
+    be changed by hand, only theirs are answered."""
+    ours = frozenset({0, os.geteuid()})
+    return _bind(path, lambda peer: peer.user_id in ours)
 
 
 def open_guarded_socket(path: Path, credentials: Credentials, is_for: Callable[[int], bool]) -> socket.socket:
     """A unix socket for one process that runs as another user. That user's other processes could open its file, so the
     kernel is asked who it is: `is_for(pid)`."""
-    listener = GuardedSocket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.is_for = is_for
-    _bind(listener, path)
+    listener = _bind(path, lambda peer: is_for(peer.pid))
     os.chown(path, credentials.user_id, credentials.group_id)
     return listener
 
 
-def _bind(listener: socket.socket, path: Path) -> socket.socket:
+def _bind(path: Path, is_for: Callable[[Peer], bool]) -> GuardedSocket:
+    listener = GuardedSocket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.is_for = is_for
     path.unlink(missing_ok=True)
     old_umask = os.umask(0o177)
     try:

@@ -1,15 +1,16 @@
-"""A process beside those that serve: adopted or started, and started anew whenever it ends. It may die, and nothing
-else notices. What it is, is the affair of whoever gives the command."""
+"""A process beside those that serve: adopted or started, and started anew whenever it ends or no longer answers. It may
+die, and nothing else notices. What it is, is the affair of whoever gives the command."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from colonnade.core import processes
 from colonnade.core.clock import Clock
@@ -31,6 +32,20 @@ QUICK_ENDS_TOLD = 5
 RECORD_AGAIN_S = 5.0
 """Until a record that the disk refused is written."""
 
+ASK_EVERY_S = 5.0
+"""Between two questions whether it still answers; each costs both sides about a millisecond."""
+
+ASK_AGAIN_S = 1.0
+"""After one that was not answered."""
+
+ANSWER_S_MAX = 3.0
+SILENT_MAX = 3
+"""Questions in a row without an answer: then it is killed. So one that is frozen is replaced after about 16 s, and a
+stall of the machine, or of the controller, kills nobody."""
+
+FIRST_ANSWER_S_MAX = 60.0
+"""Its imports take half a second, and many on a machine that is busy: so long it may take to answer at first."""
+
 
 class SideProcess:
     """`name` begins its events (`dashboard_started`); `record` says to the next controller which process it is. What
@@ -43,8 +58,10 @@ class SideProcess:
         command: Callable[[], AbstractContextManager[Command]],
         events: EventLog,
         clock: Clock,
+        answers: Callable[[], Awaitable[bool]] | None = None,
     ) -> None:
         self._name = name
+        self._answers = answers
         self._record = record
         self._command = command
         self._events = events
@@ -77,7 +94,10 @@ class SideProcess:
             if self._process is None:
                 self._start(url)
             if self._process is not None:
-                await self._until_ended(self._process)
+                async with asyncio.TaskGroup() as group:
+                    watching = group.create_task(self._kill_when_silent(self._process))
+                    await self._until_ended(self._process)
+                    watching.cancel()
                 self._tell_end(self._process)
                 self._process.close()
                 self._process = None
@@ -137,6 +157,22 @@ class SideProcess:
             self._is_recorded = self._write_record(process)
         await ended.wait()
 
+    async def _kill_when_silent(self, process: Process) -> None:
+        """Nothing but a question now and then, as long as it answers."""
+        if self._answers is None:
+            return
+        began_s = self._clock.monotonic()
+        has_answered, silent = False, 0
+        while silent < SILENT_MAX:
+            await self._clock.sleep(ASK_AGAIN_S if silent else ASK_EVERY_S)
+            if await self._answers():
+                has_answered, silent = True, 0
+            elif has_answered or self._clock.monotonic() - began_s > FIRST_ANSWER_S_MAX:
+                silent += 1
+        message = f"{self._name} {process.pid} did not answer {SILENT_MAX} times in a row: it is killed"
+        self._tell("silent", "no_answer", message)
+        await processes.kill(process)
+
     def _tell_end(self, process: Process) -> None:
         code = process.exit_code
         message = f"{self._name} {process.pid} ended" + (f" (exit code {code})" if code is not None else "")
@@ -145,6 +181,25 @@ class SideProcess:
     def _tell(self, what: str, reason: str, message: str) -> None:
         if self._quick_ends < QUICK_ENDS_TOLD:
             self._events.emit(f"{self._name}_{what}", self._name, reason=reason, message=message)
+
+
+async def answers_http(url: str) -> bool:
+    """Whether GET brings back anything at all within ANSWER_S_MAX. A frozen process accepts (the kernel does) and says
+    nothing."""
+    parts = urlsplit(url)
+    writer = None
+    try:
+        async with asyncio.timeout(ANSWER_S_MAX):
+            reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+            writer.write(f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n".encode())
+            return bool(await reader.read(1))
+    except (OSError, TimeoutError):
+        return False
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 def adopt_recorded(record: Path) -> Process | None:

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 from starlette.routing import Route
 
+from colonnade.core.clock import SimulatedClock, SystemClock
 from colonnade.dashboard.web import guard
 from colonnade.dashboard.web.attempts import FAILURES_MAX, WINDOW_S
 from colonnade.dashboard.web.guard import HEADERS, OPEN, PROOF_HEADER
-from colonnade.dashboard.web.sessions import CODE_S_MAX, Role, Sessions, make_code
+from colonnade.dashboard.web.sessions import CODE_S_MAX, Role, Session, Sessions, make_code
+from colonnade.dashboard.web.spent import FILE_BYTES_MAX, Spent
 from colonnade.system.dashboard_tokens import Tokens, load_or_make_tokens, renew_tokens, tokens_path
 
 from .page import HOST, ORIGIN, TOKENS, Page
@@ -25,6 +27,11 @@ FOREIGN = ("http://127.0.0.1:8080", "null", EVIL, "https://127.0.0.1:8082")
 @pytest.fixture
 def page(tmp_path: Path) -> Page:
     return Page(tmp_path)
+
+
+def sessions_in(directory: Path) -> Sessions:
+    """Those of one process; another one with the same directory is its successor."""
+    return Sessions(TOKENS, Spent(directory / "spent.json", SystemClock()))
 
 
 def routes_of(page: Page) -> list[tuple[str, str]]:
@@ -157,20 +164,60 @@ def test_who_guesses_has_to_wait(page: Page) -> None:
     asyncio.run(walk())
 
 
-def test_a_code_logs_in_once() -> None:
-    sessions = Sessions(TOKENS)
+def test_a_code_logs_in_once(tmp_path: Path) -> None:
+    sessions = sessions_in(tmp_path)
     code = make_code(TOKENS, Role.VIEWER)
     session = sessions.begin_by_code(code)
     assert session is not None
     assert sessions.role_of(session.cookie, session.proof) is Role.VIEWER
     assert sessions.begin_by_code(code) is None
+    assert sessions_in(tmp_path).begin_by_code(code) is None, "nor by the next process"
     assert sessions.begin_by_code(code[:-1]) is None
     assert sessions.begin_by_code(make_code(Tokens("o" * 43, "v" * 43, "x" * 43), Role.OPERATOR)) is None
     assert CODE_S_MAX <= 300
 
 
-def test_a_pass_opens_one_path(page: Page) -> None:
-    sessions = Sessions(TOKENS)
+def test_who_logged_out_is_not_let_in_by_the_next_process_either(tmp_path: Path) -> None:
+    def begin(sessions: Sessions) -> Session:
+        session = sessions.begin_by_token(TOKENS.operator)
+        assert session is not None
+        return session
+
+    sessions = sessions_in(tmp_path)
+    ended, kept = begin(sessions), begin(sessions)
+    sessions.end(ended.cookie)
+    for each in (sessions, sessions_in(tmp_path)):
+        assert each.role_of(ended.cookie, ended.proof) is None
+        assert each.role_of(kept.cookie, kept.proof) is Role.OPERATOR
+    (file,) = tmp_path.iterdir()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert ended.cookie not in file.read_text()
+
+
+def test_what_is_spent_is_bounded_and_forgotten_in_time(tmp_path: Path) -> None:
+    clock = SimulatedClock()
+    spent = Spent(tmp_path / "spent.json", clock)
+    spent.add("short", 10.0)
+    for number in range(3):
+        spent.add(f"long {number}", 1000.0)
+    clock.advance(11.0)
+    spent.add("last", 1000.0)
+    again = Spent(tmp_path / "spent.json", clock)
+    assert ["short" in again, "long 0" in again, "last" in again] == [False, True, True]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x", "b": NaN}', "[" * 100_000, "x" * (FILE_BYTES_MAX + 1)])
+def test_a_damaged_file_of_what_is_spent_stops_nobody(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "spent.json"
+    path.write_text(text)
+    spent = Spent(path, SimulatedClock())
+    assert "a" not in spent
+    spent.add("b", 10.0)
+    assert "b" in Spent(path, SimulatedClock())
+
+
+def test_a_pass_opens_one_path(page: Page, tmp_path: Path) -> None:
+    sessions = sessions_in(tmp_path)
     assert sessions.opens(sessions.pass_for("/reports/a"), "/reports/a")
     assert not sessions.opens(sessions.pass_for("/reports/a"), "/reports/b")
     assert not sessions.opens(make_code(TOKENS, Role.OPERATOR), "/reports/a")

@@ -6,17 +6,19 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from colonnade.core.clock import SystemClock
+from colonnade.core.clock import Clock, SimulatedClock, SystemClock
 from colonnade.dashboard import notify
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.look import Look
 from colonnade.dashboard.notify import Notifier, Outbox, webhook_from
+from colonnade.dashboard.undelivered import KEPT_S_MAX, UNDELIVERED_FILE, WEBHOOKS_MAX, Entry, Undelivered
 from colonnade.observe import notices
 from colonnade.observe.alert_rules import seen
 from colonnade.observe.alerts import Alerts, step
@@ -55,14 +57,14 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiving(receiver: Receiver) -> AsyncIterator[str]:
+async def receiving(receiver: Receiver, port: int = 0) -> AsyncIterator[str]:
     tasks: set[asyncio.Task[None]] = set()
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.ensure_future(receiver.answer(reader, writer))
         tasks.add(task)
 
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(accept, "127.0.0.1", port)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/{SECRET}"
     finally:
@@ -72,16 +74,28 @@ async def receiving(receiver: Receiver) -> AsyncIterator[str]:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def deliver(receiver: Receiver, until: Callable[[Outbox], bool], count: int = 1) -> Outbox:
+def undelivered(directory: Path, clock: Clock | None = None) -> Undelivered:
+    """What one process has to send; another one with the same directory is its successor."""
+    return Undelivered(directory / UNDELIVERED_FILE, clock or SystemClock())
+
+
+def entry(number: int = 0, told_at_s: float | None = None) -> Entry:
+    message = replace(MESSAGE, title=f"{MESSAGE.title} {number}" if number else MESSAGE.title)
+    return Entry(message, "shop", SystemClock().wall() if told_at_s is None else told_at_s)
+
+
+def deliver(
+    receiver: Receiver, until: Callable[[Outbox], bool], count: int = 1, *, kept: Undelivered | None = None
+) -> Outbox:
     """Send so many messages to it, until something is so."""
     import httpx
 
     async def run() -> Outbox:
         async with receiving(receiver) as url, httpx.AsyncClient(follow_redirects=False) as client:
             webhook = webhook_from({"url": url, "format": "generic", "about": ["alerts"]})
-            outbox = Outbox(webhook, SystemClock(), Random(1))
+            outbox = Outbox(webhook, kept or undelivered(Path("/nowhere")), SystemClock(), Random(1))
             for _ in range(count):
-                outbox.put(MESSAGE, "shop")
+                outbox.put(entry())
             sending = asyncio.create_task(outbox.run(client))
             async with asyncio.timeout(20):
                 while not until(outbox):  # noqa: ASYNC110 — it tells nobody when it is done
@@ -131,25 +145,31 @@ def test_one_that_hangs_is_given_up_and_what_waits_is_bounded(monkeypatch: pytes
     assert outbox.trouble == "127.0.0.1 no answer, 2 times"
 
 
-def test_an_address_shows_nowhere() -> None:
+def test_an_address_shows_nowhere(tmp_path: Path) -> None:
     webhook = webhook_from({"url": f"https://hooks.example.com/{SECRET}", "format": "slack", "about": ["alerts"]})
-    notifier = Notifier(Control(Path("/nowhere")), SystemClock(), Random(1))
-    outbox = Outbox(webhook, SystemClock(), Random(1))
+    kept = undelivered(tmp_path)
+    notifier = Notifier(Control(Path("/nowhere")), kept, SystemClock(), Random(1))
+    outbox = Outbox(webhook, kept, SystemClock(), Random(1))
+    outbox.put(entry())
     outbox.trouble = "x"
     notifier._outboxes = (outbox,)
-    for text in (repr(webhook), repr(outbox), str(notifier.describe()), repr(notifier)):
+    file = tmp_path / UNDELIVERED_FILE
+    assert file.stat().st_mode & 0o777 == 0o600
+    for text in (repr(webhook), repr(outbox), str(notifier.describe()), repr(notifier), file.read_text()):
         assert SECRET not in text
+        assert "hooks" not in file.read_text()
     assert notifier.describe()[0]["host"] == "hooks.example.com"
 
 
 def test_only_what_one_asked_for_is_told() -> None:
     webhook = Webhook("http://127.0.0.1:1/", "generic", frozenset({"decisions"}))
-    outbox = Outbox(webhook, SystemClock(), Random(1))
-    outbox.put(MESSAGE, "shop")
-    assert len(outbox._waiting) == 0
+    kept = undelivered(Path("/nowhere"))
+    outbox = Outbox(webhook, kept, SystemClock(), Random(1))
+    outbox.put(entry())
+    assert len(kept.queue_for(webhook)) == 0
 
 
-def test_what_is_told_before_anybody_knows_whom_to_tell_is_told_later() -> None:
+def test_what_is_told_before_anybody_knows_whom_to_tell_is_told_later(tmp_path: Path) -> None:
     receiver = Receiver("200 OK")
 
     class Controller(Control):
@@ -163,7 +183,7 @@ def test_what_is_told_before_anybody_knows_whom_to_tell_is_told_later() -> None:
 
     async def run() -> None:
         async with receiving(receiver) as url:
-            notifier = Notifier(Controller(url), SystemClock(), Random(1))
+            notifier = Notifier(Controller(url), undelivered(tmp_path), SystemClock(), Random(1))
             running = asyncio.create_task(notifier.run())
             event = {
                 "seq": 1,
@@ -183,6 +203,112 @@ def test_what_is_told_before_anybody_knows_whom_to_tell_is_told_later() -> None:
 
     asyncio.run(run())
     assert [(body["system"], body["event"]["reason"]) for body in receiver.bodies] == [("shop", "busy")]
+
+
+def test_what_did_not_arrive_is_sent_by_the_next_process_and_no_other(tmp_path: Path) -> None:
+    """On one address throughout: nobody is there, then somebody is."""
+
+    async def send(url: str, kept: Undelivered, until: Callable[[Outbox], bool], *new: Entry) -> Outbox:
+        import httpx
+
+        async with httpx.AsyncClient() as client:
+            outbox = Outbox(Webhook(url, "generic", frozenset({"alerts"})), kept, SystemClock(), Random(1))
+            for each in new:
+                outbox.put(each)
+            sending = asyncio.create_task(outbox.run(client))
+            async with asyncio.timeout(20):
+                while not until(outbox):  # noqa: ASYNC110 — it tells nobody when it is done
+                    await asyncio.sleep(0.005)
+            await asyncio.sleep(0.05)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+        return outbox
+
+    async def run() -> None:
+        away, there = Receiver("503 Away"), Receiver("200 OK")
+        async with receiving(away) as url:
+            await send(url, undelivered(tmp_path), lambda box: bool(box.trouble), entry(1), entry(2))
+        port = int(url.split(":")[2].split("/")[0])
+        async with receiving(there, port) as same:
+            assert same == url
+            outbox = await send(url, undelivered(tmp_path), lambda box: box.delivered == 2)
+            assert (outbox.failed, outbox.dropped) == (0, 0)
+            assert [body["title"] for body in there.bodies] == [f"{MESSAGE.title} 1", f"{MESSAGE.title} 2"]
+            assert there.bodies[0] == body_of(entry(1).message, "generic", "shop")
+            await send(url, undelivered(tmp_path), lambda _: True)
+        assert len(there.bodies) == 2, "what was taken is not sent again"
+
+    asyncio.run(run())
+
+
+def test_what_is_too_old_is_sent_to_nobody(tmp_path: Path) -> None:
+    webhook = Webhook("http://127.0.0.1:1/", "generic", frozenset({"alerts"}))
+    clock = SimulatedClock()
+    kept = undelivered(tmp_path, clock)
+    for number, told_at_s in enumerate((clock.wall() - KEPT_S_MAX - 1, clock.wall()), 1):
+        kept.queue_for(webhook).append(entry(number, told_at_s))
+    kept.save()
+    assert [each.message.title[-1] for each in undelivered(tmp_path, clock).queue_for(webhook)] == ["2"]
+    receiver = Receiver("200 OK")
+    old = undelivered(tmp_path / "other")
+
+    async def run() -> None:
+        import httpx
+
+        async with receiving(receiver) as url, httpx.AsyncClient() as client:
+            outbox = Outbox(Webhook(url, "generic", frozenset({"alerts"})), old, SystemClock(), Random(1))
+            outbox.put(entry(1, told_at_s=1.0))
+            outbox.put(entry(2))
+            sending = asyncio.create_task(outbox.run(client))
+            async with asyncio.timeout(20):
+                while not outbox.delivered:  # noqa: ASYNC110 — it tells nobody when it is done
+                    await asyncio.sleep(0.005)
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
+            assert outbox.failed == 1
+
+    asyncio.run(run())
+    assert [body["title"][-1] for body in receiver.bodies] == ["2"]
+
+
+def test_a_disk_that_takes_nothing_keeps_nobody_from_being_told() -> None:
+    kept = undelivered(Path("/nowhere"))
+    assert deliver(Receiver("200 OK"), lambda box: box.delivered == 1, kept=kept).failed == 0
+    assert kept.trouble.startswith("what waits for webhooks is in memory only")
+
+
+GOOD = {"system": "shop", "told_at_s": 1.0, "message": asdict(MESSAGE)}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        [],
+        {"waiting": []},
+        {"waiting": {"k": {}}},
+        {"waiting": {"k": [None, 1, {}, {**GOOD, "told_at_s": float("inf")}, {**GOOD, "message": 1}]}},
+        {"waiting": {"k": [{**GOOD, "message": {**asdict(MESSAGE), "about": ["alerts"]}}]}},
+        {"waiting": {"k": [{**GOOD, "message": {**asdict(MESSAGE), "detail": {"x": "y" * 100_000}}}]}},
+        {"waiting": {"k": [{**GOOD, "message": {**asdict(MESSAGE), "at_s": "soon"}}]}},
+    ],
+)
+def test_what_others_wrote_into_the_file_is_sent_to_nobody(tmp_path: Path, value: object) -> None:
+    (tmp_path / UNDELIVERED_FILE).write_text(json.dumps(value))
+    kept = undelivered(tmp_path)
+    kept.save()
+    assert json.loads((tmp_path / UNDELIVERED_FILE).read_text()) == {"waiting": {}}
+
+
+def test_what_waits_is_bounded(tmp_path: Path) -> None:
+    kept = undelivered(tmp_path)
+    for number in range(WEBHOOKS_MAX + 20):
+        webhook = Webhook(f"http://127.0.0.1:1/{number}", "generic", frozenset({"alerts"}))
+        for _ in range(3):
+            kept.queue_for(webhook).append(entry())
+    kept.save()
+    assert len(json.loads((tmp_path / UNDELIVERED_FILE).read_text())["waiting"]) <= WEBHOOKS_MAX + 1
+    (tmp_path / UNDELIVERED_FILE).write_text(json.dumps({"waiting": {"k": [GOOD] * 500}}))
+    assert len(undelivered(tmp_path)._queue("k")) == notices.WAITING_MAX
 
 
 def test_slack_gets_plain_text() -> None:

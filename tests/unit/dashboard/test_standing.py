@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -102,6 +104,34 @@ def test_what_fires_is_told_once_even_by_another_process(system: System) -> None
     for _ in range(40):
         system.look()
     assert [change.new.state.value for change in system.changes if change.new] == ["resolved"]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        """UPDATE said SET json = '[null, {"rule": []}, {"rule": "no_primary"}]' WHERE topic = 'alerts'""",
+        "UPDATE said SET json = '{\"rule\": 1}' WHERE topic = 'alerts'",
+        "UPDATE said SET json = 'no JSON' WHERE topic = 'alerts'",
+        "UPDATE said SET json = x'ff00' WHERE topic = 'alerts'",
+        "UPDATE series SET labels = '[1]' WHERE id = 1",
+        "UPDATE layout SET series = x'0102' WHERE id = 1",
+        "UPDATE sight SET samples = x'01'",
+        "UPDATE sight SET layout = 77",
+        "DROP TABLE layout",
+    ],
+)
+def test_what_others_wrote_into_the_history_stops_nobody(system: System, damage: str) -> None:
+    for second in range(20):
+        system.look(is_writable=False, requests=second)
+    system.end()
+    with closing(sqlite3.connect(system.path)) as file:
+        file.execute(damage)
+        file.commit()
+    system.begin()
+    for second in range(20):
+        system.look(is_writable=False, requests=second)
+    system.end()
+    assert [(alert["rule"], alert["state"]) for alert in system.standing.alerts] == [("no_primary", "firing")]
 
 
 def test_what_is_not_up_yet_is_not_wrong(system: System) -> None:

@@ -17,6 +17,7 @@ from colonnade.observe.alerts import (
     Alerts,
     AlertState,
     alert_from_json,
+    alerts_from_json,
     step,
 )
 from colonnade.observe.burn_rate import DAY_S, Ledger
@@ -200,10 +201,26 @@ def test_an_alert_comes_back_from_its_json() -> None:
     (alert,) = alerts.values()
     assert alert_from_json(alert.as_json()) == alert
     assert alert.as_json()["severity"] == "page"
-    assert alert_from_json({**alert.as_json(), "rule": "of_another_version"}) is None
-    assert alert_from_json({**alert.as_json(), "state": "damaged"}) is None
-    assert alert_from_json({**alert.as_json(), "since_s": None}) is None
-    assert alert_from_json({"rule": "crash_loop"}) is None
+    damaged: list[object] = [
+        {**alert.as_json(), "rule": "of_another_version"},
+        {**alert.as_json(), "rule": ["crash_loop"]},
+        {**alert.as_json(), "state": "damaged"},
+        {**alert.as_json(), "state": {}},
+        {**alert.as_json(), "since_s": None},
+        {**alert.as_json(), "value": float("nan")},
+        {**alert.as_json(), "held_at_s": 10**400},
+        {"rule": "crash_loop"},
+        ["crash_loop"],
+        None,
+    ]
+    assert [alert_from_json(each) for each in damaged] == [None] * len(damaged)
+    assert alerts_from_json([*damaged, alert.as_json()]) == {alert.key: alert}
+    nothing: list[object] = [None, {}, "x", 1]
+    assert [alerts_from_json(each) for each in nothing] == [{}] * len(nothing)
+    strange = alert_from_json({**alert.as_json(), "subject": "\ud800" + "x" * 10_000})
+    assert strange is not None
+    assert strange.subject.encode().startswith(b"?xx")
+    assert len(strange.subject) <= 2_000
 
 
 def test_there_are_no_more_alerts_than_may_be() -> None:

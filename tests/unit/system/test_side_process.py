@@ -18,7 +18,7 @@ from colonnade.core.events import EventLog
 from colonnade.core.files import read_json
 from colonnade.core.processes import Command
 from colonnade.system import side_process
-from colonnade.system.side_process import QUICK_ENDS_TOLD, SideProcess, adopt_recorded
+from colonnade.system.side_process import QUICK_ENDS_TOLD, SideProcess, adopt_recorded, answers_http
 
 URL = "http://127.0.0.1:1"
 
@@ -93,6 +93,62 @@ def test_what_cannot_be_opened_for_it_is_told_and_tried_again(tmp_path: Path) ->
     running(process, lambda: process.restarts >= 2)
     told = [event.kind for event in events.recent()]
     assert told[:2] == ["page_start_failed", "page_start_failed"]
+
+
+class Life:
+    """What a process says to each question; at the end of the script it answers for ever."""
+
+    def __init__(self, script: str) -> None:
+        self.script = list(script)
+        self.asked = 0
+
+    async def __call__(self) -> bool:
+        self.asked += 1
+        return self.script.pop(0) == "+" if self.script else True
+
+
+@pytest.mark.parametrize(
+    ("script", "killed"),
+    [("+---", 1), ("+--+--+-", 0), ("---+--+", 0), ("+---+---", 2), ("", 0)],
+    ids=["silent", "stalls", "slow start", "twice", "well"],
+)
+def test_one_that_is_silent_is_killed_and_one_that_stalls_is_not(tmp_path: Path, script: str, killed: int) -> None:
+    (tmp_path / "there").mkdir()
+    clock = SimulatedClock()
+    events = EventLog(clock)
+    life = Life(script)
+    sleeping = command(tmp_path, sys.executable, "-c", "import time; time.sleep(60)")
+    process = SideProcess("page", tmp_path / "there" / "process.json", sleeping, events, clock, life)
+    running(process, lambda: life.asked > len(script) + 3)
+    told = Counter(event.kind for event in events.recent())
+    assert (told["page_silent"], told["page_exited"], process.restarts) == (killed, killed, killed)
+
+
+@pytest.mark.parametrize(("answer", "expected"), [(b"HTTP/1.1 503 No\r\n\r\n", True), (b"", False), (None, False)])
+def test_only_a_byte_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch, answer: bytes | None, expected: bool) -> None:
+    """None: it accepts and says nothing, as one that is frozen does."""
+    monkeypatch.setattr(side_process, "ANSWER_S_MAX", 5.0 if answer is not None else 0.05)
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if answer is None:
+            await is_over.wait()
+        else:
+            writer.write(answer)
+        writer.close()
+        ended.set()
+
+    is_over, ended = asyncio.Event(), asyncio.Event()
+
+    async def run() -> bool:
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        async with server:
+            found = await answers_http(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/healthz")
+            is_over.set()
+            await ended.wait()
+        return found
+
+    assert asyncio.run(run()) is expected
+    assert asyncio.run(answers_http("http://127.0.0.1:1/healthz")) is False
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"pid": null, "start_ticks": 1}'])

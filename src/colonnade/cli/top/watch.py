@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Any
 
 from colonnade.core.clock import Clock
-from colonnade.core.errors import DriverUnavailable
+from colonnade.core.errors import DriverError
 from colonnade.core.processes import marked_processes
 from colonnade.dashboard.web.looks import Look
 from colonnade.system.client import ControlClient, NotRunning
@@ -54,7 +54,7 @@ class Watch:
             try:
                 status = client.status()
                 self._events.extend(client.events(after_seq=seen))
-            except DriverUnavailable:
+            except DriverError:  # it ends in the middle of an answer, or refuses one while it comes or goes
                 contact = Contact.AWAY
             except NotRunning:
                 contact = Contact.AWAY if marked_processes(self._paths.mark) else Contact.DOWN

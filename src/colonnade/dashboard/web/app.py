@@ -25,6 +25,7 @@ from colonnade.dashboard.web.offers import Nothing, Offer, describe
 from colonnade.dashboard.web.reading import reading_offers
 from colonnade.dashboard.web.remembering import Promised, remembering_offers
 from colonnade.dashboard.web.sessions import Sessions
+from colonnade.dashboard.web.spent import Spent
 from colonnade.system.dashboard_tokens import Tokens
 
 
@@ -37,15 +38,18 @@ class Given:
     asker: Asker
     clock: Clock
     history: Path
-    """The file of the history."""
+    """The file of the history, in the directory that is the dashboard's own."""
     promised: Promised
     mark: str
     """The state directory: two systems on one machine share a browser's cookies, and must not share a session."""
 
 
+SPENT_FILE = "spent.json"
+
+
 def build_app(given: Given, others: Sequence[BaseRoute] = ()) -> Starlette:
     """`others` are routes of the same process: `/metrics`, `/sd`."""
-    sessions = Sessions(given.tokens)
+    sessions = Sessions(given.tokens, Spent(given.history.with_name(SPENT_FILE), given.clock))
     cookie_name = f"colonnade-{sha256(given.mark.encode()).hexdigest()[:12]}"
     live = Live(given.looks)
     offers = [

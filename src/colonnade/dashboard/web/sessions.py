@@ -14,12 +14,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 
 from itsdangerous import BadData, URLSafeTimedSerializer
 
+from colonnade.core.errors import HostError
+from colonnade.dashboard.web.spent import Spent
 from colonnade.system.dashboard_tokens import Tokens
 
 SESSION_S_MAX = 12 * 3600
@@ -27,9 +29,6 @@ SESSION_S_MAX = 12 * 3600
 
 CODE_S_MAX = 120
 """From `colonnade dashboard` to the browser: time to copy a line, and no more."""
-
-SPENT_MAX = 1000
-"""Codes that were used and sessions that were ended, newest last, that are remembered. Both end by themselves."""
 
 PASS_S_MAX = 60
 """From asking for a document to the frame that shows it."""
@@ -61,9 +60,9 @@ def make_code(tokens: Tokens, role: Role) -> str:
 class Sessions:
     """Makes sessions and knows them again. Remembers nothing of them but which ended, and the codes that were used."""
 
-    def __init__(self, tokens: Tokens) -> None:
+    def __init__(self, tokens: Tokens, spent: Spent) -> None:
         self._tokens = tokens
-        self._spent: deque[str] = deque(maxlen=SPENT_MAX)
+        self._spent = spent
 
     def begin_by_token(self, token: str) -> Session | None:
         """None when it is nobody's."""
@@ -82,7 +81,8 @@ class Sessions:
             return None
         if name in self._spent:
             return None
-        self._spent.append(name)
+        with suppress(HostError):  # a full disk locks nobody out, and the code is over in two minutes
+            self._spent.add(name, CODE_S_MAX)
         return self._begin(Role(role))
 
     def role_of(self, cookie: str, proof: str) -> Role | None:
@@ -97,12 +97,13 @@ class Sessions:
         return Role(role) if is_whole else None
 
     def end(self, cookie: str) -> None:
-        """It is known no more, should somebody have kept a copy."""
+        """It is known no more, should somebody have kept a copy. Raises HostError when the disk refuses to remember it
+        for the next process; in this one it is ended all the same."""
         try:
             _, name = _signer(self._tokens, _SESSION).loads(cookie)
         except BadData:
             return
-        self._spent.append(name)
+        self._spent.add(name, SESSION_S_MAX)
 
     def pass_for(self, path: str) -> str:
         """Opens this one path for a moment: for a frame, which cannot send a header."""

@@ -22,7 +22,7 @@ from colonnade.core.events import Event
 from colonnade.observe.history.fold import Column, points_of
 from colonnade.observe.history.folding import folded_until
 from colonnade.observe.history.levels import COARSEST, FOLDED_LEVELS, Level, Point, coarsen, level_for, unpack
-from colonnade.observe.history.schema import damaged, is_damage, open_for_reading
+from colonnade.observe.history.schema import NOT_OURS, damaged, is_damage, open_for_reading
 
 END_S = 1e11
 """No time is later: so far SQLite's integers go, and some thousand years."""
@@ -52,7 +52,8 @@ class Line:
 
 @contextmanager
 def read_history(path: Path) -> Iterator[HistoryReader | None]:
-    """None when there is no history yet. Raises HostError: HistoryDamaged, or one of a newer format."""
+    """None when there is no history yet. Raises HostError: HistoryDamaged, or one of a newer format. What goes wrong
+    with what was read is damage as well: others may write the file."""
     connection = open_for_reading(path)
     if connection is None:
         yield None
@@ -65,6 +66,8 @@ def read_history(path: Path) -> Iterator[HistoryReader | None]:
         raise HostError(
             f"the history cannot be read: {error}", subject=str(path), hint=f"look at `ls -l {path.parent}`"
         ) from error
+    except NOT_OURS as error:
+        raise damaged(path, f"{type(error).__name__}: {error}") from error
     finally:
         connection.close()
 

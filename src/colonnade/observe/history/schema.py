@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import struct
 from pathlib import Path
 
 from colonnade.core.errors import HostError
@@ -62,6 +63,10 @@ CREATE TABLE event (
 ) WITHOUT ROWID;
 CREATE TABLE said (topic TEXT PRIMARY KEY, at_s REAL NOT NULL, json TEXT NOT NULL);
 """
+
+
+NOT_OURS = (ValueError, TypeError, LookupError, OverflowError, RecursionError, struct.error)
+"""What comes of reading rows that SQLite finds in order and nobody here has written."""
 
 
 class HistoryDamaged(HostError):

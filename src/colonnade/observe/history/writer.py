@@ -21,7 +21,15 @@ from colonnade.core.errors import HostError
 from colonnade.core.events import Event
 from colonnade.observe.history.folding import fold_what_is_due, forget_from
 from colonnade.observe.history.levels import EVENT_TEXT_MAX, SERIES_MAX
-from colonnade.observe.history.schema import HistoryDamaged, is_damage, is_full, open_for_writing, set_aside
+from colonnade.observe.history.schema import (
+    NOT_OURS,
+    HistoryDamaged,
+    damaged,
+    is_damage,
+    is_full,
+    open_for_writing,
+    set_aside,
+)
 from colonnade.observe.sample import Sample, Sight
 
 WAITING_MAX = 300
@@ -112,7 +120,10 @@ class HistoryWriter:
     def _opened(self) -> sqlite3.Connection:
         if self._connection is None:
             self._connection = open_for_writing(self.path)
-            self._load(self._connection)
+            try:
+                self._load(self._connection)
+            except NOT_OURS as error:
+                raise damaged(self.path, f"{type(error).__name__}: {error}") from error
         return self._connection
 
     def _load(self, connection: sqlite3.Connection) -> None:
