@@ -36,14 +36,14 @@ ASK_EVERY_S = 5.0
 """Between two questions whether it still answers; each costs both sides about a millisecond."""
 
 ASK_AGAIN_S = 1.0
-"""After one that was not answered."""
+"""After one that was not answered, and until the first one is."""
 
 ANSWER_S_MAX = 3.0
 SILENT_MAX = 3
 """Questions in a row without an answer: then it is killed. So one that is frozen is replaced after about 16 s, and a
 stall of the machine, or of the controller, kills nobody."""
 
-FIRST_ANSWER_S_MAX = 60.0
+FIRST_ANSWER_S_MAX = 30.0
 """Its imports take half a second, and many on a machine that is busy: so long it may take to answer at first."""
 
 
@@ -164,7 +164,7 @@ class SideProcess:
         began_s = self._clock.monotonic()
         has_answered, silent = False, 0
         while silent < SILENT_MAX:
-            await self._clock.sleep(ASK_AGAIN_S if silent else ASK_EVERY_S)
+            await self._clock.sleep(ASK_EVERY_S if has_answered and not silent else ASK_AGAIN_S)
             if await self._answers():
                 has_answered, silent = True, 0
             elif has_answered or self._clock.monotonic() - began_s > FIRST_ANSWER_S_MAX:
