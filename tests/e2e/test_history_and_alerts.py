@@ -42,17 +42,18 @@ webhooks = [{ url = "$HOOK", about = ["alerts", "decisions"] }]
 
 
 class Hook:
-    """Refuses the first message for a moment, then takes what comes."""
+    """Refuses the first message for a moment, and all while it is away; then takes what comes."""
 
     def __init__(self) -> None:
         self.bodies: list[dict[str, Any]] = []
         self.refused = 0
+        self.is_away = False
         hook = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                is_refused = hook.refused == 0
+                is_refused = hook.refused == 0 or hook.is_away
                 hook.refused += is_refused
                 if not is_refused:
                     hook.bodies.append(body)
@@ -74,6 +75,11 @@ class Hook:
         self.server.shutdown()
         self.thread.join()
         self.server.server_close()
+
+    def scaled(self, number: int) -> int:
+        """How often it was told of a scaling to so many."""
+        events = [body["event"] for body in self.bodies if body["about"] == "decisions"]
+        return len([each for each in events if each["kind"] == "service_scaled" and f" to {number}" in each["message"]])
 
     def told(self, rule: str) -> dict[str, Any] | None:
         alerts = (body["alert"] for body in self.bodies if body["about"] == "alerts")
@@ -145,6 +151,23 @@ def test_the_webhook_s_address_is_nowhere_to_be_seen(shared: Runner) -> None:
     assert len(seen) > 5
     assert not [number for number, text in enumerate(seen) if SECRET.encode() in text]
     assert SECRET not in shared.run("status", "--json").out + shared.run("diff").out
+
+
+def test_what_did_not_arrive_is_sent_by_the_next_dashboard_once(shared: Runner, hook: Hook) -> None:
+    def kill_the_dashboard() -> None:
+        kill(shared.running()["dashboard"]["pid"])
+
+    hook.is_away, refused = True, hook.refused
+    assert shared.run("scale", "web=3").exit_code == 0
+    shared.wait_until(lambda: hook.refused > refused, "it is refused")
+    kill_the_dashboard()
+    hook.is_away = False
+    shared.wait_until(lambda: hook.scaled(3), "the next one tells it")
+    kill_the_dashboard()
+    shared.wait_until(lambda: slo(shared, "web availability"), "there is another one")
+    assert shared.run("scale", "web=2").exit_code == 0
+    shared.wait_until(lambda: hook.scaled(2), "it tells as well")
+    assert (hook.scaled(3), hook.scaled(2)) == (1, 1)
 
 
 def test_a_killed_dashboard_loses_the_last_seconds_at_most(shared: Runner, hook: Hook) -> None:

@@ -27,6 +27,7 @@ class Recorder:
     def __init__(self, path: Path, clock: Clock) -> None:
         self._writer = HistoryWriter(path, KEPT_NAMES)
         self._clock = clock
+        self._is_urgent = asyncio.Event()
         self.path = path
 
     @property
@@ -39,8 +40,11 @@ class Recorder:
         for event in look.events:
             self._writer.add_event(Event(**event))
 
-    def tell(self, topic: str, value: object) -> None:
+    def tell(self, topic: str, value: object, *, is_urgent: bool = False) -> None:
+        """With `is_urgent` it is not lost to a crash within the next seconds: the next batch is written now."""
         self._writer.tell(topic, self._clock.wall(), value)
+        if is_urgent:
+            self._is_urgent.set()
 
     def samples(self) -> Iterator[Sample]:
         with contextlib.suppress(OSError):
@@ -48,11 +52,20 @@ class Recorder:
         yield Sample("colonnade_history_writable", (), float(not self._writer.trouble))
         yield Sample("colonnade_history_sights_lost_total", (), float(self._writer.sights_lost))
 
+    async def _until_due(self) -> None:
+        waits = [asyncio.ensure_future(each) for each in (self._clock.sleep(COMMIT_EVERY_S), self._is_urgent.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in waits:
+                each.cancel()
+        self._is_urgent.clear()
+
     async def run(self) -> None:
         """Until cancelled; what waits then is written first."""
         try:
             while True:
-                await self._clock.sleep(COMMIT_EVERY_S)
+                await self._until_due()
                 batch = asyncio.ensure_future(asyncio.to_thread(self._writer.commit, self._clock.wall()))
                 try:
                     await asyncio.shield(batch)

@@ -92,7 +92,8 @@ class Standing:
         for change in changes:
             self._on_change(change)
         if changes:
-            self._recorder.tell("alerts", self.alerts)
+            # Else a process that is killed now would be followed by one that tells the same once more.
+            self._recorder.tell("alerts", self.alerts, is_urgent=True)
         own += [_firing(alert) for alert in self._alerts.values() if alert.state is AlertState.FIRING]
         return iter(own)
 
