@@ -42,6 +42,7 @@ class Terminal:
         self._env = {**os.environ, "TERM": "xterm-256color", **env}
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
+        self._is_hung_up = False
         self.raw = b""
 
     def __enter__(self) -> Terminal:
@@ -67,7 +68,8 @@ class Terminal:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        os.close(self._master)
+        if not self._is_hung_up:
+            os.close(self._master)
         os.close(self._slave)
 
     # What is seen
@@ -126,6 +128,11 @@ class Terminal:
     def _resize(self) -> None:
         size = struct.pack("HHHH", self._screen.lines, self._screen.columns, 0, 0)
         fcntl.ioctl(self._master, termios.TIOCSWINSZ, size)
+
+    def hang_up(self) -> None:
+        """The connection is lost. Nobody reads or writes here any more."""
+        os.close(self._master)
+        self._is_hung_up = True
 
     def ended(self) -> int:
         """The exit code, once it has ended by itself; all that it wrote has been read."""

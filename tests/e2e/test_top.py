@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from .harness import Runner, kill
-from .terminal import Terminal
+from .terminal import WAIT_S, Terminal
 
 pytestmark = pytest.mark.slow
 
@@ -142,6 +142,14 @@ def test_the_terminal_is_as_it_was_after_a_signal_and_after_a_crash(shop: Runner
         terminal.ended()
         assert b"planted" in terminal.raw
         assert terminal.is_restored()
+
+
+def test_it_ends_with_its_terminal(shop: Runner) -> None:
+    shop.running()
+    with at_terminal(shop) as terminal:
+        terminal.see("All is well")
+        terminal.hang_up()
+        assert terminal.process.wait(WAIT_S) == 128 + signal.SIGHUP
 
 
 def test_where_nothing_can_be_drawn_it_says_what_to_use_instead(shop: Runner) -> None:
