@@ -89,7 +89,7 @@ IMAGE = frozenset(
 
 NOT_OF_A_SYSTEM = frozenset(
     {
-        *(f"drill.{key}" for key in ("rate", "headers", "reads", "writes", "list", "text_field", "item", "sql", "own")),
+        *(f"drill.{key}" for key in ("rate", "headers", "reads", "writes", "list", "text_field", "item", "own")),
         *(f"plan.{key}" for key in ("rate", "spares", "price_core_hour", "price_memory_gb_hour")),
     }
 )
@@ -128,6 +128,8 @@ SENTENCES: Mapping[str, str] = {
     "services.*.rollout.canary_requests": "{key}: versions are not compared",
     "database.url": _DATABASE_URL,
     "database.read_url": _DATABASE_URL,
+    "drill.sql": "{key}: drills in the cluster do not ask it, since the database is not reached from where they run; "
+    "they ask `list` or `item`",
     "database.backup.directory": "{key}: backups go to an ObjectStore of the Barman Cloud plugin, which you make "
     "({system}-backups)",
     "database.backup.incremental_every": "{key}: CloudNativePG takes full backups and archives WAL",

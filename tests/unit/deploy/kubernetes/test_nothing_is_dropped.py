@@ -50,13 +50,22 @@ def test_the_declaration_of_this_test_has_every_key() -> None:
     assert EFFECTS.keys() - written == given_elsewhere, "every_feature.toml lacks these"
 
 
-@pytest.mark.parametrize("pattern", sorted(SENTENCES.keys() - {"database.url", "database.read_url"}))
+@pytest.mark.parametrize("pattern", sorted(SENTENCES.keys() - {"database.url", "database.read_url", "drill.sql"}))
 def test_what_a_cluster_does_not_do_is_told_by_name(pattern: str) -> None:
     told = exported(every_feature()).told
     names = {key for found, key in written_keys(as_spec(every_feature())) if found == pattern}
     assert names
     for name in names:
         assert any(sentence.startswith(f"{name}: ") and len(sentence) > len(name) + 10 for sentence in told), name
+
+
+def test_a_query_that_drills_in_a_cluster_do_not_ask_is_told() -> None:
+    data = every_feature()
+    del data["drill"]["list"], data["drill"]["item"]
+    data["drill"]["sql"] = "SELECT id::text, text FROM notes WHERE text LIKE %s"
+    assert any(
+        sentence.startswith("drill.sql: drills in the cluster do not ask it") for sentence in exported(data).told
+    )
 
 
 def test_a_database_elsewhere_is_told_to_be_a_secret_of_the_users() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,6 +16,7 @@ pytest.importorskip("lightkube")
 
 from tests.unit.deploy.kubernetes.api_server import serving
 from tests.unit.deploy.kubernetes.drilled import DrilledCluster
+from tests.unit.drill.cluster.kit import kubeconfig, shop
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverUnavailable, HostError
@@ -46,35 +46,13 @@ SPEC = Spec.model_validate(
 
 @pytest.fixture
 def fake() -> DrilledCluster:
-    found = DrilledCluster()
-    for name, count in (("gateway", 2), ("web", 3), ("api", 2)):
-        labels = {"app.kubernetes.io/name": name, "app.kubernetes.io/part-of": "shop"}
-        template = {
-            "metadata": {"labels": {**labels, "colonnade.dev/service": name}},
-            "spec": {"containers": [{"name": name, "image": f"{name}:1"}]},
-        }
-        spec = {"replicas": count, "selector": {"matchLabels": labels}, "template": template}
-        value = {"kind": "Deployment", "metadata": {"name": name, "labels": labels}, "spec": spec}
-        found.put(f"/apis/apps/v1/namespaces/shop/deployments/{name}", value)
-    scaler = {
-        "metadata": {"name": "api"},
-        "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "api"}, "minReplicas": 2, "maxReplicas": 5},
-    }
-    found.put("/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/api", scaler)
-    return found
+    return shop()
 
 
 @pytest.fixture
 def api(fake: DrilledCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BreakableCluster]:
     with serving(fake) as url:
-        config = {
-            "current-context": "here",
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": "u", "user": {}}],
-            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        }
-        (tmp_path / "config").write_text(json.dumps(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, url))
         yield BreakableCluster.connect("here", "shop")
 
 
