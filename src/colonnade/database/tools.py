@@ -15,10 +15,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from colonnade.core.errors import DriverError, HostError
 from colonnade.core.files import tail_lines
+from colonnade.core.niceness import yield_processor
 from colonnade.core.processes import Credentials
 
 BEHIND_CLIENTS = frozenset({"pg_rewind", "pg_basebackup", "pg_verifybackup", "pg_combinebackup", "pg_amcheck"})
@@ -99,8 +98,7 @@ class Toolbox:
         finally:
             os.close(descriptor)
         if program in BEHIND_CLIENTS:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                psutil.Process(child.pid).nice(NICENESS)
+            yield_processor(child.pid, NICENESS)
         try:
             async with asyncio.timeout(deadline_s):
                 exit_code = await child.wait()

@@ -14,6 +14,7 @@ from colonnade.core import processes
 from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError, HostError
 from colonnade.core.files import disk_error, make_directory
+from colonnade.core.niceness import yield_processor
 from colonnade.core.processes import Command, Credentials
 from colonnade.database.backup.place import prepare_place
 from colonnade.database.backup.storage import DirectoryStorage
@@ -136,8 +137,9 @@ async def output_of(work: Workplace, program: str, arguments: Sequence[str], *, 
     """What a short program says, both streams; its exit code does not count. Runs behind everything else."""
     log = work.paths.logs / f"db-{program}-{work.purpose}.log"
     log.unlink(missing_ok=True)
-    argv = ("nice", "-n", str(NICENESS), str(work.binaries.directory / program), *arguments)
+    argv = (str(work.binaries.directory / program), *arguments)
     process = processes.start(Command(argv, cwd, work.tools.env, log, work.credentials))
+    yield_processor(process.pid, NICENESS)
     try:
         if not await process.wait(deadline_s):
             raise DriverError(f"took longer than {deadline_s:g} s", subject=program, hint=f"read {log}")
