@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import time
 from typing import Protocol
@@ -27,6 +28,10 @@ class Clock(Protocol):
         """Return after `duration_s` seconds of this clock."""
         ...
 
+    async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
+        """Return once `event` is set, or after `timeout_s` seconds of this clock."""
+        ...
+
 
 class SystemClock:
     """The machine's clocks. CLOCK_BOOTTIME would count suspended time; a laptop's sleep is not an outage."""
@@ -39,6 +44,13 @@ class SystemClock:
 
     async def sleep(self, duration_s: float) -> None:
         await asyncio.sleep(duration_s)
+
+    async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
+        # Not wait_for: up to Python 3.11 it loses a cancellation that comes together with the event, and then whoever
+        # waits for this task to end waits for ever.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await event.wait()
 
 
 BUSY_ROUNDS_MAX = 10_000
@@ -78,6 +90,15 @@ class SimulatedClock:
             self._jumping_in = loop
             loop.call_soon(self._jump, loop, 0)
         await future
+
+    async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
+        waiter = asyncio.ensure_future(event.wait())
+        sleeper = asyncio.ensure_future(self.sleep(timeout_s))
+        try:
+            await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiter.cancel()
+            sleeper.cancel()
 
     def _jump(self, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
         """Once nobody else can run, move to the earliest deadline; go on while anybody sleeps."""

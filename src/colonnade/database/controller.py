@@ -329,13 +329,7 @@ class DatabaseController:
         if not duration_s:
             await asyncio.sleep(0)
             return
-        sleeper = asyncio.ensure_future(self._clock.sleep(duration_s))
-        waker = asyncio.ensure_future(self._woken.wait())
-        try:
-            await asyncio.wait({sleeper, waker}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeper.cancel()
-            waker.cancel()
+        await self._clock.wait(self._woken, duration_s)
 
     # Starting.
 

@@ -45,7 +45,8 @@ class Memory:
 def is_stopped(pid: int) -> bool:
     """True when the process was frozen by a signal (T) or by a tracer (t); field 3 of /proc/PID/stat."""
     try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            text = file.read()
     except (FileNotFoundError, ProcessLookupError):
         return False
     return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")

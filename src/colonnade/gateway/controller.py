@@ -92,8 +92,11 @@ class GatewayController:
         self._is_stopping = False
         self._noted_death_of: int | None = None
         self._trouble = ""
-        self._structure_known: tuple[Membership, str] | None = None
-        """Of which membership without its servers; rendering it at each look took half of a look's time."""
+        self._structure_known: tuple[Membership, Membership, str] | None = None
+        """Of which membership, and that without its servers; rendering it at each look took half of a look's time."""
+        self._last_decision: tuple[object, Decision[Action]] | None = None
+        """And what it was made of: at rest two looks are the same, and to see that takes a tenth of deciding anew."""
+        self._looked = asyncio.Event()
 
     # For the rest of the system
 
@@ -143,6 +146,11 @@ class GatewayController:
 
     def view(self) -> GatewayView:
         """The last look, at most half a second old while `run` runs."""
+        return self._view
+
+    async def next_view(self) -> GatewayView:
+        """The next look, once it is there: whoever goes by what the gateway sees needs no pace of its own."""
+        await self._looked.wait()
         return self._view
 
     async def look(self) -> GatewayView:
@@ -196,7 +204,8 @@ class GatewayController:
     async def run(self) -> None:
         """Until `stop` or `detach`: restart at once what died, look, correct, fail open."""
         while not self._is_stopping:
-            await self._wait_for_news(self._look_every_s)
+            await self._clock.wait(self._wake, self._look_every_s)
+            self._wake.clear()
             if self._is_stopping:
                 return
             try:
@@ -263,8 +272,12 @@ class GatewayController:
         return await self._api.observe([pool.name for pool in self._desired.pools if pool.counts_latency])
 
     def _decide(self, observed: ObservedGateway | None) -> Decision[Action]:
-        loaded = self._running.structure if self._running is not None else ""
-        return decide(observed, self._desired, loaded_structure=loaded, structure=self._structure())
+        loaded, structure = self._running.structure if self._running is not None else "", self._structure()
+        grounds = observed.servers if observed is not None else None, self._desired, loaded, structure
+        if self._last_decision is None or self._last_decision[0] != grounds:
+            decision = decide(observed, self._desired, loaded_structure=loaded, structure=structure)
+            self._last_decision = grounds, decision
+        return self._last_decision[1]
 
     async def _apply(self, actions: Sequence[Action]) -> None:
         slot_actions: list[SlotAction] = []
@@ -307,12 +320,18 @@ class GatewayController:
         return self._render(self._desired, self._listeners)
 
     def _structure(self) -> str:
+        known = self._structure_known
+        if known is not None and known[0] is self._desired:
+            return known[2]
         empty = self._desired.without_servers()
-        if self._structure_known is None or self._structure_known[0] != empty:
+        if known is not None and known[1] == empty:
+            structure = known[2]
+        else:
             # Descriptors have other numbers in each controller; they are no reason for a reload.
             names = {name: index for index, name in enumerate(sorted(self._listeners))}
-            self._structure_known = (empty, structure_of(self._render(empty, names)))
-        return self._structure_known[1]
+            structure = structure_of(self._render(empty, names))
+        self._structure_known = (self._desired, empty, structure)
+        return structure
 
     async def _fail_open(self, observed: ObservedGateway) -> None:
         decisions = await self._health.decide(observed, self._desired, self._clock.monotonic())
@@ -368,6 +387,8 @@ class GatewayController:
             connections=observed.connections,
             connections_max=observed.connections_max,
         )
+        self._looked.set()
+        self._looked = asyncio.Event()
         for pool, slot in went_down(before, self._view):
             status = self._view.pools[pool].servers[slot].check_status
             self._emit("server_down", "check_failed", f"{pool}/{slot} is out of rotation: {status or 'no check yet'}")
@@ -382,16 +403,6 @@ class GatewayController:
 
     def _emit(self, what: str, reason: str, message: str) -> None:
         self._events.emit(f"gateway_{what}", self._name, reason=reason, message=message)
-
-    async def _wait_for_news(self, timeout_s: float) -> None:
-        news = asyncio.ensure_future(self._wake.wait())
-        timer = asyncio.ensure_future(self._clock.sleep(timeout_s))
-        try:
-            await asyncio.wait({news, timer}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (news, timer):
-                task.cancel()
-        self._wake.clear()
 
 
 def restart_delay_s(quick_deaths: int) -> float:

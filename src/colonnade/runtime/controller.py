@@ -7,7 +7,6 @@ Long work (stopping, killing) is a task whose end is seen by the next tick as an
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -241,11 +240,7 @@ class RuntimeController:
         while True:
             self._wake.clear()
             self.tick()
-            # Not wait_for: up to Python 3.11 it loses a cancellation that comes together with the wake, and then
-            # whoever waits for this loop to end waits for ever.
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._recheck_after_s):
-                    await self._wake.wait()
+            await self._clock.wait(self._wake, self._recheck_after_s)
 
     def tick(self) -> None:
         """Look at every replica once, and take the next step for each."""

@@ -40,7 +40,7 @@ from colonnade.system.plans import DATABASE_PRIMARY, DATABASE_STANDBYS
 CONNECTIONS_KEPT = 20
 """Of max_connections, for the controller, replication, clones and psql; dbgate admits the rest."""
 
-DBGATE_LOOK_EVERY_S = 2.0
+DBGATE_LOOK_EVERY_S = 5.0
 """It has no checks to follow, roles are set when they change, and its death is seen by pidfd: looking only corrects
 what should never happen."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from colonnade.gateway.config import leaving_state, service_pool, weight_of
-from colonnade.gateway.state import GatewayView, Membership, Server, ServerState
+from colonnade.gateway.state import GatewayView, Membership, PoolView, Server, ServerState
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.runtime.traffic import Traffic
@@ -58,14 +58,11 @@ def _address(replica: ReplicaId, port: int, detours: Detours) -> str:
     return f"{way[0]}:{way[1]}"
 
 
-def answers_of(view: GatewayView) -> dict[str, dict[int, Tally]]:
-    """Per service and slot, what was answered since HAProxy began: for comparing versions."""
+def answers_of(pool: PoolView) -> dict[int, Tally]:
+    """Per slot, what was answered since HAProxy began: for comparing versions."""
     return {
-        name: {
-            slot: Tally(server.requests_total, server.errors_total + server.server_errors_total, server.latency)
-            for slot, server in pool.servers.items()
-        }
-        for name, pool in view.pools.items()
+        slot: Tally(server.requests_total, server.errors_total + server.server_errors_total, server.latency)
+        for slot, server in pool.servers.items()
     }
 
 

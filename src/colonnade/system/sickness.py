@@ -7,7 +7,7 @@ controller: the next one starts knowing nothing, and so condemns nobody by an ol
 
 from __future__ import annotations
 
-import asyncio
+import math
 import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from colonnade.spec.model import ServiceSpec
 from colonnade.system.assemble import System
 
 LOOK_EVERY_S = 1.0
-"""Twice the gateway's own pace, so that each look is a new one."""
+"""Every second look of the gateway's."""
 
 LOOKS_MAX = 75
 """Somewhat more than the longest span of `outliers.py`, at this pace."""
@@ -345,7 +345,16 @@ def _group_of(spec: ServiceSpec, number: int) -> int:
 async def watch_sickness(system: System) -> None:
     """Look once a second, for as long as the system runs."""
     watch = SicknessWatch(system)
+    looked_at_s = weighed_at_s = -math.inf
+    memory: Mapping[int, GroupMemory] = {}
+    machine = machine_memory()
     while True:
-        await asyncio.sleep(LOOK_EVERY_S)
-        groups = {replica.pid for replica in system.runtime.view().replicas if replica.pid is not None}
-        watch.look(memory_of_groups(groups), machine_memory())
+        now = (await system.gateway.next_view()).observed_at_s
+        if now - looked_at_s < LOOK_EVERY_S:
+            continue
+        looked_at_s = now
+        if now - weighed_at_s >= trends.FINE_S:
+            weighed_at_s = now
+            groups = {replica.pid for replica in system.runtime.view().replicas if replica.pid is not None}
+            memory, machine = memory_of_groups(groups), machine_memory()
+        watch.look(memory, machine)

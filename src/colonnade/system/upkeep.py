@@ -13,7 +13,6 @@ from colonnade.system.assemble import System
 from colonnade.system.mapping import answers_of, traffic_of
 from colonnade.system.sickness import watch_sickness
 
-TRAFFIC_INTERVAL_S = 0.5
 LOG_ROTATION_INTERVAL_S = 20.0
 MEMBERSHIP_RETRY_S = 0.2
 
@@ -56,16 +55,16 @@ async def _watch_drain(system: System, replica: ReplicaId) -> None:
 
 
 async def observe_traffic(system: System) -> None:
-    """Tell the runtime what the gateway sees of each replica."""
+    """Tell the runtime what the gateway sees of each replica, at each of its looks."""
     while True:
-        replicas = system.runtime.view().replicas
-        ready = {replica.id for replica in replicas if replica.state is ReplicaState.READY}
-        for replica, seen in traffic_of(system.gateway.view(), replicas).items():
+        view = await system.gateway.next_view()
+        runtime = system.runtime.view()
+        ready = {replica.id for replica in runtime.replicas if replica.state is ReplicaState.READY}
+        for replica, seen in traffic_of(view, runtime.replicas).items():
             if replica in ready:
                 system.runtime.observe_traffic(replica, seen)
-        for service, counters in answers_of(system.gateway.view()).items():
-            system.runtime.observe_answers(service, counters)
-        await asyncio.sleep(TRAFFIC_INTERVAL_S)
+        for service in runtime.rollouts.keys() & view.pools.keys():
+            system.runtime.observe_answers(service, answers_of(view.pools[service]))
 
 
 async def rotate_logs(system: System) -> None:
