@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import heapq
 import time
 from typing import Protocol
@@ -29,7 +28,7 @@ class Clock(Protocol):
         ...
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
-        """Return once `event` is set, or after `timeout_s` seconds of this clock."""
+        """Return once `event` is set; after `timeout_s` seconds of this clock it is set by the clock."""
         ...
 
 
@@ -46,11 +45,13 @@ class SystemClock:
         await asyncio.sleep(duration_s)
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
-        # Not wait_for: up to Python 3.11 it loses a cancellation that comes together with the event, and then whoever
-        # waits for this task to end waits for ever.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
-                await event.wait()
+        # Not a time-out: those end by a cancellation, which takes a second round of the event loop and, in the wait_for
+        # of up to Python 3.11, swallows the one of somebody who ends this task at the same moment.
+        alarm = asyncio.get_running_loop().call_later(timeout_s, event.set)
+        try:
+            await event.wait()
+        finally:
+            alarm.cancel()
 
 
 BUSY_ROUNDS_MAX = 10_000
@@ -92,13 +93,15 @@ class SimulatedClock:
         await future
 
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
-        waiter = asyncio.ensure_future(event.wait())
-        sleeper = asyncio.ensure_future(self.sleep(timeout_s))
+        alarm = asyncio.ensure_future(self._ring(event, timeout_s))
         try:
-            await asyncio.wait({waiter, sleeper}, return_when=asyncio.FIRST_COMPLETED)
+            await event.wait()
         finally:
-            waiter.cancel()
-            sleeper.cancel()
+            alarm.cancel()
+
+    async def _ring(self, event: asyncio.Event, after_s: float) -> None:
+        await self.sleep(after_s)
+        event.set()
 
     def _jump(self, loop: asyncio.AbstractEventLoop, rounds: int) -> None:
         """Once nobody else can run, move to the earliest deadline; go on while anybody sleeps."""

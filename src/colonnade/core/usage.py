@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 import psutil
 
+from colonnade.core.strangers import Strangers
+
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -32,13 +34,14 @@ class Usage:
         )
 
 
-def usage_of_trees(roots: Mapping[int, str]) -> dict[str, Usage]:
+def usage_of_trees(roots: Mapping[int, str], strangers: Strangers | None = None) -> dict[str, Usage]:
     """Of each of these processes (pid: name) that lives, with all below it that is not below another of them. One pass
-    over all processes: 5 ms for 300 of them."""
+    over all processes, 5 ms for 300 of them; `strangers` are left out."""
+    strangers = strangers or Strangers()
     booted_at_s = psutil.boot_time()
     parents: dict[int, int] = {}
     used: dict[int, Usage] = {}
-    for pid in psutil.pids():
+    for pid in strangers.candidates(roots):
         try:
             with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:  # a third of what Path.read_bytes takes
                 text = file.read()
@@ -50,10 +53,13 @@ def usage_of_trees(roots: Mapping[int, str]) -> dict[str, Usage]:
         started_at_s = booted_at_s + int(fields[19]) / TICKS_PER_S
         used[pid] = Usage(ticks / TICKS_PER_S, int(fields[21]) * PAGE_BYTES, int(fields[17]), started_at_s)
     found: dict[str, Usage] = {}
+    ours: list[int] = []
     for pid, usage in used.items():
         name = _root_of(pid, parents, roots)
         if name is not None:
+            ours.append(pid)
             found[name] = found.get(name, Usage()).plus(usage)
+    strangers.note(ours)
     return found
 
 

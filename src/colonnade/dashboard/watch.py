@@ -11,6 +11,7 @@ from typing import Any
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverError
+from colonnade.core.strangers import Strangers
 from colonnade.core.usage import usage_of_trees
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.look import Look
@@ -48,6 +49,7 @@ class Watch:
         self._decisions = DecisionCounts()
         self._usage: list[Sample] = []
         self._usage_at_s = float("-inf")
+        self._strangers = Strangers()
 
     def is_fresh(self) -> bool:
         return self.look is not None and self._clock.monotonic() - self._looked_at_s <= FRESH_FOR_S
@@ -75,7 +77,7 @@ class Watch:
         """Make a look of what was said, and hand it on."""
         now_s = self._clock.monotonic()
         if now_s - self._usage_at_s >= PROCESSES_EVERY_S:
-            self._usage = list(usage_samples(usage_of_trees(parts_of(status))))
+            self._usage = list(usage_samples(usage_of_trees(parts_of(status), self._strangers)))
             self._usage_at_s = now_s
         samples = [*collect(status, measurements), *self._decisions.samples(), *self._usage]
         at_s = self._clock.wall()

@@ -70,6 +70,8 @@ class Node:
         self.name = name
         self.directory = paths.node(name)
         self.unfinished = self.directory.with_name(f"{name}.new")
+        self._version_file = self.directory / "PG_VERSION"
+        self._control_file = self.directory / "global" / "pg_control"
         self.port = 0
         self.process: Process | None = None
         self.monitor: Monitor | None = None
@@ -86,7 +88,7 @@ class Node:
 
     @property
     def exists(self) -> bool:
-        return (self.directory / "PG_VERSION").exists()
+        return self._version_file.exists()
 
     @property
     def pg_wal(self) -> Path:
@@ -175,7 +177,7 @@ class Node:
             is_writing=is_writing,
             quorum=look.quorum if look else None,
             disk_answers=self._disk.ask() if asks_disk else None,
-            is_data_gone=process is not None and not (self.directory / "global" / "pg_control").exists(),
+            is_data_gone=process is not None and not self._control_file.exists(),
             has_old_settings=memory.has_old_settings and process is not None,
             limits=look.limits if look else (),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import csv
+import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,7 +46,12 @@ _CHECK_ENABLED = 0x04
 
 _LOOK = "show info; show servers state; show stat -1 7 -1"
 _TABLE_HEAD = "# table: "
-_STATE_COLUMNS_MIN = 19
+_STATE = re.compile(
+    r"^\d+ (?P<backend>\S+) \d+ (?P<server>\S+) (\S+) (\d+) (\d+) (\d+) \d+ \d+ \d+ \d+ \d+ (\d+) (?:\S+ ){4}(\d+) ",
+    re.MULTILINE,
+)
+"""A line of `show servers state`: who it is, then address, running state, bits, weight, check bits, port."""
+
 _STAT_COLUMNS_READ = 64
 """Beyond the last column that is read (`rtime`, the 61st), so the other seventy are not even split."""
 
@@ -144,7 +150,7 @@ def parse_look(text: str) -> ObservedGateway:
         pid = int(text[info + 5 : text.index("\n", info)])
         uptime_s = _number_after(text, "\nUptime_sec: ", info)
         connections = _number_after(text, "\nCurrConns: ", info), _number_after(text, "\nMaxconn: ", info)
-        admin = dict(_admin_states(text[states:stats].split("\n")[1:]))
+        admin = {f"{of}/{name}": _admin(*said) for of, name, *said in _STATE.findall(text, states, stats)}
         servers: dict[str, ObservedServer] = {}
         backends: dict[str, ObservedBackend] = {}
         frontends: dict[str, ObservedFrontend] = {}
@@ -180,44 +186,44 @@ class _Admin:
     is_running: bool
 
 
-def _admin_states(lines: Sequence[str]) -> Iterator[tuple[str, _Admin]]:
-    for line in lines:
-        column = line.split(" ", _STATE_COLUMNS_MIN)
-        if len(column) < _STATE_COLUMNS_MIN:
-            continue
-        bits = int(column[6])
-        state = (
-            ServerState.MAINT
-            if bits & _ADMIN_MAINT
-            else ServerState.DRAIN
-            if bits & _ADMIN_DRAIN
-            else ServerState.READY
-        )
-        address = f"{column[4]}:{column[18]}"
-        yield (
-            f"{column[1]}/{column[3]}",
-            _Admin(address, state, int(column[7]), int(column[13]), column[5] != "0"),
-        )
+@lru_cache(maxsize=1024)
+def _admin(host: str, running: str, admin: str, weight: str, checks: str, port: str) -> _Admin:
+    """Remembered: most slots are empty, and the others are mostly as they were half a second ago."""
+    bits = int(admin)
+    state = (
+        ServerState.MAINT if bits & _ADMIN_MAINT else ServerState.DRAIN if bits & _ADMIN_DRAIN else ServerState.READY
+    )
+    return _Admin(f"{host}:{port}", state, int(weight), int(checks), running != "0")
 
 
 class _Row:
     """One line of `show stat`: the columns that are read, by their names in the header.
 
-    Split by commas only, at a third of csv.reader's cost, unless a field is quoted (what a check last said may be).
+    Split when it is read, by commas only, at a third of csv.reader's cost, unless a field is quoted (what a check last
+    said may be).
     """
 
-    __slots__ = ("_column", "_values", "name", "proxy")
+    __slots__ = ("_column", "_line", "_values", "name", "proxy")
 
     def __init__(self, column: Mapping[str, int], line: str) -> None:
         self._column = column
-        self._values = next(csv.reader([line])) if '"' in line else line.split(",", _STAT_COLUMNS_READ)
-        self.proxy, self.name = self._values[0], self._values[1]
+        self._line = line
+        self._values: list[str] = []
+        self.proxy, self.name, _ = line.split(",", 2)
 
     def text(self, column: str) -> str:
+        if not self._values:
+            line = self._line
+            self._values = next(csv.reader([line])) if '"' in line else line.split(",", _STAT_COLUMNS_READ)
         return self._values[self._column[column]]
 
     def number(self, column: str) -> int:
-        return int(self._values[self._column[column]] or 0)
+        return int(self.text(column) or 0)
+
+    def has_sessions(self) -> bool:
+        """Without the rest of the line: it is all that is asked of an empty slot."""
+        at = self._column["scur"]
+        return self._line.split(",", at + 1)[at] != "0"
 
 
 def _stat_rows(lines: Sequence[str]) -> Iterator[_Row]:
@@ -230,7 +236,7 @@ def _stat_rows(lines: Sequence[str]) -> Iterator[_Row]:
 
 
 def _server(row: _Row, admin: _Admin) -> ObservedServer:
-    if admin.address == DEAD_ADDRESS and admin.state is ServerState.MAINT and not row.number("scur"):
+    if admin.address == DEAD_ADDRESS and admin.state is ServerState.MAINT and not row.has_sessions():
         return _empty_slot(admin.weight, admin.checks)
     return ObservedServer(
         address=admin.address,

@@ -4,11 +4,10 @@ asking for it once a second costs nothing that could be missed when something ha
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colonnade.gateway.state import GatewayView, PoolView
+from colonnade.gateway.state import GatewayView, ObservedFrontend, PoolView
 
 if TYPE_CHECKING:
     from colonnade.system.controller import SystemController
@@ -37,7 +36,17 @@ def _gateway(view: GatewayView) -> dict[str, Any]:
     return {
         "connections": view.connections,
         "connections_max": view.connections_max,
-        "frontends": {name: asdict(frontend) for name, frontend in view.frontends.items()},
+        "frontends": {name: _frontend(frontend) for name, frontend in view.frontends.items()},
+    }
+
+
+def _frontend(frontend: ObservedFrontend) -> dict[str, Any]:
+    return {
+        "sessions": frontend.sessions,
+        "requests_total": frontend.requests_total,
+        "denied_total": frontend.denied_total,
+        "bad_requests_total": frontend.bad_requests_total,
+        "responses": frontend.responses,
     }
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from colonnade.core.clock import Clock
 from colonnade.core.decision import Decision
 from colonnade.core.memory import GroupMemory, MachineMemory, machine_memory, memory_of_groups
+from colonnade.core.strangers import Strangers
 from colonnade.gateway import adaptive
 from colonnade.gateway.state import PoolView, ServerView
 from colonnade.runtime import outliers, trends
@@ -348,6 +349,7 @@ async def watch_sickness(system: System) -> None:
     looked_at_s = weighed_at_s = -math.inf
     memory: Mapping[int, GroupMemory] = {}
     machine = machine_memory()
+    strangers = Strangers()
     while True:
         now = (await system.gateway.next_view()).observed_at_s
         if now - looked_at_s < LOOK_EVERY_S:
@@ -356,5 +358,5 @@ async def watch_sickness(system: System) -> None:
         if now - weighed_at_s >= trends.FINE_S:
             weighed_at_s = now
             groups = {replica.pid for replica in system.runtime.view().replicas if replica.pid is not None}
-            memory, machine = memory_of_groups(groups), machine_memory()
+            memory, machine = memory_of_groups(groups, strangers), machine_memory()
         watch.look(memory, machine)

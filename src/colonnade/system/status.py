@@ -9,6 +9,7 @@ from colonnade import __version__
 from colonnade.gateway.state import GatewayView, ServerView
 from colonnade.runtime.restart import is_looping
 from colonnade.runtime.state import ObservedReplica, ReplicaState
+from colonnade.runtime.view import RuntimeView
 from colonnade.runtime.wanted import Rollout
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 def describe(controller: SystemController) -> dict[str, Any]:
     """Everything worth showing; works in every phase, also before anything is assembled."""
     system = controller.system
+    runtime = system.runtime.view() if system else RuntimeView({})
     return {
         "version": __version__,
         "name": system.loaded.spec.system.name if system else controller.paths.root.parent.name,
@@ -32,13 +34,13 @@ def describe(controller: SystemController) -> dict[str, Any]:
         "start_duration_s": controller.start_duration_s,
         "gateway": _gateway(system.gateway.view()) if system else {"pid": None},
         "dbgate": _gateway(system.database.gateway.view()) if system and system.database else {"pid": None},
-        "services": [_service(system, name) for name in system.services] if system else [],
+        "services": [_service(system, name, runtime) for name in system.services] if system else [],
         "database": _database(system) if system else None,
         "prometheus": system.prometheus.describe() if system and system.prometheus else None,
         "dashboard": system.dashboard.describe() if system and system.dashboard else None,
         "deployed_version": system.version if system else None,
         "deployment": controller.deployment(),
-        "problems": [*filter(None, [controller.trouble]), *(_problems(system) if system else [])],
+        "problems": [*filter(None, [controller.trouble]), *(_problems(system, runtime) if system else [])],
         "events_dropped": controller.events.dropped_count,
     }
 
@@ -52,9 +54,8 @@ def _gateway(view: GatewayView) -> dict[str, Any]:
     }
 
 
-def _service(system: System, name: str) -> dict[str, Any]:
+def _service(system: System, name: str, runtime: RuntimeView) -> dict[str, Any]:
     spec = system.services[name]
-    runtime = system.runtime.view()
     pool = system.gateway.view().pools.get(name)
     servers = pool.servers if pool else {}
     return {
@@ -118,10 +119,10 @@ def _database(system: System) -> dict[str, Any] | None:
     return system.database.describe()
 
 
-def _problems(system: System) -> list[str]:
+def _problems(system: System, runtime: RuntimeView) -> list[str]:
     """What is not as declared, one sentence each; empty when all is well."""
     found = []
-    runtime, now = system.runtime.view(), system.clock.monotonic()
+    now = system.clock.monotonic()
     for name, desired in runtime.desired.items():
         replicas = [replica for replica in runtime.replicas if replica.id.service == name]
         ready = sum(1 for replica in replicas if replica.state is ReplicaState.READY)
