@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import re
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,12 +45,7 @@ _CHECK_ENABLED = 0x04
 
 _LOOK = "show info; show servers state; show stat -1 7 -1"
 _TABLE_HEAD = "# table: "
-_STATE = re.compile(
-    r"^\d+ (?P<backend>\S+) \d+ (?P<server>\S+) (\S+) (\d+) (\d+) (\d+) \d+ \d+ \d+ \d+ \d+ (\d+) (?:\S+ ){4}(\d+) ",
-    re.MULTILINE,
-)
-"""A line of `show servers state`: who it is, then address, running state, bits, weight, check bits, port."""
-
+_STATE_COLUMNS_MIN = 19
 _STAT_COLUMNS_READ = 64
 """Beyond the last column that is read (`rtime`, the 61st), so the other seventy are not even split."""
 
@@ -150,7 +144,7 @@ def parse_look(text: str) -> ObservedGateway:
         pid = int(text[info + 5 : text.index("\n", info)])
         uptime_s = _number_after(text, "\nUptime_sec: ", info)
         connections = _number_after(text, "\nCurrConns: ", info), _number_after(text, "\nMaxconn: ", info)
-        admin = {f"{of}/{name}": _admin(*said) for of, name, *said in _STATE.findall(text, states, stats)}
+        admin = dict(_admin_states(text[states:stats].split("\n")[1:]))
         servers: dict[str, ObservedServer] = {}
         backends: dict[str, ObservedBackend] = {}
         frontends: dict[str, ObservedFrontend] = {}
@@ -186,8 +180,16 @@ class _Admin:
     is_running: bool
 
 
+def _admin_states(lines: Sequence[str]) -> Iterator[tuple[str, _Admin]]:
+    for line in lines:
+        column = line.split(" ", _STATE_COLUMNS_MIN)
+        if len(column) >= _STATE_COLUMNS_MIN:
+            about = _admin(column[4], column[18], column[5], column[6], column[7], column[13])
+            yield f"{column[1]}/{column[3]}", about
+
+
 @lru_cache(maxsize=1024)
-def _admin(host: str, running: str, admin: str, weight: str, checks: str, port: str) -> _Admin:
+def _admin(host: str, port: str, running: str, admin: str, weight: str, checks: str) -> _Admin:
     """Remembered: most slots are empty, and the others are mostly as they were half a second ago."""
     bits = int(admin)
     state = (
