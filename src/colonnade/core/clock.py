@@ -32,6 +32,11 @@ class Clock(Protocol):
         ...
 
 
+TOGETHER_S = 0.5
+"""Waits of this and more end at a whole multiple of it, a little early at the first time: those who look twice a second
+and those who look once do so at the same moment then, and the processor is woken once for all of them."""
+
+
 class SystemClock:
     """The machine's clocks. CLOCK_BOOTTIME would count suspended time; a laptop's sleep is not an outage."""
 
@@ -47,7 +52,9 @@ class SystemClock:
     async def wait(self, event: asyncio.Event, timeout_s: float) -> None:
         # Not a time-out: those end by a cancellation, which takes a second round of the event loop and, in the wait_for
         # of up to Python 3.11, swallows the one of somebody who ends this task at the same moment.
-        alarm = asyncio.get_running_loop().call_later(timeout_s, event.set)
+        loop = asyncio.get_running_loop()
+        due_s = loop.time() + timeout_s
+        alarm = loop.call_at(due_s - due_s % TOGETHER_S if timeout_s >= TOGETHER_S else due_s, event.set)
         try:
             await event.wait()
         finally:
