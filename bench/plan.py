@@ -106,6 +106,8 @@ def _as_figures(found: Calibration) -> dict[str, Any]:
                     f"{kind}_error": {name: _rounded(each.error(kind, name)) for name in ("mean", "p95", "p99")}
                     for kind in ("theory", "simulated")
                 },
+                "cost_ms": {name: round(value * 1000, 2) for name, value in each.cpu_s.items()},
+                "cost_error": _rounded(each.cost_error),
                 "doubt": each.doubt,
             }
             for each in found.verified

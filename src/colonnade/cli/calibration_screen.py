@@ -18,7 +18,7 @@ def calibration_screen(found: Calibration) -> list[RenderableType]:
     """What was measured, and how far off the predictions were."""
     parts: list[RenderableType] = [
         "",
-        f"[bold]What a request costs[/], alone, on {escape(found.machine)} ({found.at})",
+        f"[bold]What a request costs[/], alone on an idle machine, on {escape(found.machine)} ({found.at})",
         routes_table(found.routes),
         "",
         f"[bold]Predicted and measured[/]: the mix with {found.write_share:.0%} writes, which was not measured before",
@@ -37,6 +37,10 @@ def calibration_screen(found: Calibration) -> list[RenderableType]:
         sizes = ", ".join(f"{name} {size / 1e6:.0f} MB" for name, size in found.memory_bytes.items())
         parts.append(f"memory       {sizes} a replica")
     parts.append(f"background   {found.background_cores:.2f} of {found.cores} cores busy while nobody asks")
+    parts.append(
+        f"busy or idle a request costs {found.idle_cost:.0%} more of a core on an idle machine than on a busy one; the "
+        f"cores are {found.cores_apart:.0%} of the way from one queue to a queue each"
+    )
     doubts = [f"doubtful as a whole: {found.doubt}"] if found.doubt else []
     parts += [f"[yellow]![/] {escape(note)}" for note in (*doubts, *found.notes)]
     return parts

@@ -141,7 +141,9 @@ def _declared(
     mix = Mix.of(calibration.routes, write_share)
     # As they cost at full load: what a plan is for is what the machine carries.
     costs = costs_at(calibration.routes, calibration.idle_cost, 1.0)
-    found = measured_model(spec, costs, mix, cores=math.inf, replicas={}, visitors=False)
+    found = measured_model(
+        spec, costs, mix, cores=math.inf, replicas={}, visitors=False, cores_apart=calibration.cores_apart
+    )
     writes = math.fsum(mix.shares[each.name] for each in calibration.routes if each.kind == "write")
     told = [f"service times as measured on {calibration.at} ({calibration.machine}), {writes:.0%} writes"]
     if calibration.doubt:

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from colonnade.planning import availability
 from colonnade.planning.capacity import Objective, limits, with_replicas
 from colonnade.planning.cluster import ClusterNeeds, cluster_needs
+from colonnade.planning.declared import STANDBYS
 from colonnade.planning.errors import Unstable
 from colonnade.planning.limits import Limit
 from colonnade.planning.model import Load, SystemModel
@@ -227,10 +229,10 @@ def _pools(question: Question, replicas: Mapping[str, int]) -> int:
 
 
 def _database_busy(model: SystemModel, load: Load) -> float:
-    if not any(each.name == DATABASE for each in model.stations):
-        return 0.0
-    station = predict(model, load).stations[DATABASE]
-    return station.rate_per_s * (station.held_s + station.wait_s_mean)
+    """Connections, at all nodes together."""
+    stations = predict(model, load).stations
+    nodes = [stations[name] for name in (DATABASE, STANDBYS) if name in stations]
+    return math.fsum(each.rate_per_s * (each.held_s + each.wait_s_mean) for each in nodes)
 
 
 def _budget(question: Question) -> Budget | None:

@@ -25,6 +25,11 @@ DATABASE_VISIT = Work(0.001, 1.0, 0.5)
 """A query of which nothing is known: a millisecond, half of it waiting for a disk. Chosen by feel, and told."""
 
 
+STANDBYS = "(standbys)"
+"""The station of the database's nodes that only read; DATABASE is then the primary alone, with the way to it. Which
+request asks whom is seen by where it costs something: writes cost the primary, and the standbys that follow it."""
+
+
 @dataclass(frozen=True, slots=True)
 class PartWork:
     """What is known of one part."""

@@ -115,6 +115,9 @@ class SystemModel:
     routes: tuple[Route, ...]
     cores: float = math.inf
     """Of the machine that all stations share; infinite: each replica has a machine of its own."""
+    cores_apart: float = 0.0
+    """How far the cores are from one queue for all (0) to a queue for each (1): an operating system keeps a process
+    where it ran last, and moves it later than it could. Measured, or 0."""
 
     def __post_init__(self) -> None:
         names = [station.name for station in self.stations]
@@ -123,6 +126,8 @@ class SystemModel:
         called = {call.station for route in self.routes for call, _ in walk(route.call)}
         if missing := called - set(names):
             raise ValueError(f"called, and no station: {sorted(missing)}")
+        if not 0 <= self.cores_apart <= 1:
+            raise ValueError(f"expected a share in [0, 1] by which cores are apart, got {self.cores_apart}")
         if not self.routes or sum(route.share for route in self.routes) <= 0 or not self.cores > 0:
             raise ValueError("expected a route with a share above 0, and cores above 0")
 

@@ -17,7 +17,8 @@ Read next: `capacity` for how much it carries, `sizing` for how many replicas it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import statistics
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from colonnade.planning import transform
@@ -41,6 +42,11 @@ ALIKE = 0.5
 """Of what sharing adds, the part that is the same for all requests of a size, where these are all alike; nothing where
 they vary as exponentials do. Between the two in proportion. So that p95 is within a fifth of simulations up to 80 % of
 capacity for both."""
+
+
+TELLING_UTILIZATION = (0.5, 0.85)
+"""Of the cores, for a wait to say whether they are apart: below, both answers are short, and chance is longer; above,
+a queue has not settled within seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +120,11 @@ def predict(model: SystemModel, load: Load) -> Prediction:
     rate = load.rate_per_s
     check_stable(model, rate)
     cores_busy = rate * math.fsum(model.visits(each.name) * model.work(each.name).cpu_s for each in model.stations)
-    cores = shared(cores_busy, model.cores, load.scv_arrivals)
+    cores = between(
+        shared(cores_busy, model.cores, load.scv_arrivals),
+        one_core(cores_busy, model.cores, load.scv_arrivals),
+        model.cores_apart,
+    )
     stations = {each.name: _station_load(model, each, load, cores) for each in model.stations}
     shares = model.shares()
     times_of, mean_s_of = {}, {}
@@ -136,6 +146,32 @@ def shared(busy: float, cores: float, scv_arrivals: float = 1.0) -> Sharing:
     offered = busy * servers / cores
     delayed = erlang_c(servers, offered)
     return Sharing(busy / cores, delayed, delayed / (servers - offered) * (scv_arrivals + 1) / 2)
+
+
+def one_core(busy: float, cores: float, scv_arrivals: float = 1.0) -> Sharing:
+    """The same if each core had a queue of its own, and an equal part of the requests."""
+    return NO_SHARING if math.isinf(cores) else shared(busy / cores, 1.0, scv_arrivals)
+
+
+def between(pool: Sharing, apart: Sharing, share: float) -> Sharing:
+    """A `share` of the way from one queue for all to a queue for each."""
+    return Sharing(
+        pool.utilization,
+        pool.delayed + share * (apart.delayed - pool.delayed),
+        pool.extra + share * (apart.extra - pool.extra),
+    )
+
+
+def apart_of(crowds: Sequence[tuple[float, float, float]], cores: float) -> float:
+    """`SystemModel.cores_apart` by (cores busy, seconds of a core for each request, seconds waited beside that) of
+    several loads: the median over those that are busy enough to tell; 0 without any."""
+    found = []
+    for busy, cpu_s, waited_s in crowds:
+        if TELLING_UTILIZATION[0] <= busy / cores <= TELLING_UTILIZATION[1] and cpu_s > 0:
+            pool, apart = shared(busy, cores).extra, one_core(busy, cores).extra
+            if apart > pool:
+                found.append((waited_s / cpu_s - pool) / (apart - pool))
+    return min(1.0, max(0.0, statistics.median(found))) if found else 0.0
 
 
 def _station_load(model: SystemModel, station: Station, load: Load, cores: Sharing) -> StationLoad:
@@ -167,12 +203,7 @@ def _processors(station: Station, rate: float, work: Work, scv_arrivals: float) 
     apart = shared(busy / count, cores / count, scv)
     if station.balance not in LEAST_LOADED:
         return apart
-    pool = shared(busy, cores, scv_arrivals)
-    return Sharing(
-        pool.utilization,
-        pool.delayed + APART * (apart.delayed - pool.delayed),
-        pool.extra + APART * (apart.extra - pool.extra),
-    )
+    return between(shared(busy, cores, scv_arrivals), apart, APART)
 
 
 def _route_time(route: Route, stations: Mapping[str, StationLoad], cores: Sharing) -> tuple[float, transform.Transform]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from random import Random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from colonnade.core.errors import SpecError
 from colonnade.planning.calibration import (
@@ -17,6 +19,7 @@ from colonnade.planning.calibration import (
     winsorized,
     without_waiting,
 )
+from colonnade.planning.declared import STANDBYS
 from colonnade.planning.limits import capacity
 from colonnade.planning.model import Load
 from colonnade.planning.predict import predict
@@ -90,3 +93,34 @@ def test_errors_are_relative_to_what_was_measured() -> None:
     assert found.verified[0].error("simulated", "mean") is None
     assert found.verified[1].error("theory", "mean") is None
     assert replace(found, capacity_measured=None).capacity_error is None
+
+
+def test_costs_of_a_mix_are_compared_over_all_parts() -> None:
+    one = replace(
+        calibration().verified[0],
+        cpu_s={"web": 0.003, VISITORS: 0.001},
+        cpu_s_predicted={"web": 0.004, VISITORS: 0.001},
+    )
+    assert one.cost_error == pytest.approx(0.25)
+    assert calibration().verified[0].cost_error is None, "an older calibration does not say"
+
+
+@given(primary_s=st.floats(0.0002, 0.01), standbys_s=st.floats(0.0002, 0.01))
+def test_reads_ask_the_nodes_that_they_cost_and_the_machine_carries_the_same(
+    primary_s: float, standbys_s: float
+) -> None:
+    """What is not the primary's is the standbys', each a queue of its own; the cores they share are the same."""
+    cpu_s = {**READ.cpu_s, "database": primary_s, STANDBYS: standbys_s}
+    apart = replace(READ, cpu_s=cpu_s, mean_s=0.03)
+    together = replace(apart, cpu_s={**READ.cpu_s, "database": primary_s + standbys_s})
+    models = [
+        measured_model(SPEC, [each], Mix({READ.name: 1.0}), cores=2.0, replicas={}, visitors=True).model
+        for each in (apart, together)
+    ]
+    nodes = {each.name: each.replicas for each in models[0].stations if each.name in ("database", STANDBYS)}
+    assert nodes == {"database": 1, STANDBYS: 2}
+    assert models[1].station("database").replicas == 3
+    waits_at = max(nodes, key=lambda name: models[0].work(name).mean_s - models[0].work(name).cpu_s)
+    assert waits_at == ("database" if primary_s >= standbys_s else STANDBYS) or primary_s == standbys_s
+    assert capacity(models[0]) == pytest.approx(capacity(models[1]))
+    assert predict(models[0], Load(1e-4)).mean_s == pytest.approx(0.03, rel=1e-3)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.planning.calibrated import PAGE
 
 from colonnade.planning.calibration import costs_at
@@ -36,3 +40,18 @@ def test_costs_read_at_one_load_are_told_for_another() -> None:
     assert idle.cpu_s["web"] == pytest.approx(PAGE.cpu_s["web"] * 1.5), "PAGE was read on a busy machine"
     assert costs_at([idle], 0.5, 1.0)[0].cpu_s == pytest.approx(PAGE.cpu_s)
     assert costs_at([PAGE], 0.0, 0.1)[0].cpu_s == PAGE.cpu_s
+
+
+@given(st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.0, 1.0), st.floats(0.002, 0.05))
+def test_what_computes_less_is_done_as_much_earlier_and_waits_as_long(
+    idle_cost: float, one: float, other: float, mean_s: float
+) -> None:
+    (there,) = costs_at([replace(PAGE, mean_s=mean_s, utilization=one)], idle_cost, other)
+    computing_s = sum(PAGE.cpu_s.values())
+    waiting_s = max(0.0, mean_s - computing_s)
+    if mean_s >= computing_s:
+        assert there.mean_s - sum(there.cpu_s.values()) == pytest.approx(waiting_s, abs=1e-9)
+    assert there.mean_s > 0
+    (back,) = costs_at([there], idle_cost, one)
+    assert back.cpu_s == pytest.approx(PAGE.cpu_s)
+    assert back.mean_s == pytest.approx(mean_s)

@@ -14,7 +14,7 @@ from colonnade.planning.capacity import Objective, holds, knee, limits, rate_wit
 from colonnade.planning.errors import Impossible, Unstable
 from colonnade.planning.limits import capacity
 from colonnade.planning.model import Call, Load, Route, Station, SystemModel, Work, chain
-from colonnade.planning.predict import predict
+from colonnade.planning.predict import apart_of, between, one_core, predict, shared
 from colonnade.planning.sizing import Policy, size
 
 OBJECTIVE = Objective(0.99, 0.25)
@@ -148,3 +148,38 @@ def test_an_objective_below_the_work_is_impossible_and_says_why() -> None:
 def test_what_cannot_grow_is_named_when_it_is_too_small() -> None:
     with pytest.raises(Impossible, match="database"):
         size(site(), Load(50_000), OBJECTIVE, Policy(), ("frontend", "backend"))
+
+
+@given(st.floats(0.0, 1.0), st.lists(st.floats(0.51, 0.84), min_size=1, max_size=5), st.integers(2, 16))
+def test_how_far_cores_are_apart_is_found_from_what_was_waited(share: float, loads: list[float], cores: int) -> None:
+    work_s = 0.004
+    crowds = []
+    for load in loads:
+        busy = load * cores
+        waited_s = work_s * between(shared(busy, cores), one_core(busy, cores), share).extra
+        crowds.append((busy, work_s, waited_s))
+    assert apart_of(crowds, cores) == pytest.approx(share, abs=1e-6)
+
+
+def test_loads_that_tell_nothing_of_how_cores_share_are_left_out() -> None:
+    assert apart_of([], 2.0) == 0
+    assert apart_of([(0.4, 0.004, 1.0), (2.1, 0.004, 1.0)], 2.0) == 0, "too idle, and too busy for a steady state"
+    assert apart_of([(1.5, 0.004, 0.0)], 2.0) == 0, "never better than one queue"
+    assert apart_of([(1.5, 0.004, 9.0)], 2.0) == 1, "never worse than a queue each"
+    assert apart_of([(0.5, 0.004, 1.0)], 1.0) == 0, "one core is both"
+
+
+@given(st.floats(0.05, 0.9), st.floats(0.0, 1.0), st.floats(0.0, 1.0))
+def test_cores_that_are_further_apart_make_nobody_faster_and_carry_as_much(
+    load: float, one_share: float, other: float
+) -> None:
+    low, high = sorted((one_share, other))
+    near, far = (replace(site(cores=2), cores_apart=share) for share in (low, high))
+    assert capacity(near) == capacity(far)
+    rate = load * capacity(near)
+    assert predict(near, Load(rate)).mean_s <= predict(far, Load(rate)).mean_s * (1 + 1e-12)
+
+
+def test_cores_apart_by_more_than_all_are_refused() -> None:
+    with pytest.raises(ValueError, match="cores are apart"):
+        replace(site(), cores_apart=1.2)

@@ -1,9 +1,10 @@
 """Goes through a calibration on a running system: idle, each request alone, several at once, then what was predicted.
 
 1. *Idle*: what is busy while nobody asks.
-2. *Each route alone*, at a load at which it hardly meets another: its latency and how that varies; then busier, in two
-   steps, for what it costs each part (a core that is never idle does the same in less time than one that sleeps in
-   between: with costs read at a third of its load, the blog's capacity came out a fifth too low).
+2. *Each route alone*, at a load at which it hardly meets another: its latency and how that varies; then busier, in
+   steps up to nearly all of the machine, for what it costs each part (a core that is never idle does the same in less
+   time than one that sleeps in between: with costs read at a third of its load, the blog's capacity came out a fifth
+   too low) and how long it waits for a core there.
 3. *At once*: throughput of the mix with 1, 2, 4 … in flight, for the universal scalability law.
 4. *Predicted, then measured*: the mix, which was not used before, at shares of the predicted capacity up to beyond it.
 
@@ -28,6 +29,7 @@ from colonnade.drill.load.workload import Action
 from colonnade.drill.trial import try_out
 from colonnade.drill.workloads import is_guessed, workload_of
 from colonnade.planning.calibration import (
+    KERNEL,
     VISITORS,
     Calibration,
     Contention,
@@ -43,7 +45,7 @@ from colonnade.planning.errors import Unstable
 from colonnade.planning.idle_cost import idle_cost_of, utilization_at
 from colonnade.planning.limits import capacity
 from colonnade.planning.model import Load, SystemModel
-from colonnade.planning.predict import predict
+from colonnade.planning.predict import apart_of, predict
 from colonnade.planning.scalability import POINTS_MIN, fit
 from colonnade.spec.model import ServiceSpec, Spec
 
@@ -51,8 +53,11 @@ LOW_UTILIZATION = 0.08
 """Of the machine, at which a request hardly ever meets another: its latency is the time that it takes."""
 
 BUSY_UTILIZATION, FULL_UTILIZATION = 0.5, 1.0
-"""At which a request's processor time is read, by what it cost at the step before. As it costs less the busier the
-machine is, these were 0.35 and 0.75 on the blog: as in earnest, and still without a queue that grows."""
+"""At which a request's processor time is read, by what it cost at the step before."""
+
+NEARLY_FULL, STEPS_MAX = 0.85, 4
+"""As a request costs less the busier the machine is, full utilization is come near to in steps: on the blog in two to
+four. With FastAPI a request at full load costs a third of what it does alone."""
 
 REACHED_SHARE, FAILED_SHARE_MAX = 0.9, 0.01
 """Of what was asked for, answered at least, and failed at most, for a stretch to tell what a request costs: refusals
@@ -77,6 +82,9 @@ SHARES_MORE = (1.6, 2.0, 2.5)
 
 DOUBTS_MIN, DOUBTED_SHARE = 2, 0.2
 """From so many doubtful stretches on, and such a share of all, the whole is doubted."""
+
+SLOWER_SHARE = 0.1
+"""Of the throughput, that may be missing later: a capacity is to be predicted as exactly as that."""
 
 RATE_MAX = 5_000.0
 """Requests a second that one generator can send: a core of its own does so many."""
@@ -111,7 +119,9 @@ async def calibrate(
     work = _Measuring(spec, wishes, clock, tell, simulate)
     await work.aim_at(status)
     await work.idle()
-    routes = [await work.route(action) for action in work.aim.workload.actions]
+    # Writes first: pages are measured with what they are going to show, not on a system that is still empty.
+    actions = sorted(work.aim.workload.actions, key=lambda each: each.kind is Kind.READ)
+    routes = [await work.route(action) for action in actions]
     return await work.finish(routes, at=at, machine=machine)
 
 
@@ -124,11 +134,14 @@ class _Measuring:
         self._simulate = simulate
         self._cores = float(cores_count())
         self._background_cores = 0.0
+        self._cores_apart = 0.0
         self._notes: list[str] = []
         self._doubts: list[str] = []
         self._shots_count = 0
         self._readings: list[tuple[tuple[float, float], tuple[float, float]]] = []
         """Of each route: (utilization, seconds of a core) at the two loads at which costs are read."""
+        self._crowds: list[tuple[str, Shot]] = []
+        """(route, each stretch in which it was alone, and the machine busy)."""
         self.aim: Aim
 
     async def aim_at(self, status: Mapping[str, Any]) -> None:
@@ -154,7 +167,7 @@ class _Measuring:
         before, began_at = read_parts(self.aim.parts), self._clock.monotonic()
         await self._clock.sleep(seconds)
         used, passed_s = read_parts(self.aim.parts).since(before), self._clock.monotonic() - began_at
-        background = {name: value / passed_s for name, value in used.cpu_s.items()}
+        background = {name: value / passed_s for name, value in {**used.cpu_s, KERNEL: used.kernel_s}.items()}
         self.aim = replace(self.aim, background=background)
         self._background_cores = used.machine_busy_s / passed_s
         if self._background_cores > 0.15 * self._cores:
@@ -194,15 +207,20 @@ class _Measuring:
     async def _busy(self, action: Action, low: float, cost_s: float) -> Shot:
         """The fastest stretch that was answered, of which the costs are taken. `cost_s`: of a core, asked slowly."""
         busy_rate = min(RATE_MAX, BUSY_UTILIZATION * self._free_cores / cost_s) if cost_s > 0 else RATE_LOW[1]
-        busy = await self._alone(action, max(busy_rate, low), self._wishes.stretch_s / 2)
-        full_rate = min(RATE_MAX, FULL_UTILIZATION * self._free_cores / busy.cost_s) if busy.cost_s > 0 else 0.0
-        if full_rate <= busy.rate_per_s:
-            return busy
-        full = await self._alone(action, full_rate, self._wishes.stretch_s)
-        if full.ok_rate < REACHED_SHARE * full.rate_per_s or full.failed_share > FAILED_SHARE_MAX:
-            return busy
-        less, more = ((self._utilization(shot), shot.cost_s) for shot in (busy, full))
-        self._readings.append((less, more))
+        busy = full = await self._alone(action, max(busy_rate, low), self._wishes.stretch_s / 2)
+        self._crowds.append((action.name, busy))
+        for _ in range(STEPS_MAX):
+            rate = min(RATE_MAX, FULL_UTILIZATION * self._free_cores / full.cost_s) if full.cost_s > 0 else 0.0
+            if self._utilization(full) >= NEARLY_FULL or rate <= full.rate_per_s:
+                break
+            more = await self._alone(action, rate, self._wishes.stretch_s / 2)
+            if more.ok_rate < REACHED_SHARE * more.rate_per_s or more.failed_share > FAILED_SHARE_MAX:
+                break
+            full = more
+            self._crowds.append((action.name, full))
+        if full is not busy:
+            less, more_busy = ((self._utilization(shot), shot.cost_s) for shot in (busy, full))
+            self._readings.append((less, more_busy))
         return full
 
     def _utilization(self, shot: Shot) -> float:
@@ -211,9 +229,13 @@ class _Measuring:
 
     async def finish(self, routes: Sequence[RouteCost], *, at: str, machine: str) -> Calibration:
         idle_cost = idle_cost_of(self._readings)
-        slow = costs_at(routes, idle_cost, LOW_UTILIZATION)
-        unqueued = without_waiting(self._spec, slow, cores=self._free_cores, replicas=self.aim.parts.replicas)
-        known = tuple(replace(route, mean_s=other.mean_s) for route, other in zip(routes, unqueued, strict=True))
+        # Latencies are those of the slow stretches already; costs were read in the busy ones.
+        slow = [
+            replace(each, mean_s=route.mean_s)
+            for route, each in zip(routes, costs_at(routes, idle_cost, LOW_UTILIZATION), strict=True)
+        ]
+        known = without_waiting(self._spec, slow, cores=self._free_cores, replicas=self.aim.parts.replicas)
+        self._cores_apart = self._apart(known, idle_cost)
         top = capacity(self.model_of(costs_at(known, idle_cost, 1.0)))
         contention = await self._contention(top)
         verified, reached = await self._verify(known, idle_cost, top)
@@ -231,13 +253,29 @@ class _Measuring:
             verified=tuple(verified),
             notes=tuple(self._notes),
             idle_cost=idle_cost,
-            doubt=doubt_of(self._doubts, self._shots_count),
+            cores_apart=self._cores_apart,
+            doubt=slower_of(contention, reached) or doubt_of(self._doubts, self._shots_count),
         )
+
+    def _apart(self, routes: Sequence[RouteCost], idle_cost: float) -> float:
+        by_name = {route.name: route for route in routes}
+        crowds = []
+        for name, shot in self._crowds:
+            busy = shot.ok_rate * shot.cost_s
+            (alone,) = costs_at([by_name[name]], idle_cost, busy / self._free_cores)
+            crowds.append((busy, shot.cost_s, shot.mean_s - alone.mean_s))
+        return apart_of(crowds, self._free_cores)
 
     def model_of(self, routes: Sequence[RouteCost]) -> SystemModel:
         mix = Mix.of(routes, self._write_share)
         return measured_model(
-            self._spec, routes, mix, cores=self._free_cores, replicas=self.aim.parts.replicas, visitors=True
+            self._spec,
+            routes,
+            mix,
+            cores=self._free_cores,
+            replicas=self.aim.parts.replicas,
+            visitors=True,
+            cores_apart=self._cores_apart,
         ).model
 
     async def _contention(self, top: float) -> Contention | None:
@@ -309,6 +347,18 @@ class _Measuring:
         return max(0.1, self._cores - self._background_cores)
 
 
+def slower_of(contention: Contention | None, reached: float | None) -> str:
+    """A doubt when less was answered at last than before, with a few at once: what a request costs has changed while it
+    was measured, and no prediction from before can hold. `reached`: the most of the stretches that were verified."""
+    most = max((rate for _, rate in contention.points), default=0.0) if contention is not None else 0.0
+    if reached is None or reached >= (1 - SLOWER_SHARE) * most:
+        return ""
+    return (
+        f"{most:.4g}/s were answered with a few at once, and minutes later no more than {reached:.4g}/s: the machine "
+        "got slower meanwhile, or the application does when it is crowded"
+    )
+
+
 def doubt_of(doubts: Sequence[str], shots_count: int) -> str:
     """What several stretches say against the whole: costs are taken from the first ones, so what moves them moves every
     prediction. One stretch alone may be a coincidence."""
@@ -341,11 +391,24 @@ def _verified(model: SystemModel, rate: float, share: float, shot: Shot, simulat
     except Unstable:
         theory = None
     simulated = dict(simulate(model, load)) or None if simulate is not None and theory is not None else None
-    return Verified(rate, share, shot.ok_rate, shot.figures(), theory, simulated, shot.failed_share, shot.doubt)
+    return Verified(
+        rate_per_s=rate,
+        share_of_capacity=share,
+        measured_rate=shot.ok_rate,
+        measured=shot.figures(),
+        theory=theory,
+        simulated=simulated,
+        failed_share=shot.failed_share,
+        doubt=shot.doubt,
+        cpu_s={**shot.cpu_s, VISITORS: shot.generator_cpu_s},
+        cpu_s_predicted={each.name: model.visits(each.name) * model.work(each.name).cpu_s for each in model.stations},
+    )
 
 
 def _told(found: Verified) -> str:
     words = [f"{found.rate_per_s:.4g}/s ({found.share_of_capacity:.0%}): {found.measured_rate:.4g}/s answered"]
+    if (error := found.cost_error) is not None:
+        words.append(f"{math.fsum(found.cpu_s.values()) * 1000:.3g} ms of a core (by the routes {error:+.0%})")
     for name in ("mean", "p95"):
         if name in found.measured:
             words.append(f"{name} {found.measured[name] * 1000:.3g} ms")

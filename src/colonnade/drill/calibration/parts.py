@@ -14,6 +14,7 @@ from typing import Any
 
 from colonnade.core.memory import memory_of_groups
 from colonnade.core.processor import TICKS_PER_S
+from colonnade.planning.declared import STANDBYS
 from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
 
@@ -23,7 +24,7 @@ UPKEEP = "upkeep"
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Processes at the top of each part, by its name: services, `gateway`, `database`, `upkeep`."""
+    """Processes at the top of each part, by its name: services, `gateway`, `database`, STANDBYS, `upkeep`."""
 
     roots: Mapping[str, tuple[int, ...]]
     replicas: Mapping[str, int]
@@ -37,14 +38,16 @@ class Reading:
     cpu_s: Mapping[str, float]
     machine_busy_s: float
     """Of all cores together, everything that runs on the machine."""
+    kernel_s: float = 0.0
+    """Of that, interrupts and what follows them (packets between processes): mostly in nobody's own time."""
 
     def since(self, earlier: Reading) -> Reading:
         cpu_s = {name: max(0.0, value - earlier.cpu_s.get(name, 0.0)) for name, value in self.cpu_s.items()}
-        return Reading(cpu_s, self.machine_busy_s - earlier.machine_busy_s)
+        return Reading(cpu_s, self.machine_busy_s - earlier.machine_busy_s, self.kernel_s - earlier.kernel_s)
 
 
 def parts_of(status: Mapping[str, Any]) -> Parts:
-    """From what `status --json` says. The gateway of the database counts as the database."""
+    """From what `status --json` says. The gateway of the database counts as its primary."""
     roots: dict[str, list[int]] = {GATEWAY: [status["gateway"]["pid"]]}
     roots[UPKEEP] = [status["keeper_pid"], status["controller_pid"]]
     replicas = {}
@@ -54,8 +57,9 @@ def parts_of(status: Mapping[str, Any]) -> Parts:
         replicas[service["name"]] = len(ready)
     database = status.get("database")
     if database and not database["external"]:
-        nodes = [node["pid"] for node in database["nodes"] if node.get("pid")]
-        roots[DATABASE] = [*nodes, status["dbgate"]["pid"]]
+        roots[DATABASE], roots[STANDBYS] = [status["dbgate"]["pid"]], []
+        for node in database["nodes"]:
+            roots[STANDBYS if node["role"] == "standby" else DATABASE].append(node.get("pid"))
     return Parts({name: tuple(pid for pid in pids if pid) for name, pids in roots.items()}, replicas)
 
 
@@ -72,7 +76,7 @@ def read_parts(parts: Parts) -> Reading:
         # The keeper's child is the controller, which is a part of its own, and its children are others' parts.
         return used.get(pid, 0.0) + sum(below(child) for child in children.get(pid, ()) if child not in owned)
 
-    return Reading({name: sum(map(below, pids)) for name, pids in parts.roots.items()}, _machine_busy_s())
+    return Reading({name: sum(map(below, pids)) for name, pids in parts.roots.items()}, *_machine_s())
 
 
 def memory_of_replicas(parts: Parts) -> dict[str, int]:
@@ -98,8 +102,9 @@ def _processes() -> Iterator[tuple[int, int, float]]:
         yield int(entry), int(columns[1]), sum(map(int, columns[11:15])) / TICKS_PER_S
 
 
-def _machine_busy_s() -> float:
-    """All that is neither idle nor waiting for a disk; time that the machine was not given (steal) counts as busy."""
+def _machine_s() -> tuple[float, float]:
+    """(busy, of that in interrupts): all that is neither idle nor waiting for a disk; time that the machine was not
+    given (steal) counts as busy."""
     columns = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0].split()[1:9]
     user, nice, system, _, _, irq, softirq, steal = map(int, columns)
-    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S
+    return (user + nice + system + irq + softirq + steal) / TICKS_PER_S, (irq + softirq) / TICKS_PER_S

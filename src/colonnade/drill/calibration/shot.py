@@ -5,6 +5,7 @@ Sends by the drill's generator in a process of its own, reads processes before a
 
 from __future__ import annotations
 
+import os
 import secrets
 import statistics
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,7 @@ from colonnade.drill.load.readback import known_ids_over_http
 from colonnade.drill.load.summary import percentile
 from colonnade.drill.load.target import Target
 from colonnade.drill.load.workload import Action, Workload
+from colonnade.planning.calibration import KERNEL
 
 LAG_S_MAX = 0.025
 """Of the generator, for 99 of 100 requests: what a drill accepts as well. Beyond it the machine is too busy to say."""
@@ -133,10 +135,15 @@ async def shoot(
     )
     start_at = clock.monotonic() + START_S
     task = run_load_apart(plan, aim.target, known_ids=known_ids, start_at=start_at)
-    before, began_at = read_parts(aim.parts), clock.monotonic()
+    before, own_before_s, began_at = read_parts(aim.parts), _own_s(), clock.monotonic()
     history = await task
     used, passed_s = read_parts(aim.parts).since(before), clock.monotonic() - began_at
-    return _shot(plan, history, used, passed_s, aim.background)
+    return _shot(plan, history, used, _own_s() - own_before_s, passed_s, aim.background)
+
+
+def _own_s() -> float:
+    """Processor seconds of this process and of the generators that have ended."""
+    return sum(os.times()[:4])
 
 
 def _only(workload: Workload, only: Action | None, write_share: float) -> Workload:
@@ -152,7 +159,10 @@ def _only(workload: Workload, only: Action | None, write_share: float) -> Worklo
     return replace(workload, actions=tuple(actions), read_own=())
 
 
-def _shot(plan: Plan, history: History, used: Reading, passed_s: float, background: Mapping[str, float]) -> Shot:
+def _shot(
+    plan: Plan, history: History, used: Reading, own_s: float, passed_s: float, background: Mapping[str, float]
+) -> Shot:
+    """`own_s`: of the generator, and of reading what it wrote, which is long after many requests."""
     settled_at = history.started_at + SETTLED_SHARE * plan.duration_s
     ended_at = history.started_at + plan.duration_s
     sent = [each for each in history.operations if each.error not in OWN_ERRORS]
@@ -161,18 +171,20 @@ def _shot(plan: Plan, history: History, used: Reading, passed_s: float, backgrou
     done = sum(settled_at <= each.done_at <= ended_at for each in ok)
     lags = sorted(each.lag_s for each in sent) or [0.0]
     answered = max(1, len(ok))
-    others_s = used.machine_busy_s - sum(used.cpu_s.values()) - history.cpu_s
+    others_s = used.machine_busy_s - sum(used.cpu_s.values()) - own_s
+    # No more than is missing: some kernels book interrupts with whoever they interrupted as well.
+    kernel_s = max(0.0, min(used.kernel_s, others_s))
+    cpu_s = {**used.cpu_s, KERNEL: kernel_s}
     return Shot(
         rate_per_s=plan.rate_per_s,
         latencies_s=tuple(sorted(each.latency_s for each in settled)),
         ok_rate=done / ((1 - SETTLED_SHARE) * plan.duration_s),
         failed_share=1 - len(ok) / len(sent) if sent else 1.0,
         cpu_s={
-            name: max(0.0, value - background.get(name, 0.0) * passed_s) / answered
-            for name, value in used.cpu_s.items()
+            name: max(0.0, value - background.get(name, 0.0) * passed_s) / answered for name, value in cpu_s.items()
         },
         generator_cpu_s=history.cpu_s / max(1, len(history.operations)),
-        others_share=max(0.0, others_s / passed_s / cores_count()),
+        others_share=max(0.0, (others_s - kernel_s) / passed_s / cores_count()),
         lag_p99_s=percentile(lags, 0.99),
         slowest_second=_slowest_second([(each.intended_at - settled_at, each.latency_s) for each in settled]),
     )

@@ -6,8 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from colonnade.drill.calibration.measure import doubt_of
-from colonnade.drill.calibration.shot import Shot, _slowest_second
+from colonnade.core.processor import cores_count
+from colonnade.drill.calibration.measure import doubt_of, slower_of
+from colonnade.drill.calibration.parts import Reading
+from colonnade.drill.calibration.shot import Shot, _shot, _slowest_second
+from colonnade.planning.calibration import KERNEL, Contention
+
+from ..builders import at_second, history, read
 
 CALM = Shot(
     rate_per_s=100.0,
@@ -43,3 +48,23 @@ def test_the_whole_is_doubted_from_a_fifth_of_its_stretches_on_and_never_for_one
     assert doubt_of(["late"], 2) == ""
     assert doubt_of(["late", "late"], 12) == ""
     assert doubt_of(["late", "late", "busy"], 12).startswith("3 of 12 stretches of load are doubtful (the last: busy)")
+
+
+def test_packets_count_as_a_request_s_cost_and_nobody_s_time_twice() -> None:
+    """What the kernel did in between is a part of its own, where it is missing in all others' time."""
+    sent = history(*(at_second(read(), float(second)) for second in range(10)))
+    used = Reading({"web": 0.5}, machine_busy_s=1.0, kernel_s=0.3)
+    background = {"web": 0.01, KERNEL: 0.01}
+    shot = _shot(sent.plan, sent, used, 0.1, 10.0, background)
+    assert shot.cpu_s == pytest.approx({"web": 0.04, KERNEL: 0.02})
+    assert shot.others_share == pytest.approx(0.1 / 10 / cores_count())
+    booked = _shot(sent.plan, sent, replace(used, machine_busy_s=0.6), 0.1, 10.0, background)
+    assert booked.cpu_s == pytest.approx({"web": 0.04, KERNEL: 0.0}), "in the time of who was interrupted"
+
+
+def test_a_machine_that_got_slower_while_it_was_measured_is_told() -> None:
+    contention = Contention(((1.0, 155.0), (16.0, 483.0)), None, None, None, None)
+    assert "483/s were answered" in slower_of(contention, 402.0)
+    assert slower_of(contention, 440.0) == ""
+    assert slower_of(contention, None) == "", "the capacity was not reached"
+    assert slower_of(None, 402.0) == ""

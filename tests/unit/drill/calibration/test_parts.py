@@ -11,25 +11,27 @@ import pytest
 
 from colonnade.drill.calibration.measure import entry_of
 from colonnade.drill.calibration.parts import UPKEEP, Parts, Reading, parts_of, read_parts
+from colonnade.planning.declared import STANDBYS
 from colonnade.spec.model import Spec
 
 
 def status(**changes: Any) -> dict[str, Any]:
     replicas = [{"pid": 5, "state": "ready"}, {"pid": 6, "state": "starting"}, {"pid": None, "state": "waiting"}]
+    nodes = [{"pid": 20, "role": "primary"}, {"pid": 21, "role": "standby"}, {"pid": None, "role": "standby"}]
     return {
         "gateway": {"pid": 2},
         "dbgate": {"pid": 3},
         "keeper_pid": 10,
         "controller_pid": 11,
         "services": [{"name": "web", "replicas": replicas}],
-        "database": {"external": False, "nodes": [{"pid": 20}, {"pid": 21}, {"pid": None}]},
+        "database": {"external": False, "nodes": nodes},
         **changes,
     }
 
 
 def test_each_part_has_its_processes() -> None:
     found = parts_of(status())
-    assert found.roots == {"gateway": (2,), UPKEEP: (10, 11), "web": (5,), "database": (20, 21, 3)}
+    assert found.roots == {"gateway": (2,), UPKEEP: (10, 11), "web": (5,), "database": (3, 20), STANDBYS: (21,)}
     assert found.replicas == {"web": 1}
     assert "database" not in parts_of(status(database=None)).roots
     assert "database" not in parts_of(status(database={"external": True, "nodes": []})).roots
@@ -52,7 +54,8 @@ def test_work_is_found_with_who_does_it_and_not_with_their_parents() -> None:
 
 
 def test_a_reading_since_another_never_is_negative() -> None:
-    assert Reading({"a": 1.0, "b": 2.0}, 5.0).since(Reading({"a": 3.0}, 4.0)) == Reading({"a": 0.0, "b": 2.0}, 1.0)
+    later, earlier = Reading({"a": 1.0, "b": 2.0}, 5.0, 0.75), Reading({"a": 3.0}, 4.0, 0.5)
+    assert later.since(earlier) == Reading({"a": 0.0, "b": 2.0}, 1.0, 0.25)
 
 
 @pytest.mark.parametrize(
