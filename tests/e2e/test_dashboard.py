@@ -82,6 +82,16 @@ def test_a_killed_replica_shows(shared: Runner) -> None:
     shared.running()
 
 
+def test_a_frozen_dashboard_is_started_anew(shared: Runner) -> None:
+    # Before those in which it is killed: the controller knows of this one that it answers, and need not wait for that.
+    old = dashboard(shared)
+    kill(old["pid"], number=signal.SIGSTOP)
+    shared.wait_until(lambda: dashboard(shared)["pid"] not in (None, old["pid"]), "there is another one")
+    assert ask(shared, "/healthz") == (200, "ok\n")
+    (told,) = shared.events("dashboard_silent")
+    assert f"dashboard {old['pid']} did not answer" in told.message
+
+
 def test_a_killed_dashboard_is_started_anew_at_its_address(shared: Runner) -> None:
     old = dashboard(shared)
     kill(old["pid"])
@@ -90,15 +100,6 @@ def test_a_killed_dashboard_is_started_anew_at_its_address(shared: Runner) -> No
     new = dashboard(shared)
     assert new["pid"] != old["pid"]
     assert new["url"] == old["url"]
-
-
-def test_a_frozen_dashboard_is_started_anew(shared: Runner) -> None:
-    old = dashboard(shared)
-    kill(old["pid"], number=signal.SIGSTOP)
-    shared.wait_until(lambda: dashboard(shared)["pid"] not in (None, old["pid"]), "there is another one")
-    assert ask(shared, "/healthz") == (200, "ok\n")
-    (told,) = shared.events("dashboard_silent")
-    assert f"dashboard {old['pid']} did not answer" in told.message
 
 
 def test_a_killed_controller_finds_its_dashboard(shared: Runner) -> None:
