@@ -102,3 +102,16 @@ def test_the_system_clock_reads_the_machine() -> None:
     asyncio.run(clock.sleep(0.001))
     assert before + 0.001 <= clock.monotonic() <= time.monotonic()
     assert abs(clock.wall() - time.time()) < 5.0
+
+
+@pytest.mark.parametrize("clock", [SimulatedClock(start_s=0.0), SystemClock()])
+def test_a_wait_ends_with_its_event_and_otherwise_in_time(clock: SimulatedClock | SystemClock) -> None:
+    async def main() -> None:
+        event = asyncio.Event()
+        asyncio.get_running_loop().call_soon(event.set)
+        await clock.wait(event, 3600.0)
+        event.clear()
+        await clock.wait(event, 0.01)
+        assert event.is_set(), "the clock sets it, so that whoever clears it first loses no wake"
+
+    asyncio.run(main())
