@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Self
 
 import httpx2
-from lightkube import ApiError, Client, KubeConfig
+from lightkube import ApiError, Client
 from lightkube.core.exceptions import ConfigError
 from lightkube.generic_resource import (
     GenericGlobalResource,
@@ -18,6 +19,7 @@ from lightkube.generic_resource import (
 from lightkube.types import CascadeType, PatchType
 
 from colonnade.core.errors import DriverError, DriverUnavailable, HostError
+from colonnade.deploy.kubernetes.kubeconfig import find_kubeconfig
 from colonnade.deploy.kubernetes.objects import Object
 
 FIELD_MANAGER = "colonnade"
@@ -73,7 +75,8 @@ class Cluster:
     def connect(cls, context: str, namespace: str) -> Self:
         """By KUBECONFIG or ~/.kube/config, as kubectl does. Raises HostError."""
         try:
-            config = KubeConfig.from_env().get(context or None)
+            found = find_kubeconfig(os.environ)
+            config = found.get(context or None) if found is not None else None
             if config is None:
                 raise ConfigError("no kubeconfig")
             client = Client(
