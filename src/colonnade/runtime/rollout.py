@@ -173,7 +173,7 @@ def _replacing(look: _Look) -> Decision[Step]:
     judgement = judge(look.seen.comparison, look.policy.canary_requests)
     if look.is_judged() and judgement.is_worse:
         return Decision((Enter(Stage.UNDOING),), judgement.reason, f"{look.new} is worse: {judgement.message}")
-    numbers = [number for number in range(1, look.count + 1) if look.rollout.concerns(number)]
+    numbers = look.concerned()
     if left := [number for number in look.all_numbers() if number not in look.rollout.moved]:
         # What is there in addition is of the new version from the beginning, also when the count has changed since.
         concerned = [number for number in left if number > look.count or look.rollout.concerns(number)]
@@ -244,10 +244,15 @@ class _Look:
         """Those that are started first: in addition, else in the place of old ones."""
         if self.bounds.surge:
             return list(self.extra_numbers())
-        concerned = [number for number in range(1, self.count + 1) if self.rollout.concerns(number)]
+        concerned = self.concerned()
         # What somebody holds out of rotation is nobody's loss, and makes room for the next.
         concerned.sort(key=lambda number: (number not in self.rollout.moved, not self.is_held(number)))
         return concerned[: self.bounds.unavailable]
+
+    def concerned(self) -> list[int]:
+        """Whom this is about, but for those that are new already and held by somebody: they will not serve."""
+        own = [number for number in range(1, self.count + 1) if self.rollout.concerns(number)]
+        return [number for number in own if not (self.is_new(number) and self.is_held(number))]
 
     def is_in_rotation(self, number: int) -> bool:
         """And to stay there: what was given up a moment ago is about to leave."""
@@ -275,17 +280,18 @@ class _Look:
     def serving_old(self) -> list[int]:
         return [number for number in self.all_numbers() if self.serves(number) and not self.is_new(number)]
 
-    def room(self) -> int:
+    def room(self, *, freed: int = 0) -> int:
         """How many that serve may be taken out now."""
         serving = sum(1 for number in self.all_numbers() if self.serves(number))
-        return max(0, serving - self.needed())
+        return max(0, serving - self.needed(freed=freed))
 
-    def needed(self) -> int:
-        """How many have to serve. Going back, one at least, and none of those that will not: a version that is known
-        to be bad would go on for as long as they do not come."""
+    def needed(self, *, freed: int = 0) -> int:
+        """How many have to serve; `freed` of those that are held are about to be replaced. Going back, one at least,
+        and none of those that will not: a version that is known to be bad would go on for as long as they do not
+        come."""
         declared = self.count - self.bounds.unavailable
         # Nobody waits for those that are held; but where one at least had to serve, one still has to.
-        needed = max(min(1, declared), declared - self.held())
+        needed = max(min(1, declared), declared - self.held() + freed)
         if self.rollout.stage is not Stage.UNDOING:
             return needed
         return min(needed, max(1, needed - len(self.lost())))
@@ -295,8 +301,8 @@ class _Look:
         return sum(1 for number in range(1, self.count + 1) if self.is_held(number))
 
     def is_held(self, number: int) -> bool:
-        replica = self.by_number.get(number)
-        return replica is not None and replica.is_held and self.wanted[number].is_met_by(replica)
+        replica, want = self.by_number.get(number), self.wanted.get(number)
+        return replica is not None and replica.is_held and want is not None and want.is_met_by(replica)
 
     def lost(self) -> list[int]:
         """What is as it is wanted, and will not serve all the same."""
@@ -329,10 +335,12 @@ class _Look:
         return number in self.by_number and self.by_number[number].version == self.rollout.old
 
     def _without_loss(self, numbers: Iterable[int], *, fits: Callable[[int], bool]) -> list[int]:
-        """Of these: all that are out of rotation or are what is wanted anyhow, and as many others as there is room."""
+        """Of these: all that are out of rotation or are what is wanted anyhow, and as many others as there is room.
+        In the place of one that somebody held comes one that serves: from now on it is waited for."""
+        asked = list(numbers)
         chosen: list[int] = []
-        room = self.room()
-        for number in numbers:
+        room = self.room(freed=sum(1 for number in asked if self.is_held(number) and not fits(number)))
+        for number in asked:
             if self.is_in_rotation(number) and not fits(number):
                 if room == 0:
                     continue

@@ -7,7 +7,7 @@ wanted as its target, all else as before. `rollout.py` decides what is moved whe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from colonnade.runtime.state import ObservedReplica
@@ -88,9 +88,12 @@ class Wanted:
 
     version: int
     not_pid: int | None = None
+    may_be_held: bool = True
+    """One that somebody drained is left as it is. But one in addition has to serve: it is what makes room."""
 
     def is_met_by(self, replica: ObservedReplica) -> bool:
-        return replica.version == self.version and (self.not_pid is None or replica.pid != self.not_pid)
+        is_it = replica.version == self.version and (self.not_pid is None or replica.pid != self.not_pid)
+        return is_it and (self.may_be_held or not replica.is_held)
 
 
 def wanted_replicas(count: int, version: int, rollout: Rollout | None, bounds: Bounds) -> Mapping[int, Wanted]:
@@ -102,7 +105,8 @@ def wanted_replicas(count: int, version: int, rollout: Rollout | None, bounds: B
         # In addition only what the rollout asked for; on the way back such a one may be of either version.
         extra = range(count + 1, count + bounds.surge + 1)
         is_undoing = rollout.stage is Stage.UNDOING
-        wanted |= {number: _wanted(rollout, number) for number in extra if is_undoing or number in rollout.moved}
+        needed = [number for number in extra if is_undoing or number in rollout.moved]
+        wanted |= {number: replace(_wanted(rollout, number), may_be_held=False) for number in needed}
     return wanted
 
 
