@@ -73,12 +73,9 @@ class Cluster:
 
     @classmethod
     def connect(cls, context: str, namespace: str) -> Self:
-        """By KUBECONFIG or ~/.kube/config, as kubectl does. Raises HostError."""
+        """By KUBECONFIG, ~/.kube/config or the pod's account, as kubectl does. Raises HostError."""
         try:
-            found = find_kubeconfig(os.environ)
-            config = found.get(context or None) if found is not None else None
-            if config is None:
-                raise ConfigError("no kubeconfig")
+            config = find_kubeconfig(os.environ).get(context or None)
             client = Client(
                 config=config, namespace=namespace, field_manager=FIELD_MANAGER, timeout=httpx2.Timeout(ANSWER_S)
             )
