@@ -22,6 +22,7 @@ from colonnade.planning.declared import (
     service_station,
 )
 from colonnade.planning.erlang import SERVERS_MAX
+from colonnade.planning.errors import Unstable
 from colonnade.planning.idle_cost import factor
 from colonnade.planning.model import Call, Load, Route, Station, SystemModel, Work
 from colonnade.planning.predict import predict
@@ -107,9 +108,15 @@ class Verified:
 
     @property
     def cost_error(self) -> float | None:
-        """Of all parts together: (predicted − measured)/measured."""
-        measured_s, predicted_s = (math.fsum(each.values()) for each in (self.cpu_s, self.cpu_s_predicted))
-        return predicted_s / measured_s - 1 if measured_s > 0 and predicted_s > 0 else None
+        """Of all parts that are predicted, together: (predicted − measured)/measured."""
+        predicted_s = math.fsum(self.cpu_s_predicted.values())
+        return predicted_s / self.compared_s - 1 if self.compared_s > 0 and predicted_s > 0 else None
+
+    @property
+    def compared_s(self) -> float:
+        """Seconds of a core that one request cost those parts. The system's upkeep and what costs a request next to
+        nothing (CPU_S_MIN) are measured as well, and no station of the model."""
+        return math.fsum(self.cpu_s.get(name, 0.0) for name in self.cpu_s_predicted)
 
     def error(self, of: str, name: str) -> float | None:
         """(predicted − measured)/measured; `of` is `theory` or `simulated`."""
@@ -240,17 +247,27 @@ def measured_model(
 
 def without_waiting(
     spec: Spec, routes: Sequence[RouteCost], *, cores: float, replicas: Mapping[str, int]
-) -> tuple[RouteCost, ...]:
-    """The same routes with what they waited even at their low load taken off, as the model reckons it."""
-    found = []
+) -> tuple[tuple[RouteCost, ...], tuple[str, ...]]:
+    """The same routes with what they waited even at their low load taken off, as the model reckons it; and notes on
+    those that stay as they are: costs on an idle machine are reckoned, and by too much of them the model's queues grow
+    at a load that was measured without trouble."""
+    found, notes = [], []
     for route in routes:
         model = measured_model(
             spec, [route], Mix({route.name: 1.0}), cores=cores, replicas=replicas, visitors=True
         ).model
-        waited_s = predict(model, Load(route.rate_per_s)).mean_s - route.mean_s
+        try:
+            waited_s = predict(model, Load(route.rate_per_s)).mean_s - route.mean_s
+        except Unstable as error:
+            notes.append(
+                f"{route.name}: by what it should cost on an idle machine {error.subject} would be too busy at "
+                f"{route.rate_per_s:.3g}/s already, at which it was answered: what it waited there is left in its time"
+            )
+            found.append(route)
+            continue
         least_s = math.fsum(route.cpu_s.values())
         found.append(replace(route, mean_s=max(min(route.mean_s, least_s), route.mean_s - max(0.0, waited_s))))
-    return tuple(found)
+    return tuple(found), tuple(notes)
 
 
 def winsorized(latencies_s: Sequence[float]) -> tuple[float, float]:
@@ -267,14 +284,15 @@ def winsorized(latencies_s: Sequence[float]) -> tuple[float, float]:
 
 def _way(spec: Spec, route: RouteCost, *, visitors: bool) -> Call:
     """From the visitor through the gateway and the services that it costs something to the nodes of the database. What
-    is left of its latency it waits at the last of these: of the database's nodes, at those that it costs most."""
+    is left of its latency it waits at the last of these: of the database's nodes, a read at those that it costs most, a
+    write at the primary, as the standbys follow when it has been committed."""
     way = [GATEWAY, *_services_on(spec, route)]
     if route.cpu_s.get(KERNEL, 0.0) > 0:
         way.insert(0, KERNEL)
     if visitors:
         way.insert(0, VISITORS)
     nodes = [name for name in (DATABASE, STANDBYS) if route.cpu_s.get(name, 0.0) > CPU_S_MIN and spec.database]
-    nodes.sort(key=lambda name: route.cpu_s[name])
+    nodes.sort(key=lambda name: (route.kind == "write" and name == DATABASE, route.cpu_s[name]))
     cpu_s = {name: route.cpu_s.get(name, 0.0) for name in (*way, *nodes)}
     rest_s = max(0.0, route.mean_s - math.fsum(route.cpu_s.get(name, 0.0) for name in {*cpu_s, VISITORS}))
     works = {name: Work(value, 0.0, 1.0) for name, value in cpu_s.items()}

@@ -65,8 +65,21 @@ def test_waiting_at_a_low_load_is_taken_off() -> None:
     declared = measured_model(SPEC, [true], Mix({"GET /": 1.0}), cores=2.0, replicas={}, visitors=True)
     seen_s = predict(declared.model, Load(true.rate_per_s)).mean_s
     assert seen_s > 1.03 * true.mean_s
-    (found,) = without_waiting(SPEC, [replace(true, mean_s=seen_s)], cores=2.0, replicas={})
+    (found,), notes = without_waiting(SPEC, [replace(true, mean_s=seen_s)], cores=2.0, replicas={})
+    assert notes == ()
     assert found.mean_s == pytest.approx(true.mean_s, rel=0.02)
+
+
+def test_a_page_that_should_cost_more_than_the_machine_has_keeps_what_it_waited() -> None:
+    """As one of 0.35 s does at 2/s, when an idle machine is reckoned to take four times as long for it."""
+    cpu_s = {name: value * 300 for name, value in PAGE.cpu_s.items()}
+    heavy = replace(PAGE, name="GET /report", cpu_s=cpu_s, mean_s=0.4, rate_per_s=2.0)
+    assert sum(cpu_s.values()) * heavy.rate_per_s > 2.0
+    (kept, light), (note,) = without_waiting(SPEC, [heavy, PAGE], cores=2.0, replicas={})
+    assert kept == heavy
+    assert light.mean_s <= PAGE.mean_s
+    assert note.startswith("GET /report: by what it should cost on an idle machine")
+    assert "at 2/s already" in note
 
 
 def test_a_few_stalls_do_not_make_a_service_vary() -> None:
@@ -95,13 +108,14 @@ def test_errors_are_relative_to_what_was_measured() -> None:
     assert replace(found, capacity_measured=None).capacity_error is None
 
 
-def test_costs_of_a_mix_are_compared_over_all_parts() -> None:
+def test_costs_of_a_mix_are_compared_over_all_parts_that_are_predicted() -> None:
     one = replace(
         calibration().verified[0],
-        cpu_s={"web": 0.003, VISITORS: 0.001},
+        cpu_s={"web": 0.003, VISITORS: 0.001, "upkeep": 0.002, STANDBYS: 0.00004},
         cpu_s_predicted={"web": 0.004, VISITORS: 0.001},
     )
     assert one.cost_error == pytest.approx(0.25)
+    assert one.compared_s == pytest.approx(0.004)
     assert calibration().verified[0].cost_error is None, "an older calibration does not say"
 
 
@@ -124,3 +138,12 @@ def test_reads_ask_the_nodes_that_they_cost_and_the_machine_carries_the_same(
     assert waits_at == ("database" if primary_s >= standbys_s else STANDBYS) or primary_s == standbys_s
     assert capacity(models[0]) == pytest.approx(capacity(models[1]))
     assert predict(models[0], Load(1e-4)).mean_s == pytest.approx(0.03, rel=1e-3)
+
+
+@given(primary_s=st.floats(0.0002, 0.01), standbys_s=st.floats(0.0002, 0.01))
+def test_a_write_waits_at_the_primary_whatever_it_costs_those_that_follow(primary_s: float, standbys_s: float) -> None:
+    written = replace(WRITE, cpu_s={**WRITE.cpu_s, "database": primary_s, STANDBYS: standbys_s}, mean_s=0.03)
+    model = measured_model(SPEC, [written], Mix({WRITE.name: 1.0}), cores=2.0, replicas={}, visitors=True).model
+    waited_s = {name: model.work(name).mean_s - model.work(name).cpu_s for name in ("database", STANDBYS)}
+    assert waited_s["database"] > 0.005
+    assert waited_s[STANDBYS] == pytest.approx(0)

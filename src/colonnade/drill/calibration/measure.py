@@ -234,7 +234,8 @@ class _Measuring:
             replace(each, mean_s=route.mean_s)
             for route, each in zip(routes, costs_at(routes, idle_cost, LOW_UTILIZATION), strict=True)
         ]
-        known = without_waiting(self._spec, slow, cores=self._free_cores, replicas=self.aim.parts.replicas)
+        known, notes = without_waiting(self._spec, slow, cores=self._free_cores, replicas=self.aim.parts.replicas)
+        self._notes += notes
         self._cores_apart = self._apart(known, idle_cost)
         top = capacity(self.model_of(costs_at(known, idle_cost, 1.0)))
         contention = await self._contention(top)
@@ -408,7 +409,7 @@ def _verified(model: SystemModel, rate: float, share: float, shot: Shot, simulat
 def _told(found: Verified) -> str:
     words = [f"{found.rate_per_s:.4g}/s ({found.share_of_capacity:.0%}): {found.measured_rate:.4g}/s answered"]
     if (error := found.cost_error) is not None:
-        words.append(f"{math.fsum(found.cpu_s.values()) * 1000:.3g} ms of a core (by the routes {error:+.0%})")
+        words.append(f"{found.compared_s * 1000:.3g} ms of a core (by the routes {error:+.0%})")
     for name in ("mean", "p95"):
         if name in found.measured:
             words.append(f"{name} {found.measured[name] * 1000:.3g} ms")
