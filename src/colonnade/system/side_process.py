@@ -171,7 +171,10 @@ class SideProcess:
                 silent += 1
         message = f"{self._name} {process.pid} did not answer {SILENT_MAX} times in a row: it is killed"
         self._tell("silent", "no_answer", message)
-        await processes.kill(process)
+        try:
+            await processes.kill(process)
+        except HostError as error:  # it waits for the disk, say; the signal stays with it
+            self._tell("kill_failed", "host_refused", f"{error}; another one is started as soon as it has ended")
 
     def _tell_end(self, process: Process) -> None:
         code = process.exit_code

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from colonnade.core import processes
 from colonnade.core.clock import Clock, SimulatedClock, SystemClock
+from colonnade.core.errors import HostError
 from colonnade.core.events import EventLog
 from colonnade.core.files import read_json
-from colonnade.core.processes import Command
+from colonnade.core.processes import Command, Process
 from colonnade.system import side_process
 from colonnade.system.side_process import QUICK_ENDS_TOLD, SideProcess, adopt_recorded, answers_http
 
@@ -122,6 +124,35 @@ def test_one_that_is_silent_is_killed_and_one_that_stalls_is_not(tmp_path: Path,
     running(process, lambda: life.asked > len(script) + 3)
     told = Counter(event.kind for event in events.recent())
     assert (told["page_silent"], told["page_exited"], process.restarts) == (killed, killed, killed)
+
+
+def test_one_that_does_not_die_ends_nobody_else_and_is_replaced_once_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Only a disk that hangs keeps a process from dying, and none hangs at our word.
+    async def refused(process: Process) -> None:
+        monkeypatch.undo()
+        raise HostError("process group 7 does not die", subject="7", hint="it waits for the disk")
+
+    monkeypatch.setattr(processes, "kill", refused)
+    (tmp_path / "there").mkdir()
+    clock = SimulatedClock()
+    events = EventLog(clock)
+    sleeping = command(tmp_path, sys.executable, "-c", "import time; time.sleep(60)")
+    process = SideProcess("page", tmp_path / "there" / "process.json", sleeping, events, clock, Life("+---"))
+    first: list[int | None] = []
+
+    def is_replaced() -> bool:
+        kinds = [event.kind for event in events.recent()]
+        if kinds[-1:] == ["page_kill_failed"] and not first:
+            first.append(process.pid)
+            process.send(signal.SIGKILL)
+        return kinds.count("page_started") == 2
+
+    running(process, is_replaced)
+    told = [event.kind for event in events.recent()]
+    assert told[:5] == ["page_started", "page_silent", "page_kill_failed", "page_exited", "page_started"]
+    assert first[0] is not None, "it counts as running until it has ended"
 
 
 @pytest.mark.parametrize(("answer", "expected"), [(b"HTTP/1.1 503 No\r\n\r\n", True), (b"", False), (None, False)])
