@@ -54,6 +54,7 @@ class DrillRuns:
         self._events = events
         self._running: tuple[str, Process] | None = None
         self._sweeping: asyncio.Task[None] | None = None
+        self._is_stopping = False
         self._known: dict[Path, tuple[float, dict[str, Any]]] = {}
 
     @property
@@ -61,9 +62,12 @@ class DrillRuns:
         return self._paths.root / "drills"
 
     def start(self, scenario: str) -> str:
-        """Begin; returns one sentence. Raises SpecError for a name that is none, HostError while another one runs."""
+        """Begin; returns one sentence. Raises SpecError for a name that is none, HostError while another one runs and
+        once the system goes down."""
         if not SCENARIO.fullmatch(scenario):
             raise SpecError(f"{scenario!r} is no scenario", subject="scenario", hint="see `colonnade drill list`")
+        if self._is_stopping:  # the control API answers until the end: nobody would end what is begun now
+            raise HostError("the system goes down", subject="drill", hint="`colonnade up`, then ask again")
         if not self._accepted.source:
             hint = "`colonnade init` writes a colonnade.toml; start from it"
             raise HostError("only a system with a colonnade.toml can be drilled", subject="drill", hint=hint)
@@ -98,7 +102,9 @@ class DrillRuns:
             self._watch(*found)
 
     async def stop(self) -> None:
-        """End the one that runs, and wait until nothing of it is left. It takes its copy down and writes its report."""
+        """End the one that runs, and wait until nothing of it is left. It takes its copy down and writes its report.
+        None can be begun from now on."""
+        self._is_stopping = True
         if self._running is not None:
             process = self._running[1]
             process.send(signal.SIGTERM)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
 import pytest
 
 from colonnade.core.clock import SimulatedClock
-from colonnade.core.errors import SpecError
+from colonnade.core.errors import HostError, SpecError
 from colonnade.core.events import EventLog
 from colonnade.system.accepted import Accepted
 from colonnade.system.drill_runs import BEGUN_HERE, DrillRuns, prune_runs
@@ -48,3 +49,13 @@ def test_runs_from_the_command_line_and_from_the_page_are_shown(tmp_path: Path) 
     assert runs.report("20260102-000000-default-1") == "typed"
     with pytest.raises(SpecError):
         runs.report(f"{BEGUN_HERE}/20260103-000000-default-2")
+
+
+def test_no_drill_begins_once_the_system_goes_down(tmp_path: Path) -> None:
+    paths = StatePaths(tmp_path)
+    events = EventLog(SimulatedClock(), paths.events)
+    runs = DrillRuns(paths, Accepted(tmp_path, ""), events)
+    asyncio.run(runs.stop())
+    with pytest.raises(HostError, match="goes down"):
+        runs.start("default")
+    assert (runs.running(), list(events.recent())) == (None, [])
