@@ -29,6 +29,10 @@ from colonnade.system.assemble import System
 LOOK_EVERY_S = 1.0
 """Every second look of the gateway's."""
 
+EARLY_SHARE = 0.9
+"""Of a pace: what is done at every look, or at every second one, is done at one that comes a little early too. Looks
+never come on the dot, and otherwise half of them would be left for the next."""
+
 LOOKS_MAX = 75
 """Somewhat more than the longest span of `outliers.py`, at this pace."""
 
@@ -110,8 +114,8 @@ class SicknessWatch:
         runtime = self._system.runtime.view()
         self._meet(runtime.replicas, now)
         self._machine_used = self._machine_used.with_sample(now, machine.total_bytes - machine.available_bytes)
-        weighs = now - self._weighed_at_s >= adaptive.STEP_EVERY_S
-        foresees = now - self._foresaw_at_s >= FORESEE_EVERY_S
+        weighs = now - self._weighed_at_s >= EARLY_SHARE * adaptive.STEP_EVERY_S
+        foresees = now - self._foresaw_at_s >= EARLY_SHARE * FORESEE_EVERY_S
         for name, spec in self._system.services.items():
             pool = view.pools.get(name)
             replicas = [replica for replica in runtime.replicas if replica.id.service == name]
@@ -352,10 +356,10 @@ async def watch_sickness(system: System) -> None:
     strangers = Strangers()
     while True:
         now = (await system.gateway.next_view()).observed_at_s
-        if now - looked_at_s < LOOK_EVERY_S:
+        if now - looked_at_s < EARLY_SHARE * LOOK_EVERY_S:
             continue
         looked_at_s = now
-        if now - weighed_at_s >= trends.FINE_S:
+        if now - weighed_at_s >= EARLY_SHARE * trends.FINE_S:
             weighed_at_s = now
             groups = {replica.pid for replica in system.runtime.view().replicas if replica.pid is not None}
             memory, machine = memory_of_groups(groups, strangers), machine_memory()

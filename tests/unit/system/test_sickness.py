@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import dataclass, field, replace
 from typing import cast
 
@@ -16,7 +17,7 @@ from colonnade.gateway.state import ObservedBackend, PoolView, ServerView
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
 from colonnade.spec.model import ServiceSpec
 from colonnade.system.assemble import System
-from colonnade.system.sickness import SicknessWatch
+from colonnade.system.sickness import SicknessWatch, watch_sickness
 
 QUICK, SLOW = 5, 9
 """Buckets of the histogram."""
@@ -202,6 +203,37 @@ def test_switched_off_nothing_is_done() -> None:
     told.address_space_grows[3] = 6_000_000
     told.pass_time(100)
     assert (told.replaced, told.told(), told.factors) == ([], [], {})
+
+
+class Gateway:
+    """Looks twice a second, each a few milliseconds early or late, until the script is over."""
+
+    def __init__(self, told: Story, late_ms: list[int]) -> None:
+        self.told = told
+        self.late_ms = late_ms
+        self.looks = 0
+        self.seen: list[int] = []
+
+    async def next_view(self) -> object:
+        if self.looks == len(self.late_ms):
+            raise EOFError
+        due_s = 1000.0 + 0.5 * self.looks + self.late_ms[self.looks] / 1000
+        self.looks += 1
+        self.told.clock.advance(due_s - self.told.clock.monotonic())
+        return self.told.view()
+
+    def view(self) -> object:
+        self.seen.append(self.looks)
+        return self.told.view()
+
+
+def test_every_second_look_counts_though_none_comes_on_the_dot() -> None:
+    told = story()
+    gateway = Gateway(told, [0, 3, -4, 5, 2, -6, -3, 4, 1, 0, -5, 2])
+    told.gateway = gateway  # type: ignore[assignment]
+    with contextlib.suppress(EOFError):
+        asyncio.run(watch_sickness(cast(System, told)))
+    assert gateway.seen == [1, 3, 5, 7, 9, 11]
 
 
 @pytest.mark.parametrize("outliers", [True, False])
