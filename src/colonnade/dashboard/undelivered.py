@@ -31,6 +31,8 @@ FILE_BYTES_MAX = 8 * 1024 * 1024
 
 TITLE_MAX = 1_000
 DETAIL_BYTES_MAX = 16 * 1024
+DETAIL_DEPTH_MAX = 20
+"""Ours are two levels deep at most. What is hundreds deep can be read, and not be written again (`asdict`)."""
 
 EARLY = ""
 """Instead of a webhook: what was told before anybody knew whom to tell."""
@@ -114,7 +116,7 @@ def _entry(value: object) -> Entry | None:
         if not isinstance(value, Mapping):
             return None
         return Entry(_message(value["message"]), str(value["system"])[:TITLE_MAX], _time(value["told_at_s"]))
-    except (KeyError, TypeError, ValueError, OverflowError):
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError):
         return None
 
 
@@ -122,10 +124,18 @@ def _message(value: Mapping[str, Any]) -> Message:
     detail = value["detail"]
     if value["about"] not in ("alerts", "decisions") or not isinstance(detail, dict):
         raise ValueError("is no message")
-    if len(json.dumps(detail)) > DETAIL_BYTES_MAX:
+    if not _is_within(DETAIL_DEPTH_MAX, detail) or len(json.dumps(detail)) > DETAIL_BYTES_MAX:
         raise ValueError("has too much to say")
     title, sentence = str(value["title"])[:TITLE_MAX], str(value["sentence"])[:SENTENCE_MAX]
     return Message(value["about"], _time(value["at_s"]), title, sentence, detail)
+
+
+def _is_within(depth_max: int, value: object) -> bool:
+    """Whether a value from JSON has this many levels at most."""
+    if not isinstance(value, dict | list):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth_max > 0 and all(_is_within(depth_max - 1, each) for each in inner)
 
 
 def _time(value: Any) -> float:

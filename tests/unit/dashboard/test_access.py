@@ -206,7 +206,10 @@ def test_what_is_spent_is_bounded_and_forgotten_in_time(tmp_path: Path) -> None:
     assert ["short" in again, "long 0" in again, "last" in again] == [False, True, True]
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"a": "x", "b": NaN}', "[" * 100_000, "x" * (FILE_BYTES_MAX + 1)])
+@pytest.mark.parametrize(
+    "text",
+    ["", "[]", "{", '{"a": "x", "b": NaN}', f'{{"a": 1{"0" * 400}}}', "[" * 100_000, "x" * (FILE_BYTES_MAX + 1)],
+)
 def test_a_damaged_file_of_what_is_spent_stops_nobody(tmp_path: Path, text: str) -> None:
     path = tmp_path / "spent.json"
     path.write_text(text)

@@ -277,6 +277,13 @@ def test_a_disk_that_takes_nothing_keeps_nobody_from_being_told() -> None:
     assert kept.trouble.startswith("what waits for webhooks is in memory only")
 
 
+def nested(levels: int) -> dict[str, Any]:
+    inner: dict[str, Any] = {}
+    for _ in range(levels):
+        inner = {"x": inner}
+    return inner
+
+
 GOOD = {"system": "shop", "told_at_s": 1.0, "message": asdict(MESSAGE)}
 
 
@@ -290,6 +297,7 @@ GOOD = {"system": "shop", "told_at_s": 1.0, "message": asdict(MESSAGE)}
         {"waiting": {"k": [{**GOOD, "message": {**asdict(MESSAGE), "about": ["alerts"]}}]}},
         {"waiting": {"k": [{**GOOD, "message": {**asdict(MESSAGE), "detail": {"x": "y" * 100_000}}}]}},
         {"waiting": {"k": [{**GOOD, "message": {**asdict(MESSAGE), "at_s": "soon"}}]}},
+        {"waiting": {"k": [{**GOOD, "told_at_s": 1e12, "message": {**asdict(MESSAGE), "detail": nested(600)}}]}},
     ],
 )
 def test_what_others_wrote_into_the_file_is_sent_to_nobody(tmp_path: Path, value: object) -> None:

@@ -48,4 +48,12 @@ def _read(path: Path) -> dict[str, float]:
         return {}
     if not isinstance(value, dict):
         return {}
-    return {name: float(at) for name, at in value.items() if isinstance(at, int | float) and isfinite(at)}
+    return {name: at_s for name, at in value.items() if (at_s := _time(at)) is not None}
+
+
+def _time(value: object) -> float | None:
+    """None for what is none: a whole number in JSON may be larger than any float."""
+    try:
+        return float(value) if isinstance(value, int | float) and isfinite(value) else None
+    except OverflowError:
+        return None
