@@ -12,12 +12,11 @@ from pathlib import Path
 
 
 def yield_processor(leader: int, niceness: int) -> None:
-    """The session that `leader` leads goes behind others: 1 to 19, the last. Who is gone meanwhile needs nothing."""
-    with contextlib.suppress(ProcessLookupError):
+    """The session that `leader` leads goes behind others: 1 to 19, the last. A courtesy: raises nothing, for a backup
+    that is not so nice is still a backup, and whoever started a process has yet to see that it ends."""
+    # Who is gone meanwhile needs nothing; and root in a container may be denied it for processes of another user.
+    with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PGRP, leader, niceness)
-    # Not there in every kernel, and an ordinary user may do so ten times a second at most: then it is not so nice.
-    with (
-        contextlib.suppress(FileNotFoundError, ProcessLookupError, PermissionError, BlockingIOError),
-        Path(f"/proc/{leader}/autogroup").open("r+", encoding="ascii") as group,
-    ):
+    # Not in every kernel, read-only in many containers, and for an ordinary user ten times a second at most.
+    with contextlib.suppress(OSError), Path(f"/proc/{leader}/autogroup").open("r+", encoding="ascii") as group:
         group.write(str(niceness))
