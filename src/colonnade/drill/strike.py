@@ -35,6 +35,7 @@ class Strike:
         self._clock = clock
         self._inject_s_max = inject_s_max
         self._fault: Fault | None = None
+        self._healing: asyncio.Task[None] | None = None
         message = f"{planned.kind} was planned at {planned.at_s:g} s, and the drill ended before"
         self.record = FaultRecord(planned, FaultEnd.NOT_REACHED, "not_reached", message)
 
@@ -57,10 +58,21 @@ class Strike:
             await self.heal()
 
     async def heal(self) -> None:
-        """Make whole what this fault broke; nothing happens where it broke nothing, or was healed before."""
-        fault, self._fault = self._fault, None
-        if fault is None:
+        """Make whole what this fault broke; nothing happens where it broke nothing, or was healed before. Who is
+        cancelled while waiting for it does not end it: it goes on, and whoever calls next waits for the rest."""
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            self._healing = asyncio.create_task(self._take_back(fault))
+        healing = self._healing
+        if healing is None:
             return
+        try:
+            await asyncio.shield(healing)
+        finally:
+            if healing.done():
+                self._healing = None
+
+    async def _take_back(self, fault: Fault) -> None:
         problem = await _problem_of(fault.heal(), HEAL_S_MAX)
         if problem:
             self._end(FaultEnd.FAILED, "heal_failed", f"{fault.message}, and healing failed: {problem}")

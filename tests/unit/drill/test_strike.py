@@ -162,3 +162,38 @@ def test_one_that_is_interrupted_while_it_breaks_is_no_success() -> None:
     strike = asyncio.run(main())
     assert (strike.record.end, strike.record.reason) == (FaultEnd.FAILED, "interrupted")
     assert fault.story[-1] == ("heal", 6)
+
+
+def test_a_healing_that_is_interrupted_goes_on_and_is_waited_for() -> None:
+    clock = SimulatedClock()
+    fault = Recorded(clock, healing=lambda: clock.sleep(100))
+
+    async def make() -> Fault:
+        return fault
+
+    async def main() -> Strike:
+        strike = Strike(FREEZE, clock)
+        task = asyncio.create_task(strike.carry_out(make, START_AT))
+        await clock.sleep(9)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await strike.heal()
+        await strike.heal()
+        return strike
+
+    strike = asyncio.run(main())
+    assert fault.story == [("inject", 5), ("heal", 8)], "once"
+    assert (strike.record.end, strike.record.healed_at) == (FaultEnd.DONE, START_AT + 108)
+
+
+def test_an_error_of_healing_that_nobody_expects_is_told_once() -> None:
+    fault = Recorded(SimulatedClock(), healing=raises(ValueError("a bug")))
+    strike = carry_out(KILL, fault)
+
+    async def main() -> None:
+        with pytest.raises(ValueError, match="a bug"):
+            await strike.heal()
+        await strike.heal()
+
+    asyncio.run(main())
+    assert fault.story[-1] == ("heal", 5)

@@ -179,11 +179,23 @@ def _made(kind: Any, found: Object) -> Any:
     return kind.from_dict(found)
 
 
+def _is_for_now(code: int) -> bool:
+    """Whether the same request may be answered otherwise in a moment. 401: whoever knows the users is away. 409:
+    somebody else wrote at the same time. 429: it is busy."""
+    return code >= 500 or code in (401, 409, 429)
+
+
 @contextmanager
 def translated(subject: str) -> Iterator[None]:
     try:
         yield
     except ApiError as error:
+        if _is_for_now(error.status.code or 0):
+            raise DriverUnavailable(
+                f"the API server cannot do that now: {error.status.message or error} ({error.status.code})",
+                subject=subject,
+                hint="wait a moment and ask again; `kubectl get nodes` shows whether it is well",
+            ) from error
         raise DriverError(
             f"the API server refuses: {error.status.message or error} ({error.status.code})",
             subject=subject,

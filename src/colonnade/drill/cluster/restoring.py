@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from colonnade.core.clock import Clock
-from colonnade.core.errors import DriverUnavailable
+from colonnade.core.errors import DriverUnavailable, HostError
 from colonnade.drill.cluster.api import ClusterApi, ask
 from colonnade.drill.cluster.marks import Change, put_back
 
@@ -14,12 +14,13 @@ RETRY_S = 2.0
 
 
 async def restore(api: ClusterApi, clock: Clock, change: Change) -> str:
-    """As `marks.put_back`. Raises DriverError for what is refused, and DriverUnavailable when nobody answered."""
+    """As `marks.put_back`. Raises DriverError for what is refused, DriverUnavailable when nobody answered, and HostError
+    when there was no way to log in: a program that fetches a token needs somebody who answers, too."""
     deadline = clock.monotonic() + PATIENCE_S
     while True:
         try:
             return await ask(put_back, api, change)
-        except DriverUnavailable:
+        except (DriverUnavailable, HostError):
             if clock.monotonic() >= deadline:
                 raise
             await clock.sleep(RETRY_S)

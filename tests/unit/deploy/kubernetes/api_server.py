@@ -37,6 +37,8 @@ class FakeCluster:
         self.bad_images: set[str] = set()
         self.release = "Complete"
         self.requests: list[tuple[str, str, str]] = []
+        self.troubles: list[tuple[str, int]] = []
+        """(method, code): the next request of this method is answered so, and does nothing. In order."""
         self.lock = threading.Lock()
 
     def at(self, kind: str, name: str) -> Object:
@@ -186,6 +188,15 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self._refuse(404, f"{path} not found")
 
+    def _is_in_trouble(self) -> bool:
+        troubles = self.cluster.troubles
+        if not troubles or troubles[0][0] != self.command:
+            return False
+        _, code = troubles.pop(0)
+        status = failure(code, "InTrouble", "not now")
+        self._send(code, json.dumps(status).encode(), "application/json")
+        return True
+
     def _is_object(self, path: str) -> bool:
         parts = path.split("/")
         return "namespaces" in parts and (len(parts) - parts.index("namespaces")) % 2 == 0
@@ -193,6 +204,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_PATCH(self) -> None:
         path, query = self._asked()
         body, kind = self._body(), self.headers.get("Content-Type", "")
+        if self._is_in_trouble():
+            return
         if path.endswith("/deployments/" + path.split("/")[-2] + "/scale"):
             self._scale(path.removesuffix("/scale"), body, kind)
             return

@@ -19,7 +19,7 @@ from tests.unit.deploy.kubernetes.drilled import DrilledCluster
 from tests.unit.drill.cluster.kit import kubeconfig, shop
 
 from colonnade.core.clock import SimulatedClock
-from colonnade.core.errors import DriverUnavailable, HostError
+from colonnade.core.errors import DriverError, DriverUnavailable, HostError
 from colonnade.deploy.kubernetes.breakable import BreakableCluster
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.faults.around import ClusterSurroundings
@@ -148,6 +148,47 @@ def test_what_somebody_else_has_set_meanwhile_stays(api: BreakableCluster, fake:
     asyncio.run(fault.heal())
     assert fake.at("deployments", "web")["spec"]["replicas"] == 4
     assert "somebody set 4 replicas meanwhile" in fault.message
+
+
+def test_putting_back_outlasts_an_api_server_in_trouble(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0})
+    asyncio.run(fault.inject())
+    fake.troubles = [("PATCH", code) for code in (503, 500, 409, 429, 401)]
+    asyncio.run(fault.heal())
+    assert fake.troubles == []
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 3
+
+
+@pytest.mark.parametrize(("kind", "role"), [("scale", Role.SERVICE), ("drain_node", Role.SYSTEM)])
+def test_what_could_not_be_put_back_can_be_tried_again(
+    api: BreakableCluster, fake: DrilledCluster, kind: str, role: Role
+) -> None:
+    fault = made(api, kind, role)
+    asyncio.run(fault.inject())
+    fake.troubles = [("PATCH", 403)]
+    with pytest.raises(DriverError, match="the API server refuses"):
+        asyncio.run(fault.heal())
+    asyncio.run(fault.heal())
+    assert list(marks.changes_left(api, with_nodes=True)) == []
+
+
+def test_putting_back_waits_for_a_way_to_log_in(
+    api: BreakableCluster, fake: DrilledCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0})
+    asyncio.run(fault.inject())
+    really, tries = api.get, []
+
+    def get(kind: str, name: str) -> Any:
+        tries.append(name)
+        if len(tries) < 3:
+            raise HostError("the program that fetches a token failed", hint="wait")
+        return really(kind, name)
+
+    # Stands for a credential plugin whose own server is away.
+    monkeypatch.setattr(api, "get", get)
+    asyncio.run(fault.heal())
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 3
 
 
 def test_a_drained_node_is_emptied_and_let_go(api: BreakableCluster, fake: DrilledCluster) -> None:

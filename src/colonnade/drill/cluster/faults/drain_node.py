@@ -83,9 +83,12 @@ class DrainNode:
 
     async def heal(self) -> None:
         """Raises DriverError when it could not be let go."""
-        change, self._change = self._change, None
-        if change is not None:
-            await restore(self._around.api, self._around.clock, change)
+        if self._change is None:
+            return
+        left = await restore(self._around.api, self._around.clock, self._change)
+        self._change = None
+        if left:
+            self.message += f"; {left}"
 
 
 def _name(node: Object) -> str:

@@ -70,10 +70,10 @@ class Scale:
 
     async def heal(self) -> None:
         """Raises DriverError when it could not be put back."""
-        change, self._change = self._change, None
-        if change is None:
+        if self._change is None:
             return
-        left = await restore(self._around.api, self._around.clock, change)
+        left = await restore(self._around.api, self._around.clock, self._change)
+        self._change = None
         if left:
             self.message += f"; {left}"
 
