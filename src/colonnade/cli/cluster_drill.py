@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import shlex
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -106,15 +107,7 @@ def run(
     wishes = _Wishes(loaded, path, place, url, is_read_only, may_delete_local_data)
     named = zip(chosen, scenarios, strict=True)
     planned = [(name, scenario, first + number) for name, scenario in named for number in range(repeat)]
-    runs: list[Run] = []
-    for name, scenario, each in planned:
-        found = _run_one(api, scenario, _command(api, name, scenario, each, wishes), each, wishes)
-        if found is None:
-            break
-        runs.append(found)
-        if found.record.is_interrupted:
-            break
-    raise typer.Exit(exit_code(runs, len(planned)))
+    raise typer.Exit(_run_all(api, planned, wishes))
 
 
 @app.command(name="list")
@@ -175,6 +168,24 @@ def agree(api: BreakableCluster, question: str, *, is_agreed: bool) -> None:
             hint=f"say --context {shlex.quote(api.context)} --yes",
         )
     typer.confirm(f"context {api.context}, namespace {api.namespace}: {question}", abort=True)
+
+
+def _run_all(api: BreakableCluster, planned: Sequence[tuple[str, Scenario, int]], wishes: _Wishes) -> int:
+    """The exit code. Ends before the next run where this one was interrupted, or could not put everything back. Raises
+    HostError where somebody else has changed something since the last look."""
+    runs: list[Run] = []
+    for name, scenario, seed in planned:
+        _check_nothing_is_left(api)
+        found = _run_one(api, scenario, _command(api, name, scenario, seed, wishes), seed, wishes)
+        if found is None:
+            break
+        runs.append(found)
+        if found.record.leftovers:
+            out.print(escape(f"something is left of this run, and no other is begun: {_way_back(api)}"))
+            return exit_code(runs, len(runs))
+        if found.record.is_interrupted:
+            break
+    return exit_code(runs, len(planned))
 
 
 def _run_one(api: BreakableCluster, scenario: Scenario, command: str, seed: int, wishes: _Wishes) -> Run | None:
@@ -255,5 +266,9 @@ def _check_nothing_is_left(api: BreakableCluster) -> None:
         raise HostError(
             f"another drill is under way, or was killed: {'; '.join(map(str, left))}",
             subject=f"context {api.context}",
-            hint=f"if none runs: `colonnade drill put-back --to kubernetes --context {shlex.quote(api.context)}`",
+            hint=f"if none runs: {_way_back(api)}",
         )
+
+
+def _way_back(api: BreakableCluster) -> str:
+    return f"`colonnade drill put-back --to kubernetes --context {shlex.quote(api.context)}`"

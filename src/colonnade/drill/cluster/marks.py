@@ -12,10 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from colonnade.core.errors import DriverUnavailable
 from colonnade.drill.cluster.api import ClusterApi, Object
+from colonnade.drill.faults.fault import NotPossible
 
 MARK = "colonnade.dev/drill"
 """Annotation on nodes, Deployments and autoscalers. Its value is JSON."""
+
+MARKINGS_MAX = 5
+"""How often marking is tried, each time from what is there by then: others write to the same objects, too."""
 
 DEPLOYMENT, SCALER, NODE = "Deployment", "HorizontalPodAutoscaler", "Node"
 
@@ -59,24 +64,53 @@ def change_on(found: Object) -> Change | None:
     )
 
 
+def why_not_changed(found: Object) -> str:
+    """Empty for what bears no mark. A second mark would take the place of the first, and with it of how it was."""
+    earlier = change_on(found)
+    return "" if earlier is None else f"drill {earlier.run_id} has changed it and not put it back: {earlier}"
+
+
 def make(api: ClusterApi, change: Change) -> None:
     """Mark, then change. An autoscaler and a node take both at once; `scale` of a Deployment is a resource of its
-    own."""
-    annotated: dict[str, Any] = {"metadata": {"annotations": {MARK: change.to_text()}}}
+    own. Raises NotPossible where another mark is there by now."""
     if change.kind == DEPLOYMENT:
-        api.merge(DEPLOYMENT, change.name, annotated)
+        _mark(api, change, {})
         api.set_replicas(change.name, change.after["replicas"])
     else:
         spec = {"unschedulable": True} if change.kind == NODE else dict(change.after)
-        api.merge(change.kind, change.name, {**annotated, "spec": spec})
+        _mark(api, change, {"spec": spec})
+
+
+def _mark(api: ClusterApi, change: Change, more: Mapping[str, Any]) -> None:
+    """Only on what is as it was looked at here: the API server refuses (409) when somebody wrote in between."""
+    for tries_left in reversed(range(MARKINGS_MAX)):
+        found = api.get(change.kind, change.name)
+        if found is None:
+            raise NotPossible("no_such_target", f"{change.kind} {change.name} is gone")
+        found = {**found, "kind": change.kind}
+        if change_on(found) == change:
+            return  # written by the try before, whose answer was lost
+        if reason := why_not_changed(found):
+            raise NotPossible("marked", reason)
+        annotations = {MARK: change.to_text()}
+        metadata = {"resourceVersion": found["metadata"].get("resourceVersion"), "annotations": annotations}
+        try:
+            api.merge(change.kind, change.name, {"metadata": metadata, **more})
+            return
+        except DriverUnavailable:
+            if not tries_left:
+                raise
 
 
 def put_back(api: ClusterApi, change: Change) -> str:
     """As it was before, and the mark taken off. Returns what somebody else has changed meanwhile, which stays; empty:
     it is as it was, or the object is gone."""
     found = api.get(change.kind, change.name)
-    if found is None or change_on({**found, "kind": change.kind}) != change:
+    marked = None if found is None else change_on({**found, "kind": change.kind})
+    if found is None or marked is None:
         return ""
+    if marked != change:
+        return f"drill {marked.run_id} has changed it meanwhile, and that stays"
     unmarked: dict[str, Any] = {"metadata": {"annotations": {MARK: None}}}
     if change.kind == NODE:
         api.merge(NODE, change.name, {**unmarked, "spec": {"unschedulable": None}})

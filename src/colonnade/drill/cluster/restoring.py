@@ -14,8 +14,8 @@ RETRY_S = 2.0
 
 
 async def restore(api: ClusterApi, clock: Clock, change: Change) -> str:
-    """As `marks.put_back`. Raises DriverError for what is refused, DriverUnavailable when nobody answered, and HostError
-    when there was no way to log in: a program that fetches a token needs somebody who answers, too."""
+    """As `marks.put_back`. Raises DriverError for what is refused, DriverUnavailable when nobody answered, and
+    HostError when there was no way to log in: a program that fetches a token needs somebody who answers, too."""
     deadline = clock.monotonic() + PATIENCE_S
     while True:
         try:

@@ -7,6 +7,7 @@ what a real one would refuse, the schemas of `test_kubernetes.py` find.
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import threading
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ class FakeCluster:
         self.bad_images: set[str] = set()
         self.release = "Complete"
         self.requests: list[tuple[str, str, str]] = []
+        self.versions = itertools.count(1)
         self.troubles: list[tuple[str, int]] = []
         """(method, code): the next request of this method is answered so, and does nothing. In order."""
         self.lock = threading.Lock()
@@ -50,6 +52,7 @@ class FakeCluster:
         spec_changed = old is None or old.get("spec") != value.get("spec")
         generation = (old or {}).get("metadata", {}).get("generation", 0) + spec_changed
         value = {**value, "metadata": {**value["metadata"], "generation": generation, "uid": path}}
+        value["metadata"]["resourceVersion"] = str(next(self.versions))
         self.objects[path] = value
         if "/jobs/" in path:
             condition = {"type": self.release, "status": "True", "message": "as told"}
@@ -212,6 +215,10 @@ class Handler(BaseHTTPRequestHandler):
         old = self.cluster.objects.get(path)
         if old is None and "apply" not in kind:
             self._refuse(404, f"{path} not found")
+            return
+        meant, there = (each.get("metadata", {}).get("resourceVersion") for each in (body, old or body))
+        if meant is not None and meant != there:
+            self._refuse(409, f"{path} has been modified")
             return
         new = merged(copy.deepcopy(old or {}), body)
         self._answer(new if query.get("dryRun") else self.cluster.put(path, new))

@@ -253,3 +253,28 @@ def test_a_missing_right_another_drill_and_a_system_that_is_not_whole_are_refuse
     assert "Node node-2: is as it was" in CliRunner().invoke(app, line).stdout
     assert unchanged(fake)
     assert isinstance(drill(tmp_path, *words).exception, DriverUnavailable), "nothing listens there"
+
+
+def test_no_run_is_begun_over_what_the_one_before_has_left(fake: DrilledCluster, tmp_path: Path) -> None:
+    def refuse() -> None:
+        """From when it is scaled on: a right that is taken away in the middle."""
+        deadline = time.monotonic() + 60
+        while fake.at("deployments", "web")["spec"]["replicas"] == 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        fake.troubles = [("PATCH", 403)] * 100
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    with visited() as url:
+        done = drill(tmp_path, "--context", "here", "--yes", "--url", url, "--repeat", "2")
+    thread.join()
+    assert len(list((tmp_path / "out").iterdir())) == 1, done.stdout
+    assert "no other is begun" in done.stdout
+    record, _ = record_of(tmp_path)
+    assert record.leftovers is not None
+    assert any("web has 6 replicas instead of 3" in change for change in record.leftovers.changes)
+    assert done.exit_code not in (0, 130), "it ended by itself, and badly"
+    fake.troubles = []
+    line = ["drill", "put-back", "--to", "kubernetes", "--file", str(tmp_path), "--context", "here", "--yes"]
+    assert "Deployment web: is as it was" in CliRunner().invoke(app, line).stdout
+    assert unchanged(fake)

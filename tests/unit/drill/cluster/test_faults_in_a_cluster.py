@@ -312,3 +312,58 @@ def test_what_a_killed_drill_left_is_found_and_put_back(api: BreakableCluster, f
     assert list(marks.changes_left(api, with_nodes=True)) == []
     assert fake.at("deployments", "web")["spec"]["replicas"] == 3
     assert marks.put_back(api, replace(left[0], run_id="another")) == ""
+
+
+@pytest.mark.parametrize(("service", "factor"), [("web", 2.0), ("api", 4.0)])
+def test_what_bears_a_mark_is_not_changed_again(
+    api: BreakableCluster, fake: DrilledCluster, service: str, factor: float
+) -> None:
+    first = made(api, "scale", Role.SERVICE, service=service, settings={"factor": factor})
+    second = made(api, "scale", Role.SERVICE, service=service, settings={"factor": 0.5})
+    asyncio.run(first.inject())
+    with pytest.raises(NotPossible, match="drill run1 has changed it and not put it back"):
+        asyncio.run(second.inject())
+    asyncio.run(second.heal())
+    asyncio.run(first.heal())
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 3
+    spec = fake.at("horizontalpodautoscalers", "api")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
+
+
+def test_a_node_with_a_mark_is_not_drained(api: BreakableCluster, fake: DrilledCluster) -> None:
+    for name in ("node-1", "node-2", "node-3"):
+        marks.make(api, marks.Change(marks.NODE, name, "old", "shop", {}, {}))
+        fake.node(name)["spec"] = {}
+    with pytest.raises(NotPossible, match="drill old has changed it and not put it back: node node-1 is cordoned"):
+        asyncio.run(made(api, "drain_node", Role.SYSTEM).inject())
+
+
+def test_of_two_drills_in_one_moment_the_later_one_finds_the_mark_of_the_other(
+    api: BreakableCluster, fake: DrilledCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = marks.Change(marks.DEPLOYMENT, "web", "theirs", "shop", {"replicas": 3}, {"replicas": 1})
+    ours = replace(theirs, run_id="ours", after={"replicas": 6})
+    really, looked = api.get, []
+
+    def get(kind: str, name: str) -> Any:
+        found = really(kind, name)
+        looked.append(name)
+        if len(looked) == 1:
+            marks.make(BreakableCluster.connect("here", "shop"), theirs)
+        return found
+
+    # The other one writes between our look and our mark.
+    monkeypatch.setattr(api, "get", get)
+    with pytest.raises(NotPossible, match="drill theirs has changed it"):
+        marks.make(api, ours)
+    assert marks.put_back(api, ours) == "drill theirs has changed it meanwhile, and that stays"
+    assert marks.put_back(api, theirs) == ""
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 3
+
+
+def test_marking_goes_on_when_somebody_else_writes_to_the_same_object(
+    api: BreakableCluster, fake: DrilledCluster
+) -> None:
+    fake.troubles = [("PATCH", 409), ("PATCH", 409)]
+    asyncio.run(made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0}).inject())
+    assert fake.at("deployments", "web")["spec"]["replicas"] == 6

@@ -49,7 +49,7 @@ class DrainNode:
         drawn = sorted((node for node in nodes if node["metadata"]["name"] in meant), key=_name)
         around.random.shuffle(drawn)
         for node in drawn:
-            if reason := why_not_drained(node, nodes):
+            if reason := why_not_drained(node, nodes) or marks.why_not_changed(node):
                 against.append(reason)
                 continue
             pods = leaving(around.api.pods_on(_name(node)))

@@ -37,15 +37,18 @@ class Scale:
         await ask(marks.make, self._around.api, change)
 
     def _decide(self) -> marks.Change:
-        """Raises NotPossible where the number would be the same."""
+        """Raises NotPossible where the number would be the same, and where a drill has changed it already."""
         api = self._around.api
-        deployment = api.get("Deployment", self._name)
+        deployment = api.get(marks.DEPLOYMENT, self._name)
         if deployment is None:
             raise NotPossible("no_such_target", f"the Deployment {self._name} is gone")
+        deployment = {**deployment, "kind": marks.DEPLOYMENT}
         before = deployment["spec"].get("replicas", 1)
-        scalers = [each for each in api.list("HorizontalPodAutoscaler") if _is_of(each, self._name)]
+        scalers = [each for each in api.list(marks.SCALER) if _is_of(each, self._name)]
         if len(scalers) > 1:
             raise NotPossible("two_autoscalers", f"{self._name} has {len(scalers)} autoscalers, which pull at it")
+        if reason := next(filter(None, map(marks.why_not_changed, (deployment, *scalers))), ""):
+            raise NotPossible("marked", reason)
         low, high = 1, self._slots()
         if scalers:
             low, high = scalers[0]["spec"].get("minReplicas", 1), scalers[0]["spec"]["maxReplicas"]
