@@ -17,7 +17,9 @@ from colonnade.drill.cluster.api import ClusterApi, Object
 from colonnade.drill.faults.fault import NotPossible
 
 MARK = "colonnade.dev/drill"
-"""Annotation on nodes, Deployments and autoscalers. Its value is JSON."""
+"""Annotation on nodes, Deployments and autoscalers. Its value is JSON. A Deployment has a label of the same name with
+the run's id, too: its ReplicaSets keep copies of its annotations, but not of its labels, so a mark that comes back from
+one of them with `kubectl rollout undo` is known as a copy."""
 
 MARKINGS_MAX = 5
 """How often marking is tried, each time from what is there by then: others write to the same objects, too."""
@@ -54,6 +56,8 @@ def change_on(found: Object) -> Change | None:
     if not text:
         return None
     fields = json.loads(text)
+    if found["kind"] == DEPLOYMENT and (found["metadata"].get("labels") or {}).get(MARK) != fields["run"]:
+        return None
     return Change(
         kind=found["kind"],
         name=found["metadata"]["name"],
@@ -92,14 +96,19 @@ def _mark(api: ClusterApi, change: Change, more: Mapping[str, Any]) -> None:
             return  # written by the try before, whose answer was lost
         if reason := why_not_changed(found):
             raise NotPossible("marked", reason)
-        annotations = {MARK: change.to_text()}
-        metadata = {"resourceVersion": found["metadata"].get("resourceVersion"), "annotations": annotations}
+        metadata = {"resourceVersion": found["metadata"].get("resourceVersion")}
+        marked = _metadata(change.kind, change.to_text(), change.run_id)
         try:
-            api.merge(change.kind, change.name, {"metadata": metadata, **more})
+            api.merge(change.kind, change.name, {"metadata": {**metadata, **marked}, **more})
             return
         except DriverUnavailable:
             if not tries_left:
                 raise
+
+
+def _metadata(kind: str, text: str | None, run_id: str | None) -> Mapping[str, Any]:
+    """What writes a mark, or with None takes it off."""
+    return {"annotations": {MARK: text}, **({"labels": {MARK: run_id}} if kind == DEPLOYMENT else {})}
 
 
 def put_back(api: ClusterApi, change: Change) -> str:
@@ -111,7 +120,7 @@ def put_back(api: ClusterApi, change: Change) -> str:
         return ""
     if marked != change:
         return f"drill {marked.run_id} has changed it meanwhile, and that stays"
-    unmarked: dict[str, Any] = {"metadata": {"annotations": {MARK: None}}}
+    unmarked: dict[str, Any] = {"metadata": _metadata(change.kind, None, None)}
     if change.kind == NODE:
         api.merge(NODE, change.name, {**unmarked, "spec": {"unschedulable": None}})
         return ""

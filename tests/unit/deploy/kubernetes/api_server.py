@@ -57,9 +57,18 @@ class FakeCluster:
         if "/jobs/" in path:
             condition = {"type": self.release, "status": "True", "message": "as told"}
             value["status"] = {"conditions": [condition]}
-        if "/deployments/" in path and spec_changed:
-            self._roll(path, value, old)
+        if "/deployments/" in path:
+            if spec_changed:
+                self._roll(path, value, old)
+            self._copy_annotations(path, value)
         return value
+
+    def _copy_annotations(self, path: str, deployment: Object) -> None:
+        """To its newest ReplicaSet, as the Deployment's controller does: what was taken off stays there."""
+        annotations = deployment["metadata"]["annotations"]
+        revision = annotations["deployment.kubernetes.io/revision"]
+        replica_set = self.objects[f"{path.replace('/deployments/', '/replicasets/')}-{revision}"]
+        replica_set["metadata"]["annotations"] |= annotations
 
     def remove(self, path: str) -> Object | None:
         return self.objects.pop(path, None)

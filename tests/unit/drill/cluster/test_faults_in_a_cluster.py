@@ -125,7 +125,22 @@ def test_scaling_goes_by_the_subresource_and_back(api: BreakableCluster, fake: D
     asyncio.run(fault.heal())
     web = fake.at("deployments", "web")
     assert web["spec"]["replicas"] == 3
-    assert marks.MARK not in web["metadata"]["annotations"]
+    assert marks.MARK not in str(web["metadata"])
+
+
+def test_no_mark_comes_back_with_an_older_version(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0})
+    asyncio.run(fault.inject())
+    asyncio.run(made(api, "rollout", Role.SERVICE, service="web").inject())
+    asyncio.run(fault.heal())
+    for name in ("web-1", "web-2"):
+        # As `kubectl rollout undo` does: the annotations of the ReplicaSet go back to the Deployment.
+        kept = fake.at("replicasets", name)["metadata"]["annotations"]
+        assert marks.MARK in kept
+        api.merge("Deployment", "web", {"metadata": {"annotations": {marks.MARK: kept[marks.MARK]}}})
+        assert list(marks.changes_left(api, with_nodes=True)) == []
+    asyncio.run(made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0}).inject())
+    assert len(list(marks.changes_left(api, with_nodes=True))) == 1
 
 
 def test_an_autoscaler_is_pinned_within_its_bounds_and_let_go(api: BreakableCluster, fake: DrilledCluster) -> None:
