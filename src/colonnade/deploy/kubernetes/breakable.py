@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx2
 from lightkube import ApiError
 from lightkube.models.authorization_v1 import ResourceAttributes, SelfSubjectAccessReviewSpec
 from lightkube.models.meta_v1 import ObjectMeta
@@ -69,6 +70,12 @@ class BreakableCluster(Cluster):
                 causes = [cause.message or "" for cause in (details.causes if details else None) or ()]
                 after_s = float((details.retryAfterSeconds if details else None) or 0)
                 return " ".join([error.status.message or "refused", *causes]), after_s
+            except httpx2.HTTPStatusError as error:
+                # A server that is busy says so in plain text, before it has understood what was asked.
+                if error.response.status_code != 429:
+                    raise
+                after = error.response.headers.get("Retry-After", "")
+                return "the API server is busy", float(after) if after.isdigit() else 0.0
             return None
 
     def may(self, verb: str, group: str, resource: str, subresource: str, *, is_everywhere: bool) -> bool:

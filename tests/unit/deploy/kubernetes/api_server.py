@@ -10,7 +10,7 @@ import copy
 import itertools
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -40,7 +40,8 @@ class FakeCluster:
         self.requests: list[tuple[str, str, str]] = []
         self.versions = itertools.count(1)
         self.troubles: list[tuple[str, int]] = []
-        """(method, code): the next request of this method is answered so, and does nothing. In order."""
+        """(method, code): the next request of this method is answered so, and does nothing. In order. 429 is what a
+        busy server says, which is plain text; that of a disruption budget is not among them."""
         self.lock = threading.Lock()
 
     def at(self, kind: str, name: str) -> Object:
@@ -125,6 +126,8 @@ class FakeCluster:
         self.objects[f"{prefix}{revision}-x"] = pod
 
 
+NO_HEADERS: Mapping[str, str] = {}
+
 SUCCESS: Object = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success"}
 
 
@@ -205,6 +208,9 @@ class Handler(BaseHTTPRequestHandler):
         if not troubles or troubles[0][0] != self.command:
             return False
         _, code = troubles.pop(0)
+        if code == 429:
+            self._send(429, b"Too many requests, please try again later.", "text/plain", {"Retry-After": "7"})
+            return True
         status = failure(code, "InTrouble", "not now")
         self._send(code, json.dumps(status).encode(), "application/json")
         return True
@@ -244,6 +250,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         path, _ = self._asked()
         body = self._body()
+        if self._is_in_trouble():
+            return
         if path == "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
             is_allowed = self.cluster.may(body["spec"]["resourceAttributes"])
             self._send(201, json.dumps({**body, "status": {"allowed": is_allowed}}).encode(), "application/json")
@@ -283,10 +291,12 @@ class Handler(BaseHTTPRequestHandler):
         status = {"kind": "Status", "status": "Failure", "message": message, "code": code, "reason": "NotFound"}
         self._send(code, json.dumps(status).encode(), "application/json")
 
-    def _send(self, code: int, body: bytes, kind: str) -> None:
+    def _send(self, code: int, body: bytes, kind: str, more: Mapping[str, str] = NO_HEADERS) -> None:
         self.send_response(code)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
+        for name, value in more.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 

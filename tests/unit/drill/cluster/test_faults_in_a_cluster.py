@@ -95,6 +95,15 @@ def test_an_eviction_that_the_budget_refuses_is_asked_for_again(api: BreakableCl
     assert fault.message.endswith("the budget held back 2 requests until it could")
 
 
+def test_an_api_server_that_is_busy_is_asked_again_when_it_says(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "evict", Role.REPLICA, service="web")
+    fake.troubles = [("POST", 429)]
+    assert api.evict("shop", fault.subjects[0]) == ("the API server is busy", 7.0)
+    fake.troubles = [("POST", 429)]
+    asyncio.run(fault.inject())
+    assert fake.evicted == list(fault.subjects)
+
+
 def test_a_budget_that_never_allows_is_an_error_that_names_it(api: BreakableCluster, fake: DrilledCluster) -> None:
     fake.refusals_left = 1_000
     with pytest.raises(DriverUnavailable, match="budget web needs 2 healthy pods"):
