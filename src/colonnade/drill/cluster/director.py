@@ -18,7 +18,7 @@ from typing import Any
 
 from colonnade import __version__
 from colonnade.core.clock import Clock
-from colonnade.core.errors import DriverError, DriverUnavailable
+from colonnade.core.errors import DriverError, DriverUnavailable, HostError
 from colonnade.core.files import disk_error
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.api import ClusterApi, ask
@@ -236,18 +236,31 @@ class ClusterDirector:
     async def _events(self) -> tuple[Any, ...]:
         try:
             return events_of(await ask(self._api.list, "Event"))
-        except DriverError as error:
+        except (DriverError, HostError) as error:
             self._course.notes.append(f"the cluster's events could not be had: {error}")
             return ()
 
     async def _leftovers(self) -> Leftovers | None:
-        """What this drill changed and did not put back; None when nobody could look."""
+        """What this drill changed and did not put back, even when tried once more; None when nobody could look."""
         try:
-            with_nodes = await ask(is_allowed, self._api, NODES)
-            left = await ask(lambda: list(marks.changes_left(self._api, with_nodes=with_nodes)))
-        except DriverError:
+            for change in await self._left():
+                # Where healing failed; or a request that was given up was carried out after what it did was put back.
+                self._course.notes.append(await self._put_back_late(change))
+            return Leftovers(changes=tuple(map(str, await self._left())))
+        except (DriverError, HostError):
             return None
-        return Leftovers(changes=tuple(str(change) for change in left if change.run_id == self._order.run_id))
+
+    async def _put_back_late(self, change: marks.Change) -> str:
+        try:
+            somebody = await ask(marks.put_back, self._api, change)
+        except (DriverError, HostError) as error:
+            return f"{change}, and putting it back failed at the end as well: {error}"
+        return f"put back only at the end: {change}{f'; {somebody}' if somebody else ''}"
+
+    async def _left(self) -> list[marks.Change]:
+        with_nodes = await ask(is_allowed, self._api, NODES)
+        left = await ask(lambda: list(marks.changes_left(self._api, with_nodes=with_nodes)))
+        return [change for change in left if change.run_id == self._order.run_id]
 
 
 def _make_directory(out: Path) -> None:

@@ -39,9 +39,9 @@ class FakeCluster:
         self.release = "Complete"
         self.requests: list[tuple[str, str, str]] = []
         self.versions = itertools.count(1)
-        self.troubles: list[tuple[str, int]] = []
-        """(method, code): the next request of this method is answered so, and does nothing. In order. 429 is what a
-        busy server says, which is plain text; that of a disruption budget is not among them."""
+        self.troubles: list[tuple[str, str, int]] = []
+        """(method, end of the path, code): the next such request is answered so, and does nothing. In order. 429 is
+        what a busy server says, which is plain text; that of a disruption budget is not among them."""
         self.lock = threading.Lock()
 
     def at(self, kind: str, name: str) -> Object:
@@ -205,9 +205,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def _is_in_trouble(self) -> bool:
         troubles = self.cluster.troubles
-        if not troubles or troubles[0][0] != self.command:
+        path = urlsplit(self.path).path
+        if not troubles or troubles[0][0] != self.command or not path.endswith(troubles[0][1]):
             return False
-        _, code = troubles.pop(0)
+        _, _, code = troubles.pop(0)
         if code == 429:
             self._send(429, b"Too many requests, please try again later.", "text/plain", {"Retry-After": "7"})
             return True

@@ -136,6 +136,24 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DrilledClu
         yield found
 
 
+@contextmanager
+def refusing_once_scaled(fake: DrilledCluster, count: int) -> Iterator[None]:
+    """The right to scale is taken away in the middle, for so many requests."""
+
+    def refuse() -> None:
+        deadline = time.monotonic() + 60
+        while fake.at("deployments", "web")["spec"]["replicas"] == 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        fake.troubles = [("PATCH", "/deployments/web/scale", 403)] * count
+
+    thread = threading.Thread(target=refuse)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()
+
+
 def drill(tmp_path: Path, *words: str, lasts: str = "1s") -> Result:
     """`colonnade drill run …` with a scenario of a few seconds."""
     scenario = tmp_path / "all.toml"
@@ -256,19 +274,21 @@ def test_a_missing_right_another_drill_and_a_system_that_is_not_whole_are_refuse
     assert isinstance(drill(tmp_path, *words).exception, DriverUnavailable), "nothing listens there"
 
 
-def test_no_run_is_begun_over_what_the_one_before_has_left(fake: DrilledCluster, tmp_path: Path) -> None:
-    def refuse() -> None:
-        """From when it is scaled on: a right that is taken away in the middle."""
-        deadline = time.monotonic() + 60
-        while fake.at("deployments", "web")["spec"]["replicas"] == 3 and time.monotonic() < deadline:
-            time.sleep(0.02)
-        fake.troubles = [("PATCH", 403)] * 100
+def test_what_could_not_be_put_back_in_time_is_put_back_at_the_end(fake: DrilledCluster, tmp_path: Path) -> None:
+    with visited() as url, refusing_once_scaled(fake, 1):
+        drill(tmp_path, "--context", "here", "--yes", "--url", url)
+    record, _ = record_of(tmp_path)
+    scaled = next(fault for fault in record.faults if fault.planned.kind == "scale")
+    assert (scaled.end, scaled.reason) == (FaultEnd.FAILED, "heal_failed")
+    assert record.leftovers is not None
+    assert len(record.leftovers) == 0
+    assert any("put back only at the end: Deployment web" in note for note in record.untested)
+    assert unchanged(fake)
 
-    thread = threading.Thread(target=refuse)
-    thread.start()
-    with visited() as url:
+
+def test_no_run_is_begun_over_what_the_one_before_has_left(fake: DrilledCluster, tmp_path: Path) -> None:
+    with visited() as url, refusing_once_scaled(fake, 100):
         done = drill(tmp_path, "--context", "here", "--yes", "--url", url, "--repeat", "2")
-    thread.join()
     assert len(list((tmp_path / "out").iterdir())) == 1, done.stdout
     assert "no other is begun" in done.stdout
     record, _ = record_of(tmp_path)

@@ -97,9 +97,9 @@ def test_an_eviction_that_the_budget_refuses_is_asked_for_again(api: BreakableCl
 
 def test_an_api_server_that_is_busy_is_asked_again_when_it_says(api: BreakableCluster, fake: DrilledCluster) -> None:
     fault = made(api, "evict", Role.REPLICA, service="web")
-    fake.troubles = [("POST", 429)]
+    fake.troubles = [("POST", "", 429)]
     assert api.evict("shop", fault.subjects[0]) == ("the API server is busy", 7.0)
-    fake.troubles = [("POST", 429)]
+    fake.troubles = [("POST", "", 429)]
     asyncio.run(fault.inject())
     assert fake.evicted == list(fault.subjects)
 
@@ -177,7 +177,7 @@ def test_what_somebody_else_has_set_meanwhile_stays(api: BreakableCluster, fake:
 def test_putting_back_outlasts_an_api_server_in_trouble(api: BreakableCluster, fake: DrilledCluster) -> None:
     fault = made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0})
     asyncio.run(fault.inject())
-    fake.troubles = [("PATCH", code) for code in (503, 500, 409, 429, 401)]
+    fake.troubles = [("PATCH", "", code) for code in (503, 500, 409, 429, 401)]
     asyncio.run(fault.heal())
     assert fake.troubles == []
     assert fake.at("deployments", "web")["spec"]["replicas"] == 3
@@ -189,7 +189,7 @@ def test_what_could_not_be_put_back_can_be_tried_again(
 ) -> None:
     fault = made(api, kind, role)
     asyncio.run(fault.inject())
-    fake.troubles = [("PATCH", 403)]
+    fake.troubles = [("PATCH", "", 403)]
     with pytest.raises(DriverError, match="the API server refuses"):
         asyncio.run(fault.heal())
     asyncio.run(fault.heal())
@@ -388,6 +388,6 @@ def test_of_two_drills_in_one_moment_the_later_one_finds_the_mark_of_the_other(
 def test_marking_goes_on_when_somebody_else_writes_to_the_same_object(
     api: BreakableCluster, fake: DrilledCluster
 ) -> None:
-    fake.troubles = [("PATCH", 409), ("PATCH", 409)]
+    fake.troubles = [("PATCH", "", 409), ("PATCH", "", 409)]
     asyncio.run(made(api, "scale", Role.SERVICE, service="web", settings={"factor": 2.0}).inject())
     assert fake.at("deployments", "web")["spec"]["replicas"] == 6
