@@ -143,9 +143,14 @@ class Cluster:
             self._client.replace(_made(_KINDS[kind], {**found, "metadata": metadata}))
 
     def delete(self, kind: str, name: str) -> None:
+        """What is gone already is fine."""
         with translated(f"{kind} {name}"):
-            # Pods of a Job would otherwise be left.
-            self._client.delete(_KINDS[kind], name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
+            try:
+                # Pods of a Job would otherwise be left.
+                self._client.delete(_KINDS[kind], name, namespace=self.namespace, cascade=CascadeType.BACKGROUND)
+            except ApiError as error:
+                if error.status.code != 404:
+                    raise
 
     def owned(self, system: str) -> Iterator[Object]:
         """Everything of a system that `down` ends."""

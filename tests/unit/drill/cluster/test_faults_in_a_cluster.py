@@ -87,6 +87,13 @@ def test_a_pod_is_deleted_with_its_own_grace_period(api: BreakableCluster, fake:
     assert "gracePeriodSeconds" not in query
 
 
+def test_a_pod_that_left_by_itself_is_deleted_enough(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "delete_pod", Role.REPLICA, extent=Extent.ALL, service="web")
+    fake.remove(f"/api/v1/namespaces/shop/pods/{fault.subjects[0]}")
+    asyncio.run(fault.inject())
+    assert not any(path.rpartition("/")[2] in fault.subjects for path in fake.pods("web"))
+
+
 def test_an_eviction_that_the_budget_refuses_is_asked_for_again(api: BreakableCluster, fake: DrilledCluster) -> None:
     fake.refusals_left = 2
     fault = made(api, "evict", Role.REPLICA, extent=Extent.ALL, service="web")
