@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from colonnade.core.clock import Clock
-from colonnade.core.errors import DriverError
+from colonnade.core.errors import DriverError, HostError
 from colonnade.drill.cluster.api import ClusterApi, ask
 from colonnade.drill.cluster.state import PART_OF, sample_of, status_of
 from colonnade.drill.record import Sample
@@ -35,11 +35,12 @@ class ClusterSampler:
             await self._clock.sleep(EVERY_S)
 
     async def look(self) -> Sample:
-        """One look, also kept. An API server that does not answer is an answer too."""
+        """One look, also kept. An API server that does not answer is an answer too, and so is a login that fails for a
+        moment: its program asks somebody else."""
         at = self._clock.monotonic()
         try:
             status: Mapping[str, Any] | None = await ask(self._ask)
-        except DriverError:
+        except (DriverError, HostError):
             status = None
         if status is not None:
             self.status = status

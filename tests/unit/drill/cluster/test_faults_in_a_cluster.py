@@ -72,6 +72,19 @@ def asked(fake: DrilledCluster, method: str) -> list[str]:
     return [path for each, path, _ in fake.requests if each == method]
 
 
+def test_a_login_that_fails_for_a_moment_is_a_look_without_an_answer(
+    api: BreakableCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> Any:
+        raise HostError("the program that fetches a token failed", hint="wait")
+
+    # Stands for a credential plugin whose own server is away.
+    monkeypatch.setattr(api, "list", fail)
+    sampler = ClusterSampler(api, SPEC, SimulatedClock())
+    assert not asyncio.run(sampler.look()).is_answered
+    assert len(sampler.samples) == 1
+
+
 def test_each_kind_is_either_possible_or_said_to_be_impossible_on_both_sides() -> None:
     assert set(CLUSTER_FAULTS) == set(FAULTS)
     assert all("because" in reason for reason in IMPOSSIBLE.values())
