@@ -95,7 +95,7 @@ def run(
     first = secrets.randbelow(SEED_MAX) if seed is None else seed
     chosen = names or [DEFAULT]
     scenarios = [_scenario(name, rate, loaded.spec.drill.rate_per_s) for name in chosen]
-    check(api, [fault.kind for scenario in scenarios for fault in scenario.faults])
+    check(api, [fault.kind for scenario in scenarios for fault in scenario.faults], is_forwarded=is_forwarded)
     _check_nothing_is_left(api)
     where = Where(api.context, api.server, api.version(), api.namespace, url, is_read_only)
     for scenario in scenarios:

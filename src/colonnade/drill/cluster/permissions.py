@@ -41,6 +41,14 @@ LOOKING = (
 NODES = Permission("list", "nodes", is_everywhere=True)
 """For drains; otherwise nodes are only named in the report, by their pods."""
 
+FORWARDING = (
+    Permission("get", "services"),
+    Permission("get", "pods"),
+    Permission("create", "pods", subresource="portforward"),
+)
+"""Of `kubectl port-forward` to a service. A newer kubectl asks with `get` first, for websockets, and with `create`
+where that is refused; so `get` is in the documented role, and not required."""
+
 NEEDED: Mapping[str, tuple[Permission, ...]] = {
     "delete_pod": (Permission("delete", "pods"),),
     "evict": (Permission("create", "pods", subresource="eviction"),),
@@ -64,11 +72,12 @@ NEEDED: Mapping[str, tuple[Permission, ...]] = {
 """By kind of fault; others need nothing of the API."""
 
 
-def needed_for(kinds: Iterable[str]) -> tuple[Permission, ...]:
+def needed_for(kinds: Iterable[str], *, is_forwarded: bool) -> tuple[Permission, ...]:
     """Each once, in a stable order."""
 
     def all_of() -> Iterator[Permission]:
         yield from LOOKING
+        yield from FORWARDING if is_forwarded else ()
         for kind in kinds:
             yield from NEEDED.get(kind, ())
 
@@ -79,9 +88,9 @@ def is_allowed(api: ClusterApi, asked: Permission) -> bool:
     return api.may(asked.verb, asked.group, asked.resource, asked.subresource, is_everywhere=asked.is_everywhere)
 
 
-def check(api: ClusterApi, kinds: Iterable[str]) -> None:
+def check(api: ClusterApi, kinds: Iterable[str], *, is_forwarded: bool = False) -> None:
     """Raises HostError with everything that is missing."""
-    missing = [asked for asked in needed_for(kinds) if not is_allowed(api, asked)]
+    missing = [asked for asked in needed_for(kinds, is_forwarded=is_forwarded) if not is_allowed(api, asked)]
     if not missing:
         return
     places = [

@@ -342,6 +342,10 @@ def test_what_may_not_be_done_is_told_before_anything_is(api: BreakableCluster, 
     with pytest.raises(HostError, match="create pods/eviction in namespace shop"):
         check(api, ["evict"])
     check(api, ["delete_pod", "scale", "kill"])
+    fake.denied = {("create", "pods/portforward")}
+    check(api, CLUSTER_FAULTS)
+    with pytest.raises(HostError, match="create pods/portforward in namespace shop"):
+        check(api, ["kill"], is_forwarded=True)
 
 
 def test_what_a_killed_drill_left_is_found_and_put_back(api: BreakableCluster, fake: DrilledCluster) -> None:
