@@ -53,6 +53,13 @@ UNSIZED_BODY_SHARE = 0.75
 """Of a buffer: a body without Content-Length is read up to this much first, because only then is its size known. The
 rest is for the headers."""
 
+UNSIZED_RESERVE_BYTES = 2 * HEADER_RESERVE_BYTES
+"""Of a buffer, for head and body together: what HAProxy keeps free, and as much again for its own notes about 100
+headers and a body in pieces."""
+
+LENGTH_DIGITS_MAX = 18
+"""Of a Content-Length: what has one more need not fit into 63 bits."""
+
 _BALANCE = {
     "round-robin": "roundrobin",
     "weighted": "roundrobin",
@@ -181,6 +188,8 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, bind: st
         client = "var(sess.client)"
         yield "    tcp-request session set-var(sess.client) src,concat()"
     yield from _every_frontend()
+    # For WSGI X_Real_IP is X-Real-IP: of a name with other signs than letters, digits and "-" the header is dropped.
+    yield "    option http-restrict-req-hdr-names delete"
     if settings.trusts_proxy:
         # Its last word on it is the proxy's own.
         yield "    http-request set-src req.hdr_ip(X-Forwarded-For,-1) if { req.hdr(X-Forwarded-For) -m found }"
@@ -228,7 +237,8 @@ def _every_frontend() -> Iterator[str]:
     # Told with an answer, the client comes back to the new process; closed while idle, a connection may just have got
     # its next request. Without this line up to 4 requests in 40 reloads of 16 busy connections were lost, with it none.
     yield "    http-after-response set-header Connection close if { stopping }"
-    yield f"    acl has_request_id req.hdr(X-Request-ID) -m reg {quoted(_REQUEST_ID)}"
+    # The whole header: `req.hdr` would be content with one of the values between commas.
+    yield f"    acl has_request_id req.fhdr(X-Request-ID) -m reg {quoted(_REQUEST_ID)}"
     yield "    acl has_one_request_id req.fhdr_cnt(X-Request-ID) eq 1"
     yield "    http-request set-header X-Request-ID %[uuid()] unless has_request_id has_one_request_id"
     yield "    http-request set-var(txn.request_id) req.fhdr(X-Request-ID)"
@@ -236,22 +246,31 @@ def _every_frontend() -> Iterator[str]:
 
 
 def _body_limits(gateway: GatewaySpec, buffer_bytes: int) -> Iterator[str]:
-    """The last rules of a frontend: what has a small body, or none, is let through by the first that looks at it.
+    """The last rules of a frontend: what has no body is let through by the first, one of known size by the third.
 
     HAProxy cannot cut off a body on its way, so one of unknown size must fit into a buffer or is refused."""
     readable_bytes = int(buffer_bytes * UNSIZED_BODY_SHARE)
-    bytes_max = min(readable_bytes, gateway.request_body_bytes_max)
-    yield "    acl has_length req.hdr(Content-Length) -m found"
-    yield "    acl may_be_unsized req.hdr(Transfer-Encoding) -m found"
+    bytes_max = gateway.request_body_bytes_max
+    yield "    acl has_length req.fhdr(Content-Length) -m found"
+    yield "    acl may_be_unsized req.fhdr(Transfer-Encoding) -m found"
     yield "    acl may_be_unsized fc_http_major eq 2"
+    yield "    http-request allow if !has_length !may_be_unsized"
+    # HAProxy's sizes have a sign: a length of 2^63 is less than nothing, and 2^64 - 1 means unknown.
+    yield f"    http-request deny deny_status 413 if {{ req.fhdr(Content-Length) -m len {LENGTH_DIGITS_MAX + 1}: }}"
+    yield f"    http-request allow if has_length {{ req.body_size le {bytes_max} }}"
+    yield f"    http-request deny deny_status 413 if {{ req.body_size gt {bytes_max} }}"
+    # From here on the size is unknown. The wait ends with a full buffer, too, which a large head fills sooner: of what
+    # comes after that nothing is known.
     yield (
-        f"    http-request wait-for-body time {milliseconds(gateway.header_timeout_s)} at-least {bytes_max + 1}"
-        f" if may_be_unsized !has_length"
+        f"    http-request wait-for-body time {milliseconds(gateway.header_timeout_s)}"
+        f" at-least {min(readable_bytes, bytes_max) + 1}"
     )
-    yield f"    http-request allow if {{ req.body_size le {bytes_max} }}"
-    yield f"    http-request deny deny_status 413 if {{ req.body_size gt {gateway.request_body_bytes_max} }}"
-    if bytes_max == readable_bytes:
-        yield f"    http-request return status 411 {pages.content(411)} if may_be_unsized !has_length"
+    yield f"    http-request deny deny_status 413 if {{ req.body_size gt {bytes_max} }}"
+    yield "    http-request set-var(txn.url_bytes) url,length"
+    yield "    http-request set-var(txn.body_bytes) req.body_size"
+    full = f"req.hdrs,length,add(txn.url_bytes),add(txn.body_bytes) gt {buffer_bytes - UNSIZED_RESERVE_BYTES}"
+    length_required = f"    http-request return status 411 {pages.content(411)}"
+    yield f"{length_required} if {{ req.body_size gt {readable_bytes} }} or {{ {full} }}"
 
 
 def _streams_acl() -> Iterator[str]:
