@@ -61,7 +61,8 @@ def confirm(blog: Runner, browser: Browser) -> None:
     """In the dialog that asks whether it is meant."""
     blog.wait_until(lambda: browser.find("#dialog").is_displayed(), "it asks first")
     browser.press("Do it")
-    blog.wait_until(lambda: not browser.find("#dialog").is_displayed(), "it was accepted")
+    blog.wait_until(lambda: not browser.find("#dialog").is_displayed() or browser.text("#dialog .refusal"), "an answer")
+    assert not browser.find("#dialog").is_displayed(), browser.text("#dialog .refusal")
 
 
 def test_the_first_screen_shows_the_system(blog: Runner, browser: Browser) -> None:
@@ -93,7 +94,7 @@ def test_a_killed_replica_is_seen_in_its_place_with_its_why(blog: Runner, browse
 
 def test_scaling_asks_first_and_then_scales(blog: Runner, browser: Browser) -> None:
     browser.click(part("frontend") + " .title")
-    browser.press("Scale")
+    browser.press("Scale …")
     field = browser.find("#field-replicas")
     field.clear()
     field.send_keys("3")
@@ -103,12 +104,12 @@ def test_scaling_asks_first_and_then_scales(blog: Runner, browser: Browser) -> N
 
 def test_a_refusal_is_said_where_it_was_asked(blog: Runner, browser: Browser) -> None:
     browser.click(part("frontend") + " .title")
-    browser.press("Scale")
+    browser.press("Scale …")
     field = browser.find("#field-replicas")
     field.clear()
     field.send_keys("999")
     browser.press("Do it")
-    blog.wait_until(lambda: "expected 1 to" in browser.text("#dialog .refusal"), "it says what is wrong")
+    blog.wait_until(lambda: "expected 2 to 4" in browser.text("#dialog .refusal"), "it says what is wrong")
     browser.press("Cancel")
     # The console tells of every answer that is a refusal; this one was wanted.
     assert all("/api/scale" in line for line in browser.complaints())

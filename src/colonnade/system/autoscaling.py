@@ -146,10 +146,13 @@ class Autoscaler:
         for name, scaled in self._services.items():
             replicas = [replica for replica in runtime.replicas if replica.id.service == name]
             pool = view.pools.get(name)
+            desired = runtime.desired.get(name)
+            if pool is None or desired is None:
+                continue  # while all is adopted: replicas are known before their number
             # A service that has never served is the start's business.
-            if pool is not None and any(replica.state is ReplicaState.READY for replica in replicas):
+            if any(replica.state is ReplicaState.READY for replica in replicas):
                 self._measure(scaled, replicas, view.observed_at_s)
-                look = self._look(scaled, pool, replicas, runtime.desired[name], view.observed_at_s)
+                look = self._look(scaled, pool, replicas, desired, view.observed_at_s)
                 self._decide(name, scaled, look)
 
     def _decide(self, name: str, scaled: _Scaled, look: Look) -> None:

@@ -15,7 +15,7 @@ const OFFERED = {
     { label: "Scale …", title: `Scale ${part.label}`, path: "/api/scale", text: `${part.label} has ${part.desired} replicas. Replicas that go finish what they have.`,
       fields: [{ name: "replicas", label: "Replicas", type: "number", value: part.desired, min: 0, max: 1000 }],
       body: ({ replicas }) => ({ service: part.label, replicas: Number(replicas) }) },
-    ...(part.scaling?.mode === "fixed" || !part.scaling ? [] : [
+    ...(part.scaling?.mode !== "pinned" ? [] : [
       { label: "Scale by load", title: `Let the load scale ${part.label}`, path: "/api/scale", text: "The number that was given by hand no longer holds.", body: () => ({ service: part.label, replicas: "auto" }) }]),
     { label: "Restart all …", title: `Restart all of ${part.label}`, path: "/api/restart", text: "One replica after the other is replaced by a new process. Nothing is lost.", body: () => ({ id: part.label }) },
   ],
