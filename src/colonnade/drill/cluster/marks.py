@@ -76,7 +76,7 @@ def why_not_changed(found: Object) -> str:
 
 def make(api: ClusterApi, change: Change) -> None:
     """Mark, then change. An autoscaler and a node take both at once; `scale` of a Deployment is a resource of its
-    own. Raises NotPossible where another mark is there by now."""
+    own. Raises NotPossible where another mark is there by now, and for a node that somebody else has cordoned."""
     if change.kind == DEPLOYMENT:
         _mark(api, change, {})
         api.set_replicas(change.name, change.after["replicas"])
@@ -96,6 +96,8 @@ def _mark(api: ClusterApi, change: Change, more: Mapping[str, Any]) -> None:
             return  # written by the try before, whose answer was lost
         if reason := why_not_changed(found):
             raise NotPossible("marked", reason)
+        if change.kind == NODE and (found.get("spec") or {}).get("unschedulable"):
+            raise NotPossible("cordoned", f"{change.name} was cordoned meanwhile, by somebody else")
         metadata = {"resourceVersion": found["metadata"].get("resourceVersion")}
         marked = _metadata(change.kind, change.to_text(), change.run_id)
         try:

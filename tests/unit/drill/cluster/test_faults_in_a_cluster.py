@@ -252,6 +252,40 @@ def test_a_drained_node_is_emptied_and_let_go(api: BreakableCluster, fake: Drill
     assert marks.MARK not in fake.node(node)["metadata"]["annotations"]
 
 
+@pytest.mark.parametrize("owners", [None, []])
+def test_a_pod_that_comes_just_before_the_cordon_is_seen(
+    api: BreakableCluster, fake: DrilledCluster, monkeypatch: pytest.MonkeyPatch, owners: list[Any] | None
+) -> None:
+    fault, really = made(api, "drain_node", Role.SYSTEM), api.merge
+
+    def merge(kind: str, name: str, patch: Any) -> None:
+        if "unschedulable" in patch["spec"] and patch["spec"]["unschedulable"]:
+            fake.foreign("late", name, metadata={} if owners is None else {"ownerReferences": owners})
+        really(kind, name, patch)
+
+    # The moment between the look and the cordon.
+    monkeypatch.setattr(api, "merge", merge)
+    if owners is None:
+        asyncio.run(fault.inject())
+        assert "late" in fake.evicted
+        assert "late" in fault.subjects
+    else:
+        with pytest.raises(NotPossible, match="nobody would start theirs/late again; it came as node-"):
+            asyncio.run(fault.inject())
+        assert fake.evicted == []
+    asyncio.run(fault.heal())
+    assert not any(fake.node(name)["spec"].get("unschedulable") for name in ("node-1", "node-2", "node-3"))
+
+
+def test_a_node_that_somebody_else_cordons_in_that_moment_is_left_to_them(
+    api: BreakableCluster, fake: DrilledCluster
+) -> None:
+    fake.node("node-1")["spec"] = {"unschedulable": True}
+    with pytest.raises(NotPossible, match="node-1 was cordoned meanwhile, by somebody else"):
+        marks.make(api, marks.Change(marks.NODE, "node-1", "run1", "shop", {}, {}))
+    assert asked(fake, "PATCH") == []
+
+
 def test_a_drain_that_fails_half_way_lets_the_node_go(api: BreakableCluster, fake: DrilledCluster) -> None:
     fake.refusals_left = 1_000_000
     fault = made(api, "drain_node", Role.SYSTEM)

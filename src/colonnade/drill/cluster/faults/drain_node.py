@@ -30,19 +30,23 @@ class DrainNode:
 
     async def inject(self) -> None:
         api, clock = self._around.api, self._around.clock
-        node, pods = await ask(self._choose)
+        node = await ask(self._choose)
+        self._change = marks.Change(marks.NODE, node, self._around.run_id, api.namespace, {}, {})
+        await ask(marks.make, api, self._change)
+        # From here on no pod comes to it; one may have come since it was chosen.
+        pods, reason = await ask(self._leaving, node)
+        if reason:
+            raise NotPossible("no_node_to_drain", f"{reason}; it came as {node} was cordoned")
         ours = sum(self._is_ours(pod) for pod in pods)
         self.subjects = (node, *(pod["metadata"]["name"] for pod in pods))
         self.message = f"drained {node}: {ours} pods of the system and {len(pods) - ours} of others"
-        self._change = marks.Change(marks.NODE, node, self._around.run_id, api.namespace, {}, {})
-        await ask(marks.make, api, self._change)
         names = [(pod["metadata"]["namespace"], pod["metadata"]["name"]) for pod in pods]
         refused_count = await evict_all(api, clock, names)
         await wait_until_gone(api, clock, pods)
         self.message += told_refusals(refused_count)
 
-    def _choose(self) -> tuple[str, list[Object]]:
-        """A node and what has to leave it. Raises NotPossible with what speaks against each."""
+    def _choose(self) -> str:
+        """A node. Raises NotPossible with what speaks against each."""
         around, against = self._around, []
         nodes = around.api.list("Node")
         meant = self._nodes_meant()
@@ -52,12 +56,17 @@ class DrainNode:
             if reason := why_not_drained(node, nodes) or marks.why_not_changed(node):
                 against.append(reason)
                 continue
-            pods = leaving(around.api.pods_on(_name(node)))
-            if reason := next(filter(None, map(self._why_not, pods)), ""):
+            _, reason = self._leaving(_name(node))
+            if reason:
                 against.append(f"{_name(node)}: {reason}")
                 continue
-            return _name(node), pods
+            return _name(node)
         raise NotPossible("no_node_to_drain", "; ".join(against) or "no node runs pods that are meant")
+
+    def _leaving(self, node: str) -> tuple[list[Object], str]:
+        """What has to leave a node, and why it may not; empty when it may."""
+        pods = leaving(self._around.api.pods_on(node))
+        return pods, next(filter(None, map(self._why_not, pods)), "")
 
     def _is_ours(self, pod: Object) -> bool:
         return is_ours(pod, self._around.api.namespace, self._around.spec.system.name)
