@@ -167,6 +167,21 @@ UNDONE = "colonnade.dev/undone"
 """On the ReplicaSet of a version that was bad. The cluster counts it as the one before, once the old one is back."""
 
 
+BOUNDS = "colonnade.dev/bounds"
+"""On an autoscaler that `scale` has pinned: what it may do when it is let go again."""
+
+DRILLED = "colonnade.dev/drill"
+"""On what a drill has changed for its time: JSON, with how it was `before` (`drill/cluster/marks`)."""
+
+
+def bounds_chosen(scaler: Object) -> str:
+    """What an autoscaler may do unless it is pinned, by `scale` or by a drill: "2-5"."""
+    annotations, spec = scaler["metadata"].get("annotations") or {}, scaler["spec"]
+    if annotations.get(DRILLED):
+        spec = json.loads(annotations[DRILLED])["before"]
+    return annotations.get(BOUNDS) or f"{spec.get('minReplicas', 1)}-{spec['maxReplicas']}"
+
+
 def previous_template(deployment: Object, replica_sets: Sequence[Object]) -> Object | None:
     """The pods' template of the revision before the one that runs, but for those that were undone, and for those that
     are the same version in pods started at another time; None where none is kept."""

@@ -16,9 +16,11 @@ from colonnade.core.errors import AppError, DriverError, HostError, SpecError
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.manifests import Secret
 from colonnade.deploy.kubernetes.objects import (
+    BOUNDS,
     UNDONE,
     Object,
     Progress,
+    bounds_chosen,
     difference,
     job_of,
     names_of,
@@ -26,9 +28,6 @@ from colonnade.deploy.kubernetes.objects import (
     rollout_of,
 )
 from colonnade.deploy.kubernetes.settings import CHOICES, REMEMBERED
-
-BOUNDS = "colonnade.dev/bounds"
-"""On an autoscaler that `scale` has pinned: what it may do when it is let go again."""
 
 _SCALER = "HorizontalPodAutoscaler"
 
@@ -257,8 +256,7 @@ def scale(cluster: Cluster, service: str, replicas: int | None, slots: int) -> s
             raise SpecError("there is no such service in the cluster", subject=service, hint="see `colonnade status`")
         cluster.merge("Deployment", service, {"spec": {"replicas": replicas}})
         return f"{service} → {replicas}, until the next deployment"
-    spec, annotations = scaler["spec"], scaler["metadata"].get("annotations") or {}
-    bounds = annotations.get(BOUNDS) or f"{spec.get('minReplicas', 1)}-{spec['maxReplicas']}"
+    bounds = bounds_chosen(scaler)
     if replicas is None:
         low, _, high = bounds.partition("-")
         patch: dict[str, Any] = {"minReplicas": int(low), "maxReplicas": int(high)}

@@ -20,6 +20,7 @@ from tests.unit.drill.cluster.kit import kubeconfig, shop
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverError, DriverUnavailable, HostError
+from colonnade.deploy.kubernetes import verbs
 from colonnade.deploy.kubernetes.breakable import BreakableCluster
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.faults.around import ClusterSurroundings
@@ -183,6 +184,16 @@ def test_an_autoscaler_is_pinned_within_its_bounds_and_let_go(api: BreakableClus
     assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 5)
     with pytest.raises(NotPossible, match="between 2 and 5"):
         asyncio.run(made(api, "scale", Role.SERVICE, service="api", settings={"factor": 0.5}).inject())
+
+
+def test_scale_during_a_drill_keeps_the_bounds_of_before(api: BreakableCluster, fake: DrilledCluster) -> None:
+    fault = made(api, "scale", Role.SERVICE, service="api", settings={"factor": 4.0})
+    asyncio.run(fault.inject())
+    verbs.scale(api, "api", 3, 16)
+    asyncio.run(fault.heal())
+    spec = fake.at("horizontalpodautoscalers", "api")["spec"]
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 3), "what somebody else has set stays"
+    assert verbs.scale(api, "api", None, 16) == "api → by its load, 2 to 5"
 
 
 def test_what_somebody_else_has_set_meanwhile_stays(api: BreakableCluster, fake: DrilledCluster) -> None:
