@@ -77,7 +77,7 @@ def test_a_person_looks_and_acts(shop: Runner) -> None:
         terminal.see("Restart web/2?")
         terminal.press("y")
         terminal.until(lambda: shop.replicas().get("web/2") not in (None, pids["web/2"]), "it is another process")
-        terminal.see("All is well", "2/2")
+        terminal.see("web/2 is replaced", "All is well", "2/2")  # before that it cannot be drained, and says so
 
         terminal.press("d")
         terminal.see("web/2?")

@@ -187,8 +187,9 @@ class RuntimeController:
         self._plans = {key: plan for key, plan in self._plans.items() if key in used or key[1] in keep}
 
     def observe_answers(self, service: str, counters: Mapping[int, Tally]) -> None:
-        """What the gateway counted for each slot since it started: a rollout compares by it."""
-        if (rollout := self._rollouts.open.get(service)) is not None:
+        """What the gateway counted for each slot since it started: a rollout compares by it. While all is adopted, a
+        rollout is known before what its versions are."""
+        if service in self._desired and (rollout := self._rollouts.open.get(service)) is not None:
             policy = self._plans[service, rollout.new].rollout_policy
             self._rollouts.count(service, self._seen(service), counters, policy, self._clock.monotonic())
             self._wake.set()
@@ -202,9 +203,10 @@ class RuntimeController:
         return True
 
     def observe_traffic(self, replica: ReplicaId, traffic: Traffic) -> None:
-        """What the gateway sees of one replica; recorded for the next tick."""
+        """What the gateway sees of one replica; recorded for the next tick. While all is adopted, replicas are known
+        before what their service is."""
         record = self._replicas.get(replica)
-        if record is None:
+        if record is None or replica.service not in self._desired:
             return
         before = record.observed
         seen = record.observed = noted(before, traffic, self._clock.monotonic())
