@@ -62,7 +62,7 @@ def test_at_three_times_the_capacity_what_is_accepted_is_in_time_and_the_servers
             assert {answer.response.headers.get("retry-after") for answer in rejected} == {"1"}
             # Without a bound they would wait for up to six seconds, for three at the median.
             assert statistics.median(answer.took_s for answer in accepted) <= OBJECTIVE_S
-            # HAProxy sends the next request once an answer is there, which may be before the server has counted its end.
+            # HAProxy sends the next request once an answer is there: maybe before the server has counted its end.
             assert max(replica.in_flight_max for replica in replicas) in (THREADS, THREADS + 1)
             pool = (await gateway.controller.look()).pools["web"]
             assert pool.latency.total() == len(accepted)
