@@ -26,9 +26,10 @@ from colonnade.spec.load import LoadedSpec
 from colonnade.system.target import find_target
 
 try:
-    from colonnade.deploy.kubernetes import verbs
+    from colonnade.deploy.kubernetes import deploying, scaling, verbs
     from colonnade.deploy.kubernetes.cluster import Cluster
     from colonnade.deploy.kubernetes.objects import names_of, objects_of
+    from colonnade.deploy.kubernetes.waiting import Pace
 except ImportError as error:
     raise HostError(
         f"speaking to a cluster needs {error.name}", subject="--to", hint="pip install 'colonnade[kubernetes]'"
@@ -56,8 +57,8 @@ class Place:
         return Cluster.connect(self.context, self.namespace or loaded.spec.system.name)
 
 
-def pace() -> verbs.Pace:
-    return verbs.Pace(SystemClock().monotonic, time.sleep, lambda text: out.print(escape(text)))
+def pace() -> Pace:
+    return Pace(SystemClock().monotonic, time.sleep, lambda text: out.print(escape(text)))
 
 
 def deploy(place: Place, *, image: str, gateway_image: str, chosen: Mapping[str, Any], is_agreed: bool) -> None:
@@ -78,21 +79,30 @@ def deploy(place: Place, *, image: str, gateway_image: str, chosen: Mapping[str,
         print_warning(sentence)
     needed = [secret for secret in export.secrets if not _is_the_operators(secret.name, loaded, components)]
     verbs.check_secrets(cluster, needed)
-    changes = verbs.plan(cluster, objects_of(export, settings.namespace, components))
-    if not changes:
+    system = loaded.spec.system.name
+    planned = deploying.plan(cluster, system, objects_of(export, settings.namespace, components))
+    for sentence in planned.kept:
+        print_warning(sentence)
+    if planned.is_empty:
         out.print("nothing: the cluster has what stands here")
         return
-    for change in changes:
+    _show(planned)
+    if not is_agreed and sys.stdin.isatty():
+        typer.confirm(f"apply this to {settings.namespace}?", abort=True)
+    deploying.deploy(cluster, system, planned, pace())
+    out.print(f"[bold green]done[/]: {settings.image} runs")
+
+
+def _show(planned: deploying.Plan) -> None:
+    for each in planned.removals:
+        out.print(f"[bold red]{' '.join(names_of(each.found))}[/] deleted, once the rest is well")
+    for change in planned.changes:
         shown = change.lines[:CHANGES_SHOWN]
-        out.print(f"[bold]{' '.join(names_of(change.wanted))}[/] {escape(shown[0]) if len(shown) == 1 else ''}")
+        out.print(f"[bold]{' '.join(change.names)}[/] {escape(shown[0]) if len(shown) == 1 else ''}")
         for line in shown if len(shown) > 1 else ():
             out.print(f"  {escape(line)}")
         if len(change.lines) > len(shown):
             out.print(f"  … and {len(change.lines) - len(shown)} more")
-    if not is_agreed and sys.stdin.isatty():
-        typer.confirm(f"apply this to {settings.namespace}?", abort=True)
-    verbs.deploy(cluster, changes, pace())
-    out.print(f"[bold green]done[/]: {settings.image} runs")
 
 
 def _is_the_operators(secret: str, loaded: LoadedSpec, components: Sequence[str]) -> bool:
@@ -128,12 +138,13 @@ def scale(place: Place, wanted: Sequence[tuple[str, int | None]]) -> None:
     for service, replicas in wanted:
         if service not in loaded.spec.services:
             raise SpecError("is no service of colonnade.toml", subject=service, hint="see `colonnade status`")
-        out.print(verbs.scale(cluster, service, replicas, slots_for(loaded.spec.services[service])))
+        declared = loaded.spec.services[service]
+        out.print(scaling.scale(cluster, service, replicas, scaling.Room(slots_for(declared), declared.replicas.min)))
 
 
 def roll_back(place: Place) -> None:
     loaded = place.loaded()
-    verbs.roll_back(place.cluster(loaded), loaded.spec.system.name, pace())
+    deploying.roll_back(place.cluster(loaded), loaded.spec.system.name, pace())
     out.print("[bold green]done[/]: the version before runs; what release steps did stays")
 
 

@@ -11,6 +11,7 @@ import typer
 from colonnade.cli import cluster, cluster_drill
 from colonnade.cli.cluster import Place
 from colonnade.core.errors import SpecError
+from colonnade.gateway.discovered import GATEWAYS_MAX
 
 app = typer.Typer(
     help="The same verbs, for a system in a cluster: those of --to kubernetes.",
@@ -38,7 +39,7 @@ def deploy(
     file: File = None,
     image: Annotated[str, typer.Option("--image", help="Default: as `image build` calls it")] = "",
     gateway_image: Annotated[str, typer.Option("--gateway-image", help="Default: likewise")] = "",
-    gateways: Annotated[int | None, typer.Option("--gateways", min=1, max=20, help=KEPT)] = None,
+    gateways: Annotated[int | None, typer.Option("--gateways", min=1, max=GATEWAYS_MAX, help=KEPT)] = None,
     host: Annotated[str | None, typer.Option("--host", help=KEPT)] = None,
     components: Annotated[list[str] | None, typer.Option("--with", help=KEPT)] = None,
     ingress_class: Annotated[str | None, typer.Option("--ingress-class", help=KEPT)] = None,

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from colonnade.cli.messages import out, print_warning
 from colonnade.deploy.files import ExportedFile, Outcome, Told, write_export
+from colonnade.gateway.discovered import GATEWAYS_MAX
 from colonnade.spec import FILE_NAME
 from colonnade.spec.load import LoadedSpec, load_spec
 
@@ -79,7 +80,7 @@ def kubernetes(
     image: Annotated[str, typer.Option("--image", help="Of the application. Default: as `image build` calls it")] = "",
     gateway_image: Annotated[str, typer.Option("--gateway-image", help="Of the gateway. Default: likewise")] = "",
     namespace: Annotated[str, typer.Option("--namespace", help="Default: the system's name")] = "",
-    gateways: Annotated[int, typer.Option("--gateways", min=1, max=20, help="How many gateways")] = 2,
+    gateways: Annotated[int, typer.Option("--gateways", min=1, max=GATEWAYS_MAX, help="How many gateways")] = 2,
     host: Annotated[str, typer.Option("--host", help="Name under which visitors come; otherwise any")] = "",
     components: Annotated[
         list[str] | None,

@@ -15,6 +15,9 @@ from colonnade.gateway.state import Discovery, Membership, Pool
 from colonnade.gateway.text import RESOLVERS
 from colonnade.spec.model import ServiceSpec
 
+GATEWAYS_MAX = 20
+"""Each has its part of every limit: of more, that would be less than one request for each replica."""
+
 ANSWER_BYTES_MAX = 8192
 """Of the DNS over UDP: room for some 250 addresses."""
 

@@ -15,7 +15,8 @@ from lightkube.resources.authorization_v1 import SelfSubjectAccessReview
 from lightkube.resources.core_v1 import PodEviction
 from lightkube.types import PatchType
 
-from colonnade.deploy.kubernetes.cluster import Cluster, kind_of, translated
+from colonnade.deploy.kubernetes.answers import translated
+from colonnade.deploy.kubernetes.cluster import Cluster, kind_of
 from colonnade.deploy.kubernetes.objects import Object
 
 ALL_NAMESPACES = "*"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import httpx2
@@ -18,12 +17,16 @@ from lightkube.generic_resource import (
 )
 from lightkube.types import CascadeType, PatchType
 
-from colonnade.core.errors import DriverError, DriverUnavailable, HostError
+from colonnade.core.errors import HostError
+from colonnade.deploy.kubernetes.answers import NotServed, WrittenMeanwhile, translated
 from colonnade.deploy.kubernetes.kubeconfig import find_kubeconfig
 from colonnade.deploy.kubernetes.objects import Object
+from colonnade.deploy.kubernetes.owners import FIELD_MANAGER
+from colonnade.deploy.kubernetes.pruning import OF_OPERATORS, PRUNED
 
-FIELD_MANAGER = "colonnade"
 ANSWER_S = 30.0
+WRITES_MAX = 5
+"""How often a change is tried while others write to the same object."""
 
 NAMESPACED = (
     ("", "v1", "ConfigMap", "configmaps"),
@@ -63,6 +66,8 @@ _GLOBAL: dict[str, type[GenericGlobalResource]] = {
 KEPT_AT_THE_END = ("Secret", "Cluster", "Pod", "Event", "ReplicaSet")
 """Not deleted by `down`: what the user made, what holds data, and what goes with its owner."""
 
+DATABASES = ("Cluster", "Pooler", "ScheduledBackup")
+
 
 class Cluster:
     """One namespace of a cluster."""
@@ -85,6 +90,9 @@ class Cluster:
                 subject=context or "kubeconfig",
                 hint="`kubectl config get-contexts` shows those that are; say --context",
             ) from error
+        # lightkube has no way to say so, and looks at the type of every error's answer: one without any is no KeyError.
+        http: Any = client._client._client
+        http.event_hooks = {"response": [lambda answer: answer.headers.setdefault("Content-Type", "")]}
         return cls(client, namespace)
 
     @property
@@ -127,18 +135,35 @@ class Cluster:
                 done = client.apply(_made(_KINDS[kind], wanted), namespace=self.namespace, force=True, dry_run=is_tried)
             return dict(done)
 
-    def merge(self, kind: str, name: str, patch: Mapping[str, Any]) -> None:
+    def on_newest(self, kind: str, name: str, write: Callable[[Object], None]) -> None:
+        """`write` is given the object as it is, and writes with its version; again when somebody else wrote in
+        between. Raises NotServed when it is gone, WrittenMeanwhile when others do not stop."""
+        for tries_left in reversed(range(WRITES_MAX)):
+            live = self.get(kind, name)
+            if live is None:
+                raise NotServed("it is gone", subject=f"{kind} {name}", hint="`colonnade status` shows what is there")
+            try:
+                write(live)
+                return
+            except WrittenMeanwhile:
+                if not tries_left:
+                    raise
+
+    def merge(self, kind: str, name: str, patch: Mapping[str, Any], *, based_on: Object | None = None) -> None:
+        """JSON merge patch: None takes a key out. With `based_on` only if nobody wrote since; else WrittenMeanwhile."""
+        if based_on is not None:
+            version = {"resourceVersion": based_on["metadata"]["resourceVersion"]}
+            patch = {**patch, "metadata": {**patch.get("metadata", {}), **version}}
         with translated(f"{kind} {name}"):
             client: Any = self._client
             where = {} if kind in _GLOBAL else {"namespace": self.namespace}
             client.patch({**_KINDS, **_GLOBAL}[kind], name, dict(patch), patch_type=PatchType.MERGE, **where)
 
-    def replace(self, found: Object) -> None:
-        """Put back an object as it was, whatever has become of it since."""
+    def replace(self, found: Object, *, based_on: Object) -> None:
+        """The whole of it. Raises WrittenMeanwhile if somebody wrote since `based_on`."""
         kind, name = found["kind"], found["metadata"]["name"]
-        metadata = {
-            key: value for key, value in found["metadata"].items() if key not in ("resourceVersion", "managedFields")
-        }
+        metadata = {key: value for key, value in found["metadata"].items() if key != "managedFields"}
+        metadata["resourceVersion"] = based_on["metadata"]["resourceVersion"]
         with translated(f"{kind} {name}"):
             self._client.replace(_made(_KINDS[kind], {**found, "metadata": metadata}))
 
@@ -156,12 +181,21 @@ class Cluster:
         """Everything of a system that `down` ends."""
         for kind in _KINDS:
             if kind not in KEPT_AT_THE_END:
-                try:
-                    yield from self.list(kind, {"app.kubernetes.io/part-of": system})
-                except DriverError as error:
-                    # A kind of an operator that this cluster does not have.
-                    if "404" not in error.message:
-                        raise
+                yield from self._found(kind, system)
+
+    def prunable(self, system: str) -> Iterator[Object]:
+        """What has the system's label, of the kinds that a deployment may take away."""
+        for kind in PRUNED:
+            yield from self._found(kind, system)
+
+    def _found(self, kind: str, system: str) -> Sequence[Object]:
+        try:
+            return self.list(kind, {"app.kubernetes.io/part-of": system})
+        except NotServed:
+            # A kind of an operator that this cluster does not have, or that is not for this user, who made none.
+            if kind in (*OF_OPERATORS, *DATABASES):
+                return []
+            raise
 
     def log(self, pod: str, container: str, *, lines: int, is_following: bool) -> Iterator[str]:
         with translated(f"Pod {pod}"):
@@ -182,38 +216,3 @@ def kind_of(kind: str) -> type[GenericNamespacedResource]:
 def _made(kind: Any, found: Object) -> Any:
     """lightkube's generic objects are dictionaries, which its types do not say."""
     return kind.from_dict(found)
-
-
-def _is_for_now(code: int) -> bool:
-    """Whether the same request may be answered otherwise in a moment. 401: whoever knows the users is away. 409:
-    somebody else wrote at the same time. 429: it is busy."""
-    return code >= 500 or code in (401, 409, 429)
-
-
-@contextmanager
-def translated(subject: str) -> Iterator[None]:
-    try:
-        yield
-    except ApiError as error:
-        if _is_for_now(error.status.code or 0):
-            raise DriverUnavailable(
-                f"the API server cannot do that now: {error.status.message or error} ({error.status.code})",
-                subject=subject,
-                hint="wait a moment and ask again; `kubectl get nodes` shows whether it is well",
-            ) from error
-        raise DriverError(
-            f"the API server refuses: {error.status.message or error} ({error.status.code})",
-            subject=subject,
-            hint="`kubectl auth whoami` and `kubectl auth can-i --list` show who you are there and what you may",
-        ) from error
-    except ConfigError as error:
-        # Found out at the first request: a way to log in that lightkube does not know.
-        raise HostError(
-            f"the kubeconfig's way to log in does not do: {error}",
-            subject="kubeconfig",
-            hint="with `kubectl create token` a user with a plain token can be made",
-        ) from error
-    except httpx2.HTTPError as error:
-        raise DriverUnavailable(
-            f"the API server does not answer: {error}", subject=subject, hint="does `kubectl get nodes` answer?"
-        ) from error

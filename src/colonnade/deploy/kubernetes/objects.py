@@ -18,6 +18,9 @@ RESTARTS_MAX = 3
 
 SHOWN_CHARS = 60
 
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+"""Annotation in which `kubectl apply` keeps what it applied."""
+
 _OF_THE_SERVER = ("managedFields", "resourceVersion", "generation", "uid", "creationTimestamp", "selfLink")
 
 
@@ -81,7 +84,19 @@ def difference(live: Object | None, planned: Object) -> list[str]:
 
 def _plain(found: Object) -> Object:
     metadata = {key: value for key, value in found.get("metadata", {}).items() if key not in _OF_THE_SERVER}
+    if LAST_APPLIED in (metadata.get("annotations") or {}):
+        metadata["annotations"] = {k: v for k, v in metadata["annotations"].items() if k != LAST_APPLIED}
     return {**{key: value for key, value in found.items() if key != "status"}, "metadata": metadata}
+
+
+def dropped(before: Object, wanted: Object, live: Object) -> list[str]:
+    """What was applied `before` and is not wanted any more, as `difference` says it."""
+    wanted_paths, there = dict(_leaves(_plain(wanted))), dict(_leaves(_plain(live)))
+    return [
+        f"{path}: {_shown(there[path])} → nothing"
+        for path, _ in _leaves(_plain(before))
+        if path in there and path not in wanted_paths
+    ]
 
 
 def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
@@ -169,6 +184,9 @@ UNDONE = "colonnade.dev/undone"
 
 BOUNDS = "colonnade.dev/bounds"
 """On an autoscaler that `scale` has pinned: what it may do when it is let go again."""
+
+SCALED = "colonnade.dev/scaled"
+"""On a Deployment without an autoscaler of which `scale` has said how many replicas it has."""
 
 DRILLED = "colonnade.dev/drill"
 """On what a drill has changed for its time: JSON, with how it was `before` (`drill/cluster/marks`)."""

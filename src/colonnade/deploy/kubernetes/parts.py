@@ -1,4 +1,5 @@
-"""The declaration as a cluster needs it: services with their groups, ports, variables and probes. Pure."""
+"""The declaration as a cluster needs it: services with their groups, ports, variables and probes. Pure but for reading
+the templates of Jobs."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from math import ceil
+from pathlib import Path
 
 from colonnade.deploy.kubernetes.settings import (
     CPU_MILLI,
@@ -24,6 +27,7 @@ from colonnade.spec.derive import DATABASE, service_url_variable, used_services
 from colonnade.spec.model import HealthSpec, ServiceSpec, Spec
 from colonnade.system.plans import tracing_environment
 
+TEMPLATES = Path(__file__).with_name("templates")
 MIB = 1024 * 1024
 STOP_MARGIN_S = 5
 OBSERVED_S_MAX = 60
@@ -129,7 +133,7 @@ def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings,
     urls = {service_url_variable(used): f"http://{used}" for used in used_services(service)}
     has_operator = "cloudnative-pg" in settings.components
     in_job: list[object] = [settings.image, service.release, sorted(service.env.items()), secret_keys, urls]
-    in_job += [DATABASE in service.uses, has_operator, min(memory, bound), bound, cpu_milli]
+    in_job += [DATABASE in service.uses, has_operator, min(memory, bound), bound, cpu_milli, *_job_templates()]
     return Part(
         name=name,
         spec=service,
@@ -147,6 +151,12 @@ def _part(name: str, service: ServiceSpec, port: int | None, settings: Settings,
         memory_max_mib=bound,
         cpu_milli=cpu_milli,
     )
+
+
+@cache
+def _job_templates() -> tuple[str, ...]:
+    """All else that is in a Job. Another Colonnade may write it otherwise for the same image."""
+    return tuple((TEMPLATES / name).read_text(encoding="utf-8") for name in ("release.yaml", "_macros.yaml"))
 
 
 def _groups(name: str, service: ServiceSpec) -> tuple[Group, ...]:

@@ -1,7 +1,7 @@
 """A small API server: the protocol that the verbs use, on real HTTP, with a controller that is as good or bad as told.
 
-Server-side apply is a deep merge here, without owners of fields; admission, defaults and validation there are none:
-what a real one would refuse, the schemas of `test_kubernetes.py` find.
+Owners of fields are kept as a real one keeps them (`field_owners.py`). Admission and validation there are none, and of
+defaults one, the replicas of a Deployment: what a real one would refuse, the schemas of `test_kubernetes.py` find.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ import copy
 import itertools
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.unit.deploy.kubernetes.field_owners import applied, updated
 
 from colonnade.deploy.kubernetes.cluster import GLOBAL, NAMESPACED
 
@@ -41,7 +43,10 @@ class FakeCluster:
         self.versions = itertools.count(1)
         self.troubles: list[tuple[str, str, int]] = []
         """(method, end of the path, code): the next such request is answered so, and does nothing. In order. 429 is
-        what a busy server says, which is plain text; that of a disruption budget is not among them."""
+        what a busy server says, which is plain text; that of a disruption budget is not among them. Below 0: the
+        answer says nothing but its code. 200: it is that of a page to log in."""
+        self.meanwhile: list[Callable[[], None]] = []
+        """Done one by one before a write is looked at: what somebody else does at that moment."""
         self.lock = threading.Lock()
 
     def at(self, kind: str, name: str) -> Object:
@@ -50,6 +55,8 @@ class FakeCluster:
     def put(self, path: str, value: Object) -> Object:
         """What controllers make of an object is there at once."""
         old = self.objects.get(path)
+        if "/deployments/" in path:
+            value = {**value, "spec": {"replicas": 1, **value["spec"]}}
         spec_changed = old is None or old.get("spec") != value.get("spec")
         generation = (old or {}).get("metadata", {}).get("generation", 0) + spec_changed
         value = {**value, "metadata": {**value["metadata"], "generation": generation, "uid": path}}
@@ -96,7 +103,7 @@ class FakeCluster:
                 "name": f"{name}-{revision}",
                 "labels": labels,
                 "annotations": {key: str(revision)},
-                "ownerReferences": [{"uid": path}],
+                "ownerReferences": [{"kind": "Deployment", "name": name, "uid": path}],
             },
             "spec": {"template": {**copy.deepcopy(template), "metadata": {**template["metadata"], "labels": labels}}},
         }
@@ -173,12 +180,16 @@ def discovery(path: str) -> Object | None:
 
 class Handler(BaseHTTPRequestHandler):
     cluster: FakeCluster
+    wbufsize = 1 << 16
+    """An answer in one piece: in two, the second waits for the client's word about the first."""
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
 
     def do_GET(self) -> None:
         path, query = self._asked()
+        if self._is_in_trouble():
+            return
         if (told := discovery(path)) is not None:
             self._answer(told)
         elif path == "/version":
@@ -209,6 +220,14 @@ class Handler(BaseHTTPRequestHandler):
         if not troubles or troubles[0][0] != self.command or not path.endswith(troubles[0][1]):
             return False
         _, _, code = troubles.pop(0)
+        if code == 200:
+            self._send(200, b"<html>Please log in</html>", "text/html")
+            return True
+        if code < 0:
+            self.send_response(-code)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return True
         if code == 429:
             self._send(429, b"Too many requests, please try again later.", "text/plain", {"Retry-After": "7"})
             return True
@@ -225,6 +244,7 @@ class Handler(BaseHTTPRequestHandler):
         body, kind = self._body(), self.headers.get("Content-Type", "")
         if self._is_in_trouble():
             return
+        self._let_others_write()
         if path.endswith("/deployments/" + path.split("/")[-2] + "/scale"):
             self._scale(path.removesuffix("/scale"), body, kind)
             return
@@ -232,12 +252,26 @@ class Handler(BaseHTTPRequestHandler):
         if old is None and "apply" not in kind:
             self._refuse(404, f"{path} not found")
             return
-        meant, there = (each.get("metadata", {}).get("resourceVersion") for each in (body, old or body))
-        if meant is not None and meant != there:
-            self._refuse(409, f"{path} has been modified")
+        if self._is_outdated(path, body):
             return
-        new = merged(copy.deepcopy(old or {}), body)
+        before = copy.deepcopy(old or {"metadata": {}})
+        if "apply" in kind:
+            new = applied(before, body, query["fieldManager"])
+        else:
+            new = updated(before, merged(copy.deepcopy(before), body), query["fieldManager"])
         self._answer(new if query.get("dryRun") else self.cluster.put(path, new))
+
+    def _let_others_write(self) -> None:
+        if self.cluster.meanwhile:
+            self.cluster.meanwhile.pop(0)()
+
+    def _is_outdated(self, path: str, body: Object) -> bool:
+        there = self.cluster.objects.get(path) or body
+        meant, now = (each.get("metadata", {}).get("resourceVersion") for each in (body, there))
+        if meant is None or meant == now:
+            return False
+        self._refuse(409, f"{path} has been modified")
+        return True
 
     def _scale(self, path: str, body: Object, kind: str) -> None:
         old = self.cluster.objects.get(path)
@@ -266,11 +300,19 @@ class Handler(BaseHTTPRequestHandler):
         self._send(code, json.dumps(answer).encode(), "application/json")
 
     def do_PUT(self) -> None:
-        path, _ = self._asked()
-        self._answer(self.cluster.put(path, self._body()))
+        path, query = self._asked()
+        body = self._body()
+        self._let_others_write()
+        if not self._is_outdated(path, body):
+            before = self.cluster.objects[path]
+            # Who says nothing about owners leaves them as they are.
+            kept = {"managedFields": before["metadata"].get("managedFields", []), **body["metadata"]}
+            self._answer(self.cluster.put(path, updated(before, {**body, "metadata": kept}, query["fieldManager"])))
 
     def do_DELETE(self) -> None:
         path, _ = self._asked()
+        if self._is_in_trouble():
+            return
         if self.cluster.remove(path) is None:
             self._refuse(404, f"{path} not found")
         else:

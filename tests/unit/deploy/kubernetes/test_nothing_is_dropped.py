@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from tests.unit.deploy.kubernetes.kit import as_spec, every_feature, exported, texts
 
+from colonnade.deploy.kubernetes import parts
 from colonnade.deploy.kubernetes.told import IMAGE, MANIFESTS, NOT_OF_A_SYSTEM, SENTENCES, written_keys
 from colonnade.spec.difference import EFFECTS
 
@@ -109,6 +112,39 @@ def test_no_value_that_may_be_secret_is_in_a_file() -> None:
     assert secret.keys == ("SECRET_KEY", "MAIL_PASSWORD", "API_TOKEN", "CACHE")
     for key in secret.keys:
         assert f"--from-literal={key}=" in everything
+
+
+def test_a_job_that_another_colonnade_writes_otherwise_is_another_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the same image: the template of a Job cannot be changed in a cluster."""
+
+    def job() -> str:
+        parts._job_templates.cache_clear()
+        release = next(text for path, text in texts(exported(every_feature())).items() if path.endswith("release.yaml"))
+        return str(yaml.safe_load(release)["metadata"]["name"])
+
+    before = job()
+    assert job() == before
+    for name in ("release.yaml", "_macros.yaml"):
+        (tmp_path / name).write_text((parts.TEMPLATES / name).read_text() + "# and more\n")
+    monkeypatch.setattr(parts, "TEMPLATES", tmp_path)  # another version of Colonnade
+    assert job() != before
+    parts._job_templates.cache_clear()
+
+
+def test_pods_of_a_lost_node_are_replaced_soon() -> None:
+    for path, text in texts(exported(every_feature())).items():
+        for found in filter(None, yaml.safe_load_all(text)):
+            if found["kind"] in ("Deployment", "Job") and "components" not in path:
+                tolerated = found["spec"]["template"]["spec"]["tolerations"]
+                assert {each["tolerationSeconds"] for each in tolerated} == {30}, path
+                assert len(tolerated) == 2
+
+
+def test_the_how_to_says_what_deleting_takes_along() -> None:
+    page = next(file.content for file in exported(every_feature()).files if file.path == "HOWTO.md")
+    assert "your Secrets" in next(line for line in page.splitlines() if line.startswith("kubectl delete -k"))
 
 
 def holder(data: dict[str, Any], pattern: str) -> tuple[dict[str, Any], str]:

@@ -3,74 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("lightkube")
 
-from tests.unit.deploy.kubernetes.api_server import FakeCluster, serving
+from tests.unit.deploy.kubernetes.api_server import FakeCluster
 from tests.unit.deploy.kubernetes.kit import every_feature, exported
+from tests.unit.deploy.kubernetes.shop import deploy, pace, plan, wanted
 from typer.testing import CliRunner, Result
 
-from colonnade.core.errors import AppError, DriverError, HostError, SpecError
-from colonnade.deploy.kubernetes import verbs
+from colonnade.core.errors import AppError, DriverError, DriverUnavailable, HostError
+from colonnade.deploy.kubernetes import deploying, verbs
 from colonnade.deploy.kubernetes.cluster import Cluster
-from colonnade.deploy.kubernetes.objects import Object, objects_of
-from colonnade.deploy.kubernetes.settings import Settings
 
 pytestmark = pytest.mark.slow
 
 SECRETS = {"shop-database": ["DATABASE_URL"], "web-secrets": ["SECRET_KEY", "MAIL_PASSWORD", "API_TOKEN", "CACHE"]}
 
 
-@pytest.fixture
-def fake() -> FakeCluster:
-    return FakeCluster()
-
-
-@pytest.fixture
-def cluster(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    with serving(fake) as url:
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "here",
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": "u", "user": {}}],
-            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        }
-        (tmp_path / "config").write_text(json.dumps(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-        yield Cluster.connect("", "shop")
-
-
-def pace(told: list[str] | None = None) -> verbs.Pace:
-    now = [0.0]
-
-    def sleep(duration_s: float) -> None:
-        now[0] += duration_s
-
-    return verbs.Pace(lambda: now[0], sleep, (told if told is not None else []).append)
-
-
-def wanted(image: str = "shop:1", data: dict[str, Any] | None = None) -> list[Object]:
-    return objects_of(exported(data or every_feature(), Settings(image, "gateway:1", "shop")), "shop", ())
-
-
-def deploy(cluster: Cluster, image: str = "shop:1", told: list[str] | None = None) -> list[verbs.Change]:
-    changes = verbs.plan(cluster, wanted(image))
-    verbs.deploy(cluster, changes, pace(told))
-    return changes
-
-
 def test_a_first_deployment_applies_everything_and_a_second_one_finds_nothing_to_do(
     cluster: Cluster, fake: FakeCluster
 ) -> None:
     told: list[str] = []
-    assert all(change.lines == ("new",) for change in deploy(cluster, told=told))
+    assert all(change.lines == ("new",) for change in deploy(cluster, told=told).changes)
     applied = [path for method, path, query in fake.requests if method == "PATCH" and "dryRun" not in query]
     assert len(applied) == len(wanted())
     assert all("fieldManager=colonnade" in query for method, _, query in fake.requests if method == "PATCH")
@@ -78,12 +35,33 @@ def test_a_first_deployment_applies_everything_and_a_second_one_finds_nothing_to
     # The release step has ended before any replica is asked for.
     assert kinds.index("jobs") < kinds.index("deployments")
     assert "api: all 2 are new and serve" in told
-    assert verbs.plan(cluster, wanted()) == []
+    assert plan(cluster).is_empty
+
+
+def test_gateways_lead_nobody_to_a_service_that_is_not_there_yet(cluster: Cluster, fake: FakeCluster) -> None:
+    """And no service calls another by gateways that do not know of it."""
+    data = every_feature()
+    api = data["services"].pop("api")
+    web = data["services"]["web"]
+    uses = web["uses"]
+    data["services"]["web"] = {**web, "uses": [used for used in uses if used != "api"]}
+    data["plan"]["work"].pop("api", None)
+    deploy(cluster, data=data)
+    fake.requests.clear()
+    data["services"] = {"web": {**web, "uses": uses}, "api": api}
+    deploy(cluster, data=data)
+    applied = [
+        path.rsplit("/", 1)[1]
+        for method, path, query in fake.requests
+        if method == "PATCH" and "/deployments/" in path and "dryRun" not in query
+    ]
+    assert list(dict.fromkeys(applied)) == ["api", "api-group-2", "gateway", "web"]
 
 
 def test_what_changes_is_told_key_by_key(cluster: Cluster) -> None:
     deploy(cluster)
-    changes = {change.wanted["metadata"]["name"]: change.lines for change in verbs.plan(cluster, wanted("shop:2"))}
+    planned = plan(cluster, "shop:2")
+    changes = {change.names[1]: change.lines for change in planned.changes}
     image = next(line for line in changes["api"] if "containers[api].image" in line)
     assert image.endswith('"shop:1" → "shop:2"')
     assert "gateway" not in changes
@@ -118,27 +96,12 @@ def test_a_secret_that_is_missing_or_lacks_a_key_is_asked_for(cluster: Cluster, 
     verbs.check_secrets(cluster, secrets)
 
 
-def test_scaling_sets_replicas_or_pins_the_autoscaler_until_it_is_let_go(cluster: Cluster, fake: FakeCluster) -> None:
-    deploy(cluster)
-    verbs.scale(cluster, "api", 5, 16)
-    assert fake.at("deployments", "api")["spec"]["replicas"] == 5
-    verbs.scale(cluster, "web", 4, 18)
-    verbs.scale(cluster, "web", 3, 18)
-    spec = fake.at("horizontalpodautoscalers", "web")["spec"]
-    assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 3)
-    assert verbs.scale(cluster, "web", None, 18) == "web → by its load, 1 to 9"
-    with pytest.raises(SpecError, match="16 replicas at most"):
-        verbs.scale(cluster, "api", 17, 16)
-    with pytest.raises(SpecError, match="no bounds"):
-        verbs.scale(cluster, "api", None, 16)
-
-
 def test_rolling_back_brings_the_version_before(cluster: Cluster, fake: FakeCluster) -> None:
     deploy(cluster)
     with pytest.raises(HostError, match="no version before"):
-        verbs.roll_back(cluster, "shop", pace())
+        deploying.roll_back(cluster, "shop", pace())
     deploy(cluster, "shop:2")
-    verbs.roll_back(cluster, "shop", pace())
+    deploying.roll_back(cluster, "shop", pace())
     template = fake.at("deployments", "api")["spec"]["template"]
     assert template["spec"]["containers"][0]["image"] == "shop:1"
     assert "pod-template-hash" not in template["metadata"]["labels"]
@@ -149,7 +112,7 @@ def test_pods_that_were_only_started_anew_are_no_version_to_go_back_to(cluster: 
     deploy(cluster, "shop:2")
     restarted = {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}
     cluster.merge("Deployment", "api", {"spec": {"template": restarted}})
-    verbs.roll_back(cluster, "shop", pace())
+    deploying.roll_back(cluster, "shop", pace())
     assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
 
 
@@ -159,24 +122,8 @@ def test_a_version_that_was_undone_is_not_rolled_back_to(cluster: Cluster, fake:
     fake.bad_images.add("shop:3")
     with pytest.raises(AppError):
         deploy(cluster, "shop:3")
-    verbs.roll_back(cluster, "shop", pace())
+    deploying.roll_back(cluster, "shop", pace())
     assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] != "shop:3"
-
-
-def test_what_the_autoscaler_has_set_outlives_a_deployment(cluster: Cluster, fake: FakeCluster) -> None:
-    deploy(cluster)
-    assert fake.at("deployments", "web")["spec"]["replicas"] == 1
-    cluster.merge("Deployment", "web", {"spec": {"replicas": 6}})
-    deploy(cluster, "shop:2")
-    assert fake.at("deployments", "web")["spec"]["replicas"] == 6
-
-
-def test_what_the_autoscaler_sets_while_a_deployment_is_agreed_to_is_kept(cluster: Cluster, fake: FakeCluster) -> None:
-    deploy(cluster)
-    changes = verbs.plan(cluster, wanted("shop:2"))
-    cluster.merge("Deployment", "web", {"spec": {"replicas": 5}})
-    verbs.deploy(cluster, changes, pace())
-    assert fake.at("deployments", "web")["spec"]["replicas"] == 5
 
 
 def test_a_deployment_keeps_to_what_was_chosen_before(cluster: Cluster, fake: FakeCluster, tmp_path: Path) -> None:
@@ -225,7 +172,14 @@ def test_the_command_line_deploys_scales_and_shows(
     assert "web → 4" in run("scale", "web=4").stdout
     found = json.loads(run("status", "--json").stdout)
     assert {each["name"]: each["wanted"] for each in found["deployments"]} == {"gateway": 2, "web": 4}
-    assert "nothing" not in run("deploy", "--image", "shop:1", "--gateway-image", "gateway:1").stdout
+    assert "nothing: the cluster has" in run("deploy", "--image", "shop:1", "--gateway-image", "gateway:1").stdout
+    text = (tmp_path / "colonnade.toml").read_text()
+    (tmp_path / "colonnade.toml").write_text(text.replace("services.web", "services.shop"))
+    told = run("deploy", "--image", "shop:2", "--gateway-image", "gateway:1").stdout
+    # What goes is read first, and done last.
+    assert told.index("Deployment web deleted, once the rest is well") < told.index("Deployment shop new")
+    steps = ("shop: all 2 are new", "gateway: all 2 are new", "deleted Deployment web")
+    assert sorted(steps, key=told.index) == list(steps)
 
 
 def test_down_leaves_the_namespace_and_what_is_the_users(cluster: Cluster, fake: FakeCluster) -> None:
@@ -250,6 +204,29 @@ def test_status_logs_and_events_are_told(cluster: Cluster, fake: FakeCluster) ->
         event = {"lastTimestamp": f"2026-01-0{number}", "reason": f"R{number}", "involvedObject": {}, "metadata": {}}
         fake.objects[f"/api/v1/namespaces/shop/events/e{number}"] = event
     assert [event["reason"] for event in verbs.events(cluster, 5)] == ["R1", "R2"]
+
+
+@pytest.mark.parametrize(("code", "found"), [(-403, DriverError), (-503, DriverUnavailable), (-500, DriverUnavailable)])
+def test_an_error_that_says_nothing_but_its_code_is_told_with_a_hint(
+    cluster: Cluster, fake: FakeCluster, code: int, found: type[DriverError]
+) -> None:
+    """A proxy's answer without a body, and without a type."""
+    for method, call in (
+        ("GET", lambda: cluster.list("Pod")),
+        ("PATCH", lambda: cluster.merge("Pod", "p", {})),
+        ("DELETE", lambda: cluster.delete("Pod", "p")),
+    ):
+        fake.troubles.append((method, "", code))
+        with pytest.raises(found, match=str(-code)) as caught:
+            call()
+        assert caught.value.hint
+    assert fake.troubles == []
+
+
+def test_what_is_no_api_server_is_told_as_that(cluster: Cluster, fake: FakeCluster) -> None:
+    fake.troubles.append(("GET", "", 200))
+    with pytest.raises(DriverError, match="no API server"):
+        cluster.get("Pod", "p")
 
 
 def test_an_api_server_that_is_gone_is_told_as_that(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:

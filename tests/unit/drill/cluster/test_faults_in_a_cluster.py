@@ -20,8 +20,8 @@ from tests.unit.drill.cluster.kit import kubeconfig, shop
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverError, DriverUnavailable, HostError
-from colonnade.deploy.kubernetes import verbs
 from colonnade.deploy.kubernetes.breakable import BreakableCluster
+from colonnade.deploy.kubernetes.scaling import Room, scale
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.faults.around import ClusterSurroundings
 from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS, IMPOSSIBLE
@@ -189,11 +189,11 @@ def test_an_autoscaler_is_pinned_within_its_bounds_and_let_go(api: BreakableClus
 def test_scale_during_a_drill_keeps_the_bounds_of_before(api: BreakableCluster, fake: DrilledCluster) -> None:
     fault = made(api, "scale", Role.SERVICE, service="api", settings={"factor": 4.0})
     asyncio.run(fault.inject())
-    verbs.scale(api, "api", 3, 16)
+    scale(api, "api", 3, Room(16, 2))
     asyncio.run(fault.heal())
     spec = fake.at("horizontalpodautoscalers", "api")["spec"]
     assert (spec["minReplicas"], spec["maxReplicas"]) == (3, 3), "what somebody else has set stays"
-    assert verbs.scale(api, "api", None, 16) == "api → by its load, 2 to 5"
+    assert scale(api, "api", None, Room(16, 2)) == "api → by its load, 2 to 5"
 
 
 def test_what_somebody_else_has_set_meanwhile_stays(api: BreakableCluster, fake: DrilledCluster) -> None:

@@ -9,22 +9,21 @@ from colonnade.drill.cluster.api import Object, ask
 from colonnade.drill.cluster.faults.around import ClusterSurroundings
 from colonnade.drill.cluster.faults.evictions import evict_all, told_refusals, wait_until_gone
 from colonnade.drill.cluster.faults.nodes import files_lost, is_ours, leaving, why_not_drained, why_not_evicted
+from colonnade.drill.cluster.faults.restored import Restored
 from colonnade.drill.cluster.faults.whom import pods_of
-from colonnade.drill.cluster.restoring import restore
 from colonnade.drill.cluster.state import GATEWAY
 from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.settings import known
 from colonnade.drill.scenario import Aim, PlannedFault, Role
 
 
-class DrainNode:
+class DrainNode(Restored):
     """Of `role = "system"` any node with pods of ours; of `replica` or `gateway` one that runs those."""
 
     def __init__(self, planned: PlannedFault, around: ClusterSurroundings) -> None:
         known(planned, {})
         self._aim = planned.aim
-        self._around = around
-        self._change: marks.Change | None = None
+        super().__init__(around)
         self.subjects: tuple[str, ...] = ()
         self.message = "drained a node"
 
@@ -89,15 +88,6 @@ class DrainNode:
                 "port_forwarded", f"each such node runs a {GATEWAY}, and a port-forward may end with it: say --url"
             )
         return found - {""}
-
-    async def heal(self) -> None:
-        """Raises DriverError when it could not be let go."""
-        if self._change is None:
-            return
-        left = await restore(self._around.api, self._around.clock, self._change)
-        self._change = None
-        if left:
-            self.message += f"; {left}"
 
 
 def _name(node: Object) -> str:

@@ -9,22 +9,22 @@ from __future__ import annotations
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.api import Object, ask
 from colonnade.drill.cluster.faults.around import ClusterSurroundings
+from colonnade.drill.cluster.faults.restored import Restored
 from colonnade.drill.cluster.faults.whom import deployment_meant
-from colonnade.drill.cluster.restoring import restore
 from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.settings import numbers
 from colonnade.drill.scenario import PlannedFault
 from colonnade.gateway.config import slots_for
+from colonnade.gateway.discovered import GATEWAYS_MAX
 
 
-class Scale:
+class Scale(Restored):
     """`factor`: of the pods that there are, those that there will be; rounded down, and one at least."""
 
     def __init__(self, planned: PlannedFault, around: ClusterSurroundings) -> None:
         self._factor = numbers(planned, factor=0.5)["factor"]
         self._name = deployment_meant(planned.aim, around)
-        self._around = around
-        self._change: marks.Change | None = None
+        super().__init__(around)
         self.subjects = (self._name,)
         self.message = f"scaled {self._name}"
 
@@ -70,19 +70,6 @@ class Scale:
         service = next((one["service"] for one in self._around.status["services"] if one["name"] == self._name), "")
         declared = self._around.spec.services.get(service)
         return slots_for(declared) if declared is not None else GATEWAYS_MAX
-
-    async def heal(self) -> None:
-        """Raises DriverError when it could not be put back."""
-        if self._change is None:
-            return
-        left = await restore(self._around.api, self._around.clock, self._change)
-        self._change = None
-        if left:
-            self.message += f"; {left}"
-
-
-GATEWAYS_MAX = 20
-"""As `export kubernetes --gateways` allows."""
 
 
 def _is_of(scaler: Object, deployment: str) -> bool:
