@@ -155,6 +155,15 @@ def _trouble(pod: Object) -> str:
     return ""
 
 
+def container_at_work(pod: Object) -> str:
+    """The one whose output says how the pod is: before the service starts, the one that it waits for."""
+    for status in (pod.get("status") or {}).get("initContainerStatuses") or ():
+        ended = (status.get("state") or {}).get("terminated")
+        if ended is None or ended.get("exitCode", 0) != 0:
+            return str(status["name"])
+    return str(pod["spec"]["containers"][0]["name"])
+
+
 def job_of(job: Object) -> Progress:
     name = job["metadata"]["name"]
     for condition in (job.get("status") or {}).get("conditions") or ():
@@ -164,7 +173,8 @@ def job_of(job: Object) -> Progress:
             return Progress("done", f"{name}: done")
         if condition["type"] == "Failed":
             return Progress("failed", f"{name}: {condition.get('message') or condition.get('reason', 'failed')}")
-    return Progress("going", f"{name}: running")
+    failed = (job.get("status") or {}).get("failed", 0)
+    return Progress("going", f"{name}: " + (f"failed {failed} times, and is tried again" if failed else "running"))
 
 
 RESTARTED = "kubectl.kubernetes.io/restartedAt"

@@ -11,10 +11,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from colonnade.core.errors import DriverError, HostError, SpecError
+from colonnade.core.errors import HostError, SpecError
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.manifests import Secret
 from colonnade.deploy.kubernetes.objects import Object, names_of
+from colonnade.deploy.kubernetes.output import lines_of
 from colonnade.deploy.kubernetes.settings import CHOICES, REMEMBERED
 from colonnade.deploy.kubernetes.waiting import is_leaving, is_ready
 
@@ -43,10 +44,12 @@ def check_secrets(cluster: Cluster, secrets: Sequence[Secret]) -> None:
         missing = [key for key in secret.keys if found is None or key not in (found.get("data") or {})]
         if missing:
             literals = " ".join(f"--from-literal={key}=…" for key in missing)
+            is_placed = cluster.get("Namespace", cluster.namespace) is not None
+            first = "" if is_placed else f"kubectl create namespace {cluster.namespace} && "
             raise HostError(
                 f"the Secret is yours to make, and lacks {', '.join(missing)}",
                 subject=secret.name,
-                hint=f"kubectl -n {cluster.namespace} create secret generic {secret.name} {literals}",
+                hint=f"{first}kubectl -n {cluster.namespace} create secret generic {secret.name} {literals}",
             )
 
 
@@ -101,8 +104,7 @@ def logs(cluster: Cluster, system: str, services: Sequence[str], lines: int) -> 
     """(pod, line) of the pods of these services, all if none is named."""
     for pod in cluster.list("Pod", {"app.kubernetes.io/part-of": system}):
         if _is_meant(pod, services):
-            name, container = pod["metadata"]["name"], pod["spec"]["containers"][0]["name"]
-            yield from ((name, line) for line in cluster.log(name, container, lines=lines, is_following=False))
+            yield from ((pod["metadata"]["name"], line) for line in lines_of(cluster, pod, lines=lines))
 
 
 def follow(cluster: Cluster, system: str, services: Sequence[str], lines: int) -> Iterator[tuple[str, str]]:
@@ -114,18 +116,15 @@ def follow(cluster: Cluster, system: str, services: Sequence[str], lines: int) -
         )
     said: queue.Queue[tuple[str, str | None]] = queue.Queue(maxsize=LINES_WAITING_MAX)
 
-    def read(name: str, container: str) -> None:
-        try:
-            for line in cluster.log(name, container, lines=lines, is_following=True):
-                said.put((name, line))
-        except DriverError as error:
-            said.put((name, str(error)))
+    def read(pod: Object) -> None:
+        name = pod["metadata"]["name"]
+        for line in lines_of(cluster, pod, lines=lines, is_following=True):
+            said.put((name, line))
         said.put((name, None))
 
     for pod in found:
-        names = (pod["metadata"]["name"], pod["spec"]["containers"][0]["name"])
         # Nobody waits for them: they end with the command.
-        threading.Thread(target=read, args=names, daemon=True).start()
+        threading.Thread(target=read, args=(pod,), daemon=True).start()
     open_count = len(found)
     while open_count:
         name, line = said.get()

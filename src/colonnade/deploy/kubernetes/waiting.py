@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from colonnade.core.errors import AppError
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.objects import Object, Progress, job_of, rollout_of
+from colonnade.deploy.kubernetes.output import last_words
 
 POLL_S = 1.0
 RELEASE_S_MAX = 1800.0
@@ -15,8 +16,8 @@ ROLLOUT_S_MAX = 3600.0
 LEAVING_S_MAX = 300.0
 """For pods of the version before to finish what they have: gateways keep connections of visitors for a minute or so."""
 
-LOG_LINES = 20
 NAME = "app.kubernetes.io/name"
+CREATED = "creationTimestamp"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +32,9 @@ class Pace:
 def wait_for_release(cluster: Cluster, name: str, pace: Pace) -> None:
     progress = _wait(pace, RELEASE_S_MAX, lambda: [job_of(cluster.get("Job", name) or {"metadata": {"name": name}})])
     if progress.state == "failed":
-        pods = cluster.list("Pod", {"job-name": name})
+        pods = sorted(cluster.list("Pod", {"job-name": name}), key=lambda pod: str(pod["metadata"].get(CREATED)))
         hint = f"kubectl -n {cluster.namespace} logs job/{name}"
-        raise AppError(progress.message, subject=name, hint=hint, detail=_last_words(cluster, pods[-1:], "release"))
+        raise AppError(progress.message, subject=name, hint=hint, detail=last_words(cluster, pods[-1:]))
 
 
 def wait_for_rollouts(cluster: Cluster, names: Sequence[str], pace: Pace) -> None:
@@ -47,9 +48,8 @@ def wait_for_rollouts(cluster: Cluster, names: Sequence[str], pace: Pace) -> Non
         name = progress.message.partition(":")[0]
         pods = _newest_pods(cluster, cluster.get("Deployment", name) or {})
         bad = [pod for pod in pods if not is_ready(pod)]
-        container = bad[0]["spec"]["containers"][0]["name"] if bad else ""
         hint = f"kubectl -n {cluster.namespace} describe deployment/{name}"
-        raise AppError(progress.message, subject=name, hint=hint, detail=_last_words(cluster, bad[:1], container))
+        raise AppError(progress.message, subject=name, hint=hint, detail=last_words(cluster, bad[:1]))
 
 
 def wait_for_leaving(cluster: Cluster, system: str, pace: Pace) -> None:
@@ -108,14 +108,6 @@ def _wait(pace: Pace, limit_s: float, look: Callable[[], Sequence[Progress]]) ->
             waiting = next(each for each in found if each.state == "going")
             return Progress("failed", f"{waiting.message}, after {limit_s:.0f} s")
         pace.sleep(POLL_S)
-
-
-def _last_words(cluster: Cluster, pods: Sequence[Object], container: str) -> str:
-    return "\n".join(
-        line
-        for pod in pods
-        for line in cluster.log(pod["metadata"]["name"], container, lines=LOG_LINES, is_following=False)
-    )
 
 
 def is_ready(pod: Object) -> bool:

@@ -33,11 +33,13 @@ def merged(old: Any, new: Any) -> Any:
 
 
 class FakeCluster:
-    """Objects by path. `bad_images` never get ready; release steps end as `release` says."""
+    """Objects by path. `bad_images` never get ready, `lacking_images` are on no node; release steps end as `release`
+    says."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Object] = {}
         self.bad_images: set[str] = set()
+        self.lacking_images: set[str] = set()
         self.release = "Complete"
         self.requests: list[tuple[str, str, str]] = []
         self.versions = itertools.count(1)
@@ -109,7 +111,8 @@ class FakeCluster:
         }
         self.objects[f"{root}/apis/apps/v1/namespaces/{namespace}/replicasets/{name}-{revision}"] = replica_set
         image = template["spec"]["containers"][0]["image"]
-        is_bad = image in self.bad_images
+        is_lacking = image in self.lacking_images
+        is_bad = is_lacking or image in self.bad_images
         serving = 0 if is_bad else count
         value["status"] = {
             "observedGeneration": value["metadata"]["generation"],
@@ -117,7 +120,11 @@ class FakeCluster:
             "updatedReplicas": 1 if is_bad else count,
             "availableReplicas": serving,
         }
-        containers: list[Object] = [{"restartCount": 3 if is_bad else 0, "ready": not is_bad, "state": {}}]
+        container: Object = {"restartCount": 3 if is_bad else 0, "ready": not is_bad, "state": {}}
+        if is_lacking:
+            waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{image}"'}
+            container |= {"restartCount": 0, "state": {"waiting": waiting}}
+        containers = [container]
         pod = {
             "metadata": {"name": f"{name}-{revision}-x", "labels": labels},
             "spec": {"containers": template["spec"]["containers"], "nodeName": "node-1"},
@@ -195,7 +202,7 @@ class Handler(BaseHTTPRequestHandler):
         elif path == "/version":
             self._answer({"major": "1", "minor": "32", "gitVersion": "v1.32.1"})
         elif path.endswith("/log"):
-            self._send(200, f"last words of {path.split('/')[-2]}\n".encode(), "text/plain")
+            self._tell_log(path.removesuffix("/log"), query.get("container", ""))
         elif path in self.cluster.objects:
             self._answer(self.cluster.objects[path])
         elif path.rsplit("/", 1)[-1].isalpha() and not self._is_object(path):
@@ -213,6 +220,15 @@ class Handler(BaseHTTPRequestHandler):
             self._answer({"kind": "List", "apiVersion": "v1", "metadata": {}, "items": found})
         else:
             self._refuse(404, f"{path} not found")
+
+    def _tell_log(self, path: str, container: str) -> None:
+        """A container that has not started has none, which the node says, and the API server passes on."""
+        name, pod = path.split("/")[-1], self.cluster.objects[path]
+        if any("waiting" in each["state"] for each in pod["status"]["containerStatuses"]):
+            why = f'container "{container}" in pod "{name}" is waiting to start: trying and failing to pull image'
+            self._send(400, json.dumps(failure(400, "BadRequest", why)).encode(), "application/json")
+        else:
+            self._send(200, f"last words of {name}\n".encode(), "text/plain")
 
     def _is_in_trouble(self) -> bool:
         troubles = self.cluster.troubles

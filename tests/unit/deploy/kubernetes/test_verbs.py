@@ -77,6 +77,17 @@ def test_a_bad_version_is_undone_with_its_last_words(cluster: Cluster, fake: Fak
     assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
 
 
+def test_a_version_whose_image_is_on_no_node_is_undone_and_the_reason_is_told(
+    cluster: Cluster, fake: FakeCluster
+) -> None:
+    deploy(cluster)
+    fake.lacking_images.add("shop:2")
+    with pytest.raises(AppError, match="ImagePullBackOff: Back-off pulling image") as caught:
+        deploy(cluster, "shop:2")
+    assert "is waiting to start" in caught.value.detail, "it has no output, and that is no reason to say less"
+    assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
+
+
 def test_a_release_step_that_fails_leaves_the_replicas_as_they_are(cluster: Cluster, fake: FakeCluster) -> None:
     deploy(cluster)
     fake.release = "Failed"
@@ -89,7 +100,12 @@ def test_a_secret_that_is_missing_or_lacks_a_key_is_asked_for(cluster: Cluster, 
     secrets = exported(every_feature()).secrets
     with pytest.raises(HostError, match="lacks DATABASE_URL") as caught:
         verbs.check_secrets(cluster, secrets)
-    assert "kubectl -n shop create secret generic shop-database --from-literal=DATABASE_URL=…" in caught.value.hint
+    command = "kubectl -n shop create secret generic shop-database --from-literal=DATABASE_URL=…"
+    assert caught.value.hint == f"kubectl create namespace shop && {command}", "else there is no place for it"
+    fake.objects["/api/v1/namespaces/shop"] = {"metadata": {"name": "shop"}}
+    with pytest.raises(HostError) as caught:
+        verbs.check_secrets(cluster, secrets)
+    assert caught.value.hint == command
     for name, keys in SECRETS.items():
         value = {"metadata": {"name": name}, "data": dict.fromkeys(keys, "eA==")}
         fake.objects[f"/api/v1/namespaces/shop/secrets/{name}"] = value
@@ -200,6 +216,11 @@ def test_status_logs_and_events_are_told(cluster: Cluster, fake: FakeCluster) ->
     assert all(pod["is_ready"] and pod["node"] == "node-1" for pod in found["pods"])
     assert list(verbs.logs(cluster, "shop", ["api"], 5)) == [("api-1-x", "last words of api-1-x")]
     assert list(verbs.follow(cluster, "shop", ["api"], 5)) == [("api-1-x", "last words of api-1-x")]
+    state = fake.at("pods", "web-1-x")["status"]["containerStatuses"][0]
+    state["state"] = {"waiting": {"reason": "ContainerCreating"}}
+    told = dict(verbs.logs(cluster, "shop", ["api", "web"], 5))
+    assert told["api-1-x"] == "last words of api-1-x"
+    assert told["web-1-x"].startswith("no output: "), "one pod that has not started is no end of all"
     for number in (2, 1):
         event = {"lastTimestamp": f"2026-01-0{number}", "reason": f"R{number}", "involvedObject": {}, "metadata": {}}
         fake.objects[f"/api/v1/namespaces/shop/events/e{number}"] = event
