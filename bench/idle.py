@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import psutil
@@ -20,6 +21,8 @@ SETTLE_S = 5.0
 """What the start set in motion ends first."""
 
 RATE_PER_S = 500
+
+MANY = 200
 
 TINY = """
 def app(environ, start_response):
@@ -44,7 +47,7 @@ def measure(repetitions: int) -> dict[str, Any]:
     with Blog() as blog:
         blog.up()
         time.sleep(SETTLE_S)
-        return _watch(blog, is_scraped=False)
+        return watch(blog, is_scraped=False)
 
 
 def measure_busy(repetitions: int) -> dict[str, Any]:
@@ -58,12 +61,39 @@ def measure_busy(repetitions: int) -> dict[str, Any]:
             [sys.executable, "-m", "colonnade.drill.load", *words], stdout=subprocess.PIPE, text=True
         ) as load:
             time.sleep(2.0)
-            found = _watch(system, is_scraped=True)
+            found = watch(system, is_scraped=True)
             said, _ = load.communicate(timeout=60)
         return {**found, "load": said.splitlines()[:6]}
 
 
-def _watch(system: Scratch, *, is_scraped: bool) -> dict[str, Any]:
+def measure_many(repetitions: int) -> dict[str, Any]:
+    """200 small replicas that really run: how long their start takes, what answers how soon, what watching them costs
+    at rest."""
+    declaration = DECLARATION.replace("replicas = 2", f"replicas = {MANY}")
+    with Scratch({"tiny.py": TINY}, declaration) as system:
+        began_s = time.monotonic()
+        system.up()
+        took_s = time.monotonic() - began_s
+        time.sleep(SETTLE_S)
+        at_rest = watch(system, is_scraped=False)
+        dashboard = system.status()["dashboard"]["url"]
+        times = range(repetitions or 60)
+        return {
+            "up_s": round(took_s, 1),
+            "metrics_ms": distribution([_scrape(f"{dashboard}/metrics") for _ in times], 1),
+            "status_ms": distribution([_timed_ms(system.status) for _ in times], 1),
+            "status_command_ms": distribution([_timed_ms(lambda: system.command("status")) for _ in range(5)], 1),
+            **at_rest,
+        }
+
+
+def _timed_ms(work: Callable[[], object]) -> float:
+    began_s = time.monotonic()
+    work()
+    return 1000 * (time.monotonic() - began_s)
+
+
+def watch(system: Scratch, *, is_scraped: bool) -> dict[str, Any]:
     status = system.status()
     ours = {status["keeper_pid"]: "keeper", status["controller_pid"]: "controller"}
     if status["dashboard"] is not None:

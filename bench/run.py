@@ -72,13 +72,14 @@ BESIDE: dict[str, Callable[[int], dict[str, Any]]] = {
     "generator": generator.measure,
     "simulator-ciw": simulator.measure_beside_ciw,
     "gateways": gateways.measure,
+    "many": idle.measure_many,
     "lighthouse": lighthouse.measure,
     "gateways-lines": gateways.measure_lines_of_ours,
     "gateways-kills": gateways.measure_kills,
     "gateways-replacements": gateways.measure_replacements,
 }
 """Only when asked for: what they compare with has to be installed (`make bench-peers`, `make bench-gateways`,
-`make bench-simulator`, wrk), or they need npm and Chromium (`lighthouse`)."""
+`make bench-simulator`, wrk), or they need npm and Chromium (`lighthouse`), or ten gigabytes (`many`)."""
 
 
 def main(arguments: Sequence[str]) -> int:

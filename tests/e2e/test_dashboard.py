@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -80,16 +79,6 @@ def test_a_killed_replica_shows(shared: Runner) -> None:
     shared.wait_until(lambda: metrics(shared).get(restarts, 0) >= 1, "its restart shows")
     assert any(key.startswith("colonnade_decisions_total{kind=replica_") for key in metrics(shared))
     shared.running()
-
-
-def test_a_frozen_dashboard_is_started_anew(shared: Runner) -> None:
-    # Before those in which it is killed: the controller knows of this one that it answers, and need not wait for that.
-    old = dashboard(shared)
-    kill(old["pid"], number=signal.SIGSTOP)
-    shared.wait_until(lambda: dashboard(shared)["pid"] not in (None, old["pid"]), "there is another one")
-    assert ask(shared, "/healthz") == (200, "ok\n")
-    (told,) = shared.events("dashboard_silent")
-    assert f"dashboard {old['pid']} did not answer" in told.message
 
 
 def test_a_killed_dashboard_is_started_anew_at_its_address(shared: Runner) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from colonnade.core.errors import HostError
+from colonnade.core.proc import read_proc
 
 SYSTEM_MARK = "COLONNADE_SYSTEM"
 """Environment variable that every process of a system carries; its value is the state directory."""
@@ -63,7 +64,7 @@ def start_ticks_of(pid: int) -> int | None:
     """Start time of `pid` in clock ticks since boot (field 22 of /proc/PID/stat), None when it is gone or a zombie."""
     try:
         # Bytes: a process names itself, and the kernel cuts that name after 15 bytes, within a character if need be.
-        text = Path(f"/proc/{pid}/stat").read_bytes()
+        text = read_proc(pid, "stat")
     except (FileNotFoundError, ProcessLookupError):
         return None
     state, *rest = text[text.rindex(b")") + 2 :].split()

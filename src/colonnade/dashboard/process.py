@@ -15,7 +15,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -33,15 +32,11 @@ from colonnade.dashboard.standing import Standing
 from colonnade.dashboard.undelivered import UNDELIVERED_FILE, Undelivered
 from colonnade.dashboard.watch import Watch
 from colonnade.dashboard.web.app import Given, build_app
-from colonnade.dashboard.web.asking import ASKING_MAX, SocketAsker
+from colonnade.dashboard.web.asking import SocketAsker
 from colonnade.dashboard.web.looks import Looks
 from colonnade.observe.history.levels import HISTORY_FILE
 from colonnade.system.dashboard_tokens import Tokens, tokens_from
 from colonnade.system.serving import serve
-
-THREADS_MAX = ASKING_MAX + 10
-"""Python's own number is six on two processors: as many questions of people, each of which may take minutes, would
-leave none for the look of once a second, and the system would seem to be away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ def build_dashboard(around: Surroundings) -> Dashboard:
     routes: list[BaseRoute] = [*metrics_routes(watch)]
     loops = (watch.run, recorder.run, notifier.run)
     looks = Looks(lambda: not watch.is_fresh())
-    watch.consumers.append(lambda look: looks.take(look.at_s, look.status, look.events))
+    watch.consumers.append(lambda look: looks.take(look.at_s, look.status, look.events, look.measurements))
     given = Given(
         tokens=around.tokens,
         looks=looks,
@@ -100,7 +95,6 @@ async def run(around: Surroundings, listener: socket.socket) -> None:
     """Until SIGTERM or SIGINT."""
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
-    loop.set_default_executor(ThreadPoolExecutor(THREADS_MAX))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     dashboard = build_dashboard(around)

@@ -22,6 +22,13 @@ from colonnade.observe.sample import Sample, Sight
 
 LOOK_EVERY_S = 1.0
 
+BEHIND_S = 0.03
+"""After the controller's own looks, which are at whole half seconds of the same clock (`core/clock.py`): what it says
+then is as new as can be, and the processor is woken once for both."""
+
+PAUSE_S_MIN = 0.1
+"""A wait may end a little early; that is no second look in the same moment."""
+
 PROCESSES_EVERY_S = 5.0
 """Between two passes over all processes of the machine, each of which takes some milliseconds."""
 
@@ -56,13 +63,12 @@ class Watch:
 
     async def run(self) -> None:
         while True:
-            began_s = self._clock.monotonic()
             try:
                 await self._look()
                 self.trouble = ""
             except DriverError as error:
                 self.trouble = str(error)
-            await self._clock.sleep(max(0.1, LOOK_EVERY_S - (self._clock.monotonic() - began_s)))
+            await self._clock.sleep(pause_s(self._clock.monotonic()))
 
     async def _look(self) -> None:
         answer = await self._control.ask("GET", f"/measurements?after_seq={self._last_seq or 0}")
@@ -88,3 +94,9 @@ class Watch:
         self.look, self._looked_at_s = look, now_s
         for consumer in self.consumers:
             consumer(look)
+
+
+def pause_s(now: float) -> float:
+    """Until the next look, which is BEHIND_S after a whole multiple of LOOK_EVERY_S."""
+    left_s = LOOK_EVERY_S - (now - BEHIND_S) % LOOK_EVERY_S
+    return left_s if left_s >= PAUSE_S_MIN else left_s + LOOK_EVERY_S

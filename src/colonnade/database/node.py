@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colonnade.core.clock import Clock
+from colonnade.core.proc import read_proc
 from colonnade.core.processes import Process, ProcessId, adopt, start_ticks_of
 from colonnade.database.disk_probe import DiskProbe
 from colonnade.database.driver import DatabasePaths
@@ -45,8 +46,7 @@ class Memory:
 def is_stopped(pid: int) -> bool:
     """True when the process was frozen by a signal (T) or by a tracer (t); field 3 of /proc/PID/stat."""
     try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            text = file.read()
+        text = read_proc(pid, "stat")
     except (FileNotFoundError, ProcessLookupError):
         return False
     return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")

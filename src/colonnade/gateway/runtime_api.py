@@ -44,6 +44,8 @@ _CHECK_ENABLED = 0x04
 """Bits of `srv_admin_state` and `srv_check_state` (HAProxy's management guide, "show servers state")."""
 
 _LOOK = "show info; show servers state; show stat -1 7 -1"
+_BUT_EMPTY = " no-maint"
+"""Most slots are empty, which is in maintenance, and their lines are most of the answer."""
 _TABLE_HEAD = "# table: "
 _STATE_COLUMNS_MIN = 19
 _STAT_COLUMNS_READ = 64
@@ -56,10 +58,13 @@ class RuntimeApi:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    async def observe(self, tables: Sequence[str] = ()) -> ObservedGateway:
+    async def observe(self, tables: Sequence[str] = (), *, with_empty: bool = False) -> ObservedGateway:
         """One look at everything; `tables` are those in which latencies are counted. One that is not there yet is
-        taken for empty."""
-        return parse_look(await self._ask("; ".join([_LOOK, *(f"show table {table}" for table in tables)])))
+        taken for empty. What an empty slot still has in flight is 0 unless it is asked for."""
+        counted = [f"show table {table}" for table in tables]
+        seen = None if with_empty else parse_look(await self._ask("; ".join([_LOOK + _BUT_EMPTY, *counted])))
+        # A slot that finishes what it has in maintenance is left out with the empty ones: then all are asked for.
+        return seen or _complete(parse_look(await self._ask("; ".join([_LOOK, *counted]))))
 
     async def sessions_of(self, backend: str, server: str) -> int:
         """Requests that this server has in flight or in its own queue."""
@@ -135,9 +140,9 @@ def is_success(reply: str) -> bool:
     return reply == "" or reply.endswith("by 'stats socket command'")
 
 
-def parse_look(text: str) -> ObservedGateway:
-    """Replies to `show info; show servers state; show stat` and, for each table, `show table`. Raises DriverError
-    when they are not these."""
+def parse_look(text: str) -> ObservedGateway | None:
+    """Replies to `show info; show servers state; show stat` and, for each table, `show table`; None when a server that
+    is no empty slot was left out. Raises DriverError when they are not these."""
     try:
         info, states, stats = (text.index(start) for start in ("Pid: ", "# be_id", "# pxname"))
         tables = text.index("\n\n", stats)
@@ -145,7 +150,7 @@ def parse_look(text: str) -> ObservedGateway:
         uptime_s = _number_after(text, "\nUptime_sec: ", info)
         connections = _number_after(text, "\nCurrConns: ", info), _number_after(text, "\nMaxconn: ", info)
         admin = dict(_admin_states(text[states:stats].split("\n")[1:]))
-        servers: dict[str, ObservedServer] = {}
+        rows: dict[str, _Row] = {}
         backends: dict[str, ObservedBackend] = {}
         frontends: dict[str, ObservedFrontend] = {}
         for row in _stat_rows(text[stats:tables].split("\n")):
@@ -153,8 +158,11 @@ def parse_look(text: str) -> ObservedGateway:
                 backends[row.proxy] = _backend(row)
             elif row.name == "FRONTEND":
                 frontends[row.proxy] = _frontend(row)
-            elif (server := f"{row.proxy}/{row.name}") in admin:
-                servers[server] = _server(row, admin[server])
+            else:
+                rows[f"{row.proxy}/{row.name}"] = row
+        if any(name not in rows and not about.is_empty for name, about in admin.items()):
+            return None
+        servers = {name: _server(rows.get(name), about) for name, about in admin.items()}
         latencies = _latencies(text[tables:].split("\n"))
         return ObservedGateway(pid, uptime_s, servers, backends, latencies, frontends, *connections)
     except (KeyError, ValueError, IndexError) as error:
@@ -162,6 +170,12 @@ def parse_look(text: str) -> ObservedGateway:
             f"HAProxy's state cannot be read ({error!r})",
             hint="a newer HAProxy may have changed its format: unset COLONNADE_HAPROXY",
         ) from error
+
+
+def _complete(seen: ObservedGateway | None) -> ObservedGateway:
+    if seen is None:
+        raise DriverError("HAProxy leaves out servers that it has", hint="see its log with `colonnade logs gateway`")
+    return seen
 
 
 def _number_after(text: str, words: str, start: int) -> int:
@@ -178,6 +192,8 @@ class _Admin:
     weight: int
     checks: int
     is_running: bool
+    is_empty: bool
+    """No slot of anybody's: in maintenance, and leading nowhere."""
 
 
 def _admin_states(lines: Sequence[str]) -> Iterator[tuple[str, _Admin]]:
@@ -195,7 +211,9 @@ def _admin(host: str, port: str, running: str, admin: str, weight: str, checks: 
     state = (
         ServerState.MAINT if bits & _ADMIN_MAINT else ServerState.DRAIN if bits & _ADMIN_DRAIN else ServerState.READY
     )
-    return _Admin(f"{host}:{port}", state, int(weight), int(checks), running != "0")
+    address = f"{host}:{port}"
+    is_empty = address == DEAD_ADDRESS and state is ServerState.MAINT
+    return _Admin(address, state, int(weight), int(checks), running != "0", is_empty)
 
 
 class _Row:
@@ -237,8 +255,8 @@ def _stat_rows(lines: Sequence[str]) -> Iterator[_Row]:
             yield _Row(column, line)
 
 
-def _server(row: _Row, admin: _Admin) -> ObservedServer:
-    if admin.address == DEAD_ADDRESS and admin.state is ServerState.MAINT and not row.has_sessions():
+def _server(row: _Row | None, admin: _Admin) -> ObservedServer:
+    if row is None or (admin.is_empty and not row.has_sessions()):
         return _empty_slot(admin.weight, admin.checks)
     return ObservedServer(
         address=admin.address,

@@ -41,7 +41,7 @@ async def stop_gracefully(
 
 async def _is_idle(api: RuntimeApi) -> bool:
     try:
-        observed = await api.observe()
+        observed = await api.observe(with_empty=True)
     except DriverError:
         return False
     return in_flight(observed) == 0

@@ -89,7 +89,10 @@ def _service(service: Said, measurements: Said) -> Iterator[Sample]:
 def _replica(replica: Said, measured: Said, service: tuple[str, str]) -> Iterator[Sample]:
     labels = (service, ("replica", str(replica["id"])))
     yield from _one("replica_up", replica["gateway"] in ("UP", "no check"), *labels)
-    yield from _one("replica_requests_total", replica["requests"], *labels)
+    if replica["in_flight"] is not None:
+        # Out of the gateway nothing is known of it. A 0 would be a counter that falls: Prometheus takes that for a new
+        # beginning, and counts all that was before once more when the replica is back.
+        yield from _one("replica_requests_total", replica["requests"], *labels)
     yield from _one("replica_errors_total", measured.get("errors"), *labels)
     yield from _one("replica_in_flight_requests", replica["in_flight"] or 0, *labels)
     yield from _one("replica_restarts_total", replica["restarts"], *labels)

@@ -45,6 +45,7 @@ from colonnade.system.mapping import service_membership
 from colonnade.system.paths import StatePaths
 from colonnade.system.plans import PUBLIC, Addresses, Surroundings, service_listener, service_plan
 from colonnade.system.prometheus_part import PrometheusPart, assemble_prometheus
+from colonnade.system.readings import Readings
 from colonnade.system.versions import VersionStore
 
 if TYPE_CHECKING:
@@ -87,9 +88,11 @@ class System:
     membership_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held by whoever tells the gateway: its pools and the declaration it goes by change together."""
     autoscaler: Autoscaler = field(init=False)
+    readings: Readings = field(init=False)
 
     def __post_init__(self) -> None:
         self.autoscaler = Autoscaler(self)
+        self.readings = Readings(self.runtime)
 
     factors: dict[ReplicaId, float] = field(default_factory=dict)
     """Of replicas that get a part of their weight only, or nothing new: `sickness.py` sets them."""

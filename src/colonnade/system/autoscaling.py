@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.core.decision import Decision
 from colonnade.core.errors import HostError, SpecError
 from colonnade.core.histogram import Histogram
-from colonnade.core.memory import machine_memory, memory_of_groups
-from colonnade.core.processor import cores_count, processor_s_of_groups
+from colonnade.core.processor import cores_count
 from colonnade.gateway.state import PoolView
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.scaling.decide import step
@@ -32,9 +31,6 @@ from colonnade.system import scaling_record
 
 if TYPE_CHECKING:
     from colonnade.system.assemble import System
-
-USAGE_EVERY_S = 2.0
-"""Between two readings of processor and memory: the kernel counts in hundredths of a second."""
 
 HISTORY_EVERY_MINUTES = 10
 """Between two writings of the demand history: what a crash may cost it."""
@@ -178,10 +174,10 @@ class Autoscaler:
             self._system.say("scaling_held", name, scaled.decision.reason, scaled.decision.message)
 
     def _floors(self, scaled: _Scaled) -> Iterator[Bound]:
-        wall_s = self._system.clock.wall()
-        local = datetime.fromtimestamp(wall_s, UTC).astimezone()
-        if (scheduled := scheduled_floor(scaled.spec.scaling.schedule, local)) is not None:
-            yield scheduled
+        if schedule := scaled.spec.scaling.schedule:
+            local = datetime.fromtimestamp(self._system.clock.wall(), UTC).astimezone()
+            if (scheduled := scheduled_floor(schedule, local)) is not None:
+                yield scheduled
         if scaled.spec.scaling.predict and scaled.forecast_floor is not None:
             yield scaled.forecast_floor
 
@@ -205,18 +201,20 @@ class Autoscaler:
         )
 
     def _measure(self, scaled: _Scaled, replicas: list[ObservedReplica], now: float) -> None:
-        """Processor and memory of the replicas that serve, now and then."""
-        passed_s = now - scaled.usage_at_s
-        if passed_s < USAGE_EVERY_S:
+        """Processor and memory of the replicas that serve, as they were read last."""
+        reading = self._system.readings.at(now)
+        passed_s = reading.at_s - scaled.usage_at_s
+        if passed_s <= 0:
             return
         serving = {replica.pid for replica in replicas if replica.state is ReplicaState.READY and replica.pid}
-        used_s = processor_s_of_groups(serving)
+        held = {pid: usage for pid, usage in reading.groups.items() if pid in serving}
+        used_s = {pid: usage.processor_s for pid, usage in held.items()}
         rates = [(used_s[pid] - scaled.used_s[pid]) / passed_s for pid in used_s.keys() & scaled.used_s.keys()]
         # What starts up is busy with itself: only those count that served during all of the time.
         scaled.cores_used = max(0.0, statistics.fmean(rates)) * len(serving) if rates else None
-        scaled.used_s, scaled.usage_at_s = used_s, now
-        if held := memory_of_groups(serving):
-            memory = machine_memory()
+        scaled.used_s, scaled.usage_at_s = used_s, reading.at_s
+        if held:
+            memory = reading.machine
             largest = max(group.own_bytes for group in held.values())
             scaled.machine = Machine(
                 cores_count(), memory.total_bytes, memory.available_bytes, largest, replicas=len(held)

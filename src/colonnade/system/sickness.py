@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from colonnade.core.clock import Clock
 from colonnade.core.decision import Decision
-from colonnade.core.memory import GroupMemory, MachineMemory, machine_memory, memory_of_groups
-from colonnade.core.strangers import Strangers
+from colonnade.core.groups import GroupUsage
+from colonnade.core.memory import MachineMemory
 from colonnade.gateway import adaptive
 from colonnade.gateway.state import PoolView, ServerView
 from colonnade.runtime import outliers, trends
@@ -104,8 +104,8 @@ class SicknessWatch:
         self._weighed_at_s = 0.0
         self._foresaw_at_s = 0.0
 
-    def look(self, memory: Mapping[int, GroupMemory], machine: MachineMemory) -> None:
-        """One look at everything; `memory` is by process group."""
+    def look(self, used: Mapping[int, GroupUsage], machine: MachineMemory) -> None:
+        """One look at everything; `used` is by process group."""
         view = self._system.gateway.view()
         now = self._clock.monotonic()
         if view.observed_at_s == self._looked_at_s:
@@ -123,7 +123,7 @@ class SicknessWatch:
                 continue
             ready = self._note(pool, replicas, view.observed_at_s)
             for replica in ready:
-                self._note_memory(replica, memory, now)
+                self._note_memory(replica, used, now)
                 self._take_back(replica, spec, now)
             is_whole = len(ready) >= runtime.desired.get(name, 0) and not pool.is_failed_open
             if spec.health.outliers:
@@ -168,8 +168,8 @@ class SicknessWatch:
             self._known[replica.id].looks.append(_look_of(server, at_s))
         return serving
 
-    def _note_memory(self, replica: ObservedReplica, memory: Mapping[int, GroupMemory], now: float) -> None:
-        seen = memory.get(replica.pid or 0)
+    def _note_memory(self, replica: ObservedReplica, used: Mapping[int, GroupUsage], now: float) -> None:
+        seen = used.get(replica.pid or 0)
         if seen is not None:
             known = self._known[replica.id]
             known.address_space = known.address_space.with_sample(now, seen.address_space_bytes_max)
@@ -350,17 +350,11 @@ def _group_of(spec: ServiceSpec, number: int) -> int:
 async def watch_sickness(system: System) -> None:
     """Look once a second, for as long as the system runs."""
     watch = SicknessWatch(system)
-    looked_at_s = weighed_at_s = -math.inf
-    memory: Mapping[int, GroupMemory] = {}
-    machine = machine_memory()
-    strangers = Strangers()
+    looked_at_s = -math.inf
     while True:
         now = (await system.gateway.next_view()).observed_at_s
         if now - looked_at_s < EARLY_SHARE * LOOK_EVERY_S:
             continue
         looked_at_s = now
-        if now - weighed_at_s >= EARLY_SHARE * trends.FINE_S:
-            weighed_at_s = now
-            groups = {replica.pid for replica in system.runtime.view().replicas if replica.pid is not None}
-            memory, machine = memory_of_groups(groups, strangers), machine_memory()
-        watch.look(memory, machine)
+        reading = system.readings.at(now)
+        watch.look(reading.groups, reading.machine)

@@ -103,6 +103,14 @@ def test_rates_of_replicas_are_between_looks_at_the_same_gateway() -> None:
     assert history.replica_rate("web/9") is None
 
 
+def test_a_replica_that_comes_back_into_the_gateway_was_not_sent_its_whole_past_at_once() -> None:
+    history = History()
+    for at_s, requests, in_flight in ((0.0, 1000, 1), (1.0, 0, None), (2.0, 1000, 0)):
+        part = replica(requests=requests, in_flight=in_flight)
+        history.note(picture_of(gateway(), service(), part, at_s=at_s))
+        assert history.replica_rate("web/1") in (None, 0.0)
+
+
 def test_the_chart_is_of_three_minutes_and_no_more() -> None:
     history = History()
     for second in range(LOOKS_MAX + 50):

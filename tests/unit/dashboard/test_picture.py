@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from colonnade.core.histogram import BUCKETS_COUNT
 from colonnade.dashboard.web.looks import Look, Looks
 from colonnade.dashboard.web.picture import picture, without_controller
+from colonnade.dashboard.web.recent import recent_ms
 
 from ..observe.said import replica, service, status
 
@@ -57,7 +59,7 @@ def test_all_is_well() -> None:
     [
         (set_replica(2, state="waiting", gateway="—", pid=None), "trouble", "web/2", "dead", "web/2 died"),
         (set_replica(2, gateway="DOWN"), "trouble", "web/2", "sick", "does not answer the gateway's checks"),
-        (set_replica(2, response_ms=400.0), "trouble", "web/2", "sick", "is slow: 400 ms"),
+        (set_replica(2, response_ms=400.0), "trouble", "web/2", "sick", "is slow: answers take 400 ms"),
         (set_replica(2, state="starting", gateway="—"), "notice", "web/2", "coming", "web/2 starts"),
         (set_replica(2, state="draining", is_drained=True), "notice", "web/2", "held", "out of rotation, as asked"),
         (set_service(queued=150), "trouble", "web", "sick", "150 requests to web wait"),
@@ -98,6 +100,41 @@ def test_what_was_mended_within_a_second_is_told_for_a_moment() -> None:
     assert found["headline"]["text"] == "web/2 is well again: web/2 was ended by signal 9."
     assert found["headline"]["where"] == ["web/2"]
     assert pictured(events=({**event, "at_s": 50.0},))["headline"]["level"] == "well"
+
+
+def test_a_failover_that_is_over_already_is_told_where_it_was() -> None:
+    event = {
+        "kind": "failover_finished",
+        "subject": "database",
+        "message": "a → b in 0.12 s (detect 4 ms)",
+        "at_s": 100.5,
+    }
+    found = pictured(events=(event,))
+    assert found["headline"]["text"] == "The database is well again: a → b in 0.12 s (detect 4 ms)."
+    assert found["headline"]["where"] == ["database"]
+
+
+def counted(slow: int, quick: int) -> dict[str, Any]:
+    """What the gateway counted so far: of web/1, answers of up to 300 ms, of the others only quick ones."""
+    latencies = {1: (0, 0, 0, quick, 0, 0, 0, 0, 0, 0, slow), 2: (0, 0, 0, quick), 3: (0, 0, 0, quick)}
+    padded = {slot: (*counts, *(0,) * (BUCKETS_COUNT - len(counts))) for slot, counts in latencies.items()}
+    return {
+        "services": {"web": {"replicas": {f"web/{slot}": {"latency": list(counts)} for slot, counts in padded.items()}}}
+    }
+
+
+def test_a_replica_that_has_just_become_slow_is_seen_before_its_mean_tells() -> None:
+    now = status(service("web", 3))
+    looks = [
+        Look(float(at_s), now, measurements=counted(slow, quick))
+        for at_s, slow, quick in ((98, 0, 1000), (99, 0, 1030), (100, 10, 1050), (101, 22, 1080))
+    ]
+    assert [round(recent_ms(looks[:seen]).get("web/1", 0)) for seen in (1, 2, 3)] == [0, 6, 206]
+    found = picture(looks[-1], looks[0], recent_ms(looks))
+    assert part(found, "web/1")["health"] == "sick"
+    assert part(found, "web/1")["ask"] == "slow web"
+    assert [part(found, f"web/{slot}")["health"] for slot in (2, 3)] == ["well", "well"]
+    assert found["headline"]["where"] == ["web/1"]
 
 
 def test_the_gravest_is_told_first_and_the_others_are_counted() -> None:

@@ -6,11 +6,13 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverError, DriverUnavailable
 from colonnade.dashboard.control import Control
 from colonnade.dashboard.look import Look
-from colonnade.dashboard.watch import Watch
+from colonnade.dashboard.watch import BEHIND_S, Watch, pause_s
 
 from ..observe.said import measurements, status
 
@@ -52,6 +54,20 @@ def watched(*answers: dict[str, Any] | Exception) -> tuple[Watch, Told, list[Loo
 
     asyncio.run(run())
     return watch, told, looks
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (10 + BEHIND_S, 1.0),
+        (10 + BEHIND_S + 0.01, 0.99),
+        (10.5, 0.5 + BEHIND_S),
+        (10.99, 1.01 + BEHIND_S),
+        (11 + BEHIND_S - 1e-9, 1.0),
+    ],
+)
+def test_looks_are_at_the_same_moment_of_each_second_and_never_twice_in_it(now: float, expected: float) -> None:
+    assert pause_s(now) == pytest.approx(expected)
 
 
 def decisions(look: Look) -> dict[str, float]:

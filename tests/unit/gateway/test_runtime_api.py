@@ -7,7 +7,7 @@ import pytest
 from colonnade.core.errors import DriverError
 from colonnade.core.histogram import BUCKETS_COUNT, Histogram
 from colonnade.gateway.runtime_api import is_success, parse_look, split_replies
-from colonnade.gateway.state import ServerState
+from colonnade.gateway.state import ObservedGateway, ServerState
 
 INFO = "Name: HAProxy\nVersion: 2.8.25\nPid: 77\nUptime: 0d 0h00m02s\nUptime_sec: 2\nMaxconn: 4000\nCurrConns: 12\n\n"
 
@@ -37,8 +37,22 @@ STATS = (
 )
 
 
+def look_of(text: str) -> ObservedGateway:
+    look = parse_look(text)
+    assert look is not None
+    return look
+
+
+def test_an_empty_slot_may_be_left_out_and_nobody_else() -> None:
+    lines = STATS.splitlines(keepends=True)
+    without_empty = "".join(line for line in lines if not line.startswith("web,r3"))
+    assert look_of(INFO + STATES + COLUMNS + without_empty) == look_of(INFO + STATES + COLUMNS + STATS)
+    without_draining = "".join(line for line in lines if not line.startswith("web,r2"))
+    assert parse_look(INFO + STATES + COLUMNS + without_draining) is None
+
+
 def test_a_look_is_parsed_into_servers_and_backends() -> None:
-    look = parse_look(INFO + STATES + COLUMNS + STATS)
+    look = look_of(INFO + STATES + COLUMNS + STATS)
     assert (look.pid, look.uptime_s) == (77, 2)
     first, second, third = (look.servers[f"web/r{slot}"] for slot in (1, 2, 3))
     assert (first.address, first.state, first.is_up) == ("127.0.0.1:15000", ServerState.READY, False)
@@ -72,13 +86,13 @@ def histogram(*counts: int) -> Histogram:
 def test_latencies_are_read_by_service_and_slot() -> None:
     web = f"# table: web, type: integer, size:16, used:2\n{row(1, 5, 0, 2)}\n{row(3, 0, 7)}\n\n"
     api = "# table: api, type: integer, size:16, used:0\n\n"
-    look = parse_look(INFO + STATES + COLUMNS + STATS + web + api)
+    look = look_of(INFO + STATES + COLUMNS + STATS + web + api)
     assert look.latencies == {"web": {1: histogram(5, 0, 2), 3: histogram(0, 7)}, "api": {}}
     assert look.backends["web"].queued == 3
 
 
 def test_a_table_that_is_not_there_yet_is_empty() -> None:
-    assert parse_look(INFO + STATES + COLUMNS + STATS + "No such table\n\n").latencies == {}
+    assert look_of(INFO + STATES + COLUMNS + STATS + "No such table\n\n").latencies == {}
 
 
 def test_a_table_with_other_buckets_cannot_be_read() -> None:

@@ -72,6 +72,15 @@ def test_a_replica_has_wider_buckets_of_the_same_counts() -> None:
     assert value_of(samples, bucket, service="web", replica="web/1", le="+Inf") == sum(counts)
 
 
+def test_the_requests_of_a_replica_out_of_the_gateway_are_not_told_rather_than_0() -> None:
+    said = status()
+    said["services"][0]["replicas"][1] |= {"state": "starting", "requests": 0, "in_flight": None, "gateway": "—"}
+    told = {
+        sample.labels for sample in collect(said, measurements()) if sample.name == "colonnade_replica_requests_total"
+    }
+    assert told == {(("service", "web"), ("replica", "web/1"))}
+
+
 def test_a_replica_that_the_gateway_holds_down_is_not_up() -> None:
     said = status()
     said["services"][0]["replicas"][1]["gateway"] = "DOWN"

@@ -11,12 +11,15 @@ import pytest
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.events import EventLog
+from colonnade.core.groups import GroupUsage
 from colonnade.core.histogram import BUCKETS_COUNT, Histogram
-from colonnade.core.memory import GroupMemory, MachineMemory
+from colonnade.core.memory import MachineMemory
 from colonnade.gateway.state import ObservedBackend, PoolView, ServerView
+from colonnade.runtime.controller import RuntimeController
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
 from colonnade.spec.model import ServiceSpec
 from colonnade.system.assemble import System
+from colonnade.system.readings import Readings
 from colonnade.system.sickness import SicknessWatch, watch_sickness
 
 QUICK, SLOW = 5, 9
@@ -49,6 +52,7 @@ class Story:
         }
         self.spaces = dict.fromkeys(self.bucket, 300_000_000)
         self.replaced: list[str] = []
+        self.readings = Readings(cast(RuntimeController, self))
         self.watch = SicknessWatch(cast(System, self))
 
     def say(self, kind: str, subject: str, reason: str, message: str) -> None:
@@ -86,7 +90,7 @@ class Story:
                 self.errors[number] += self.rate // 2 * (number in self.failing)
                 self.spaces[number] += self.address_space_grows.get(number, 0)
             memory = {
-                replica.pid or 0: GroupMemory(50_000_000, self.spaces[number])
+                replica.pid or 0: GroupUsage(50_000_000, self.spaces[number])
                 for number, replica in self.replicas.items()
             }
             self.watch.look(memory, MachineMemory(8_000_000_000, 6_000_000_000))

@@ -32,7 +32,9 @@ class History:
         for name, rate in now.items():
             self._rates.setdefault(name, deque(maxlen=LOOKS_MAX)).append(rate)
         gateway = next((part["pid"] for part in picture["parts"] if part["id"] == ALL), None)
-        counted = {part["id"]: part["requests"] for part in picture["parts"] if part["kind"] == "replica"}
+        # Nothing is counted of one that is out of the gateway; back in it, its count goes on where it was.
+        replicas = [part for part in picture["parts"] if part["kind"] == "replica" and part["in_flight"] is not None]
+        counted = {part["id"]: part["requests"] for part in replicas}
         self._recent.append((picture["at_s"], gateway, counted))
 
     def rates(self, name: str) -> Sequence[float | None]:

@@ -57,9 +57,14 @@ def matters_of(
     told = {name for matter in found for name in matter.where}
     for part in parts:
         if part["id"] in lately and part["id"] not in told and part["health"] == "well":
-            text = f"{part['id']} is well again: {lately[part['id']]}"
+            text = f"{_named(part)} is well again: {lately[part['id']]}"
             found.append(Matter(Level.NOTICE, text, (part["id"],), part["ask"]))
     return sorted(found, key=lambda matter: -matter.level)
+
+
+def _named(part: Mapping[str, Any]) -> str:
+    names = {"node": f"node {part['label']} of the database", "database": "the database"}
+    return names.get(part["kind"], part["id"])
 
 
 def headline(matters: Sequence[Matter], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -48,7 +48,18 @@ def marked(events: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 RECENT_S = 6.0
 """So long is told what was over before anybody could look: a replica that dies may serve again within half a second."""
 
-TOLD = frozenset({"replica_exited", "replica_killed", "replica_crash_looping", "gateway_exited", "node_exited"})
+TOLD = frozenset(
+    {
+        "replica_exited",
+        "replica_killed",
+        "replica_crash_looping",
+        "gateway_exited",
+        "node_exited",
+        "failover_finished",
+    }
+)
+
+SLOW = "is slow"
 
 
 def happened_lately(events: Sequence[Mapping[str, Any]], now_s: float) -> dict[str, str]:
@@ -84,7 +95,7 @@ def replica_health(replica: Mapping[str, Any], peers_ms: float | None, mark: str
         return Health.COMING, "is about to be given requests"
     own_ms = replica.get("response_ms") or 0.0
     if peers_ms and own_ms > max(OUTLIER_RATIO * peers_ms, peers_ms + OUTLIER_MS_MIN):
-        return Health.SICK, f"is slow: {own_ms:.0f} ms on average, its peers {peers_ms:.0f} ms"
+        return Health.SICK, f"{SLOW}: answers take {own_ms:.0f} ms, its peers' {peers_ms:.0f} ms"
     return Health.WELL, "serves"
 
 

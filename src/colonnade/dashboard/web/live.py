@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from colonnade.dashboard.web.looks import Look, Looks
 from colonnade.dashboard.web.picture import picture, without_controller
+from colonnade.dashboard.web.recent import recent_ms
 
 VIEWERS_MAX = 20
 """Streams at once. A page that nobody sees has none."""
@@ -40,7 +41,8 @@ class Live:
         """Made once for each look. While the controller is away, the last one, which says so."""
         look = self._looks.newest()
         if self._drawn[0] is not look:
-            self._drawn = (look, picture(look, self._looks.earlier()))
+            kept = self._looks.at_this_gateway()
+            self._drawn = (look, picture(look, self._looks.earlier(), recent_ms(kept)))
         return without_controller(self._drawn[1]) if self._looks.is_away() else self._drawn[1]
 
     def stream(self, after_seq: int) -> Response:

@@ -27,6 +27,8 @@ class Look:
     status: Mapping[str, Any] | None
     events: tuple[Mapping[str, Any], ...] = ()
     """The newest, oldest first."""
+    measurements: Mapping[str, Any] = field(default_factory=dict)
+    """The raw counters beside the status, where they were asked for."""
 
 
 @dataclass(slots=True)
@@ -38,10 +40,16 @@ class Looks:
     _events: deque[Mapping[str, Any]] = field(default_factory=lambda: deque(maxlen=EVENTS_MAX))
     _next: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def take(self, at_s: float, status: Mapping[str, Any] | None, events: Sequence[Mapping[str, Any]] = ()) -> None:
+    def take(
+        self,
+        at_s: float,
+        status: Mapping[str, Any] | None,
+        events: Sequence[Mapping[str, Any]] = (),
+        measurements: Mapping[str, Any] | None = None,
+    ) -> None:
         """A new look; `events` are those since the look before."""
         self._events.extend(events)
-        self._kept.append(Look(at_s, status, tuple(self._events)))
+        self._kept.append(Look(at_s, status, tuple(self._events), measurements or {}))
         self._next.set()
         self._next = asyncio.Event()
 
@@ -50,9 +58,12 @@ class Looks:
 
     def earlier(self) -> Look | None:
         """The oldest one that is kept and of the same gateway, to take differences from."""
+        return next((look for look in self.at_this_gateway() if look is not self.newest()), None)
+
+    def at_this_gateway(self) -> list[Look]:
+        """Those that are kept and of the gateway that runs now, oldest first."""
         newest = self.newest()
-        fit = (look for look in self._kept if look.status is not None and _gateway(look) == _gateway(newest))
-        return next((look for look in fit if look is not newest), None)
+        return [look for look in self._kept if look.status is not None and _gateway(look) == _gateway(newest)]
 
     async def next(self, *, wait_s: float) -> Look:
         """The next look, or after `wait_s` the newest there is."""

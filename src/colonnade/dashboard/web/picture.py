@@ -11,18 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from colonnade.dashboard.web.headline import headline, matters_of
-from colonnade.dashboard.web.health import Health, happened_lately, marked, node_health, peers_ms, replica_health
+from colonnade.dashboard.web.health import SLOW, Health, happened_lately, marked, node_health, peers_ms, replica_health
 from colonnade.dashboard.web.looks import Look
 
 Part = dict[str, Any]
 
+NOTHING_RECENT: Mapping[str, float] = {}
+
 WORST = (Health.DEAD, Health.SICK, Health.COMING, Health.LEAVING, Health.HELD, Health.WELL)
 
 
-def picture(now: Look, before: Look | None) -> dict[str, Any]:
-    """`before` is an earlier look at the same gateway, for rates; without one they are None."""
+def picture(now: Look, before: Look | None, recent_ms: Mapping[str, float] = NOTHING_RECENT) -> dict[str, Any]:
+    """`before` is an earlier look at the same gateway, for rates; without one they are None. `recent_ms` is what
+    replicas take to answer now, where that is known better than by the gateway's own mean."""
     status = now.status
-    parts = list(_parts(now, before)) if status is not None else []
+    parts = list(_parts(now, before, recent_ms)) if status is not None else []
     matters = matters_of(status, parts, happened_lately(now.events, now.at_s))
     return {
         "at_s": now.at_s,
@@ -49,13 +52,15 @@ def without_controller(last: Mapping[str, Any]) -> dict[str, Any]:
     return {**last, "is_answering": False, "headline": headline(matters, ()), "matters": told}
 
 
-def _parts(now: Look, before: Look | None) -> Iterator[Part]:
+def _parts(now: Look, before: Look | None, recent_ms: Mapping[str, float]) -> Iterator[Part]:
     status = now.status
     assert status is not None
     marks = marked(now.events)
     yield _controller(status)
     yield _gateway("gateway", "gateway", status["gateway"], status["phase"])
-    for service in status["services"]:
+    for said in status["services"]:
+        timed = [{**one, "response_ms": recent_ms.get(one["id"], one["response_ms"])} for one in said["replicas"]]
+        service = {**said, "replicas": timed}
         replicas = [_replica(one, service, marks) for one in service["replicas"]]
         yield _service(service, replicas, _Rates(service, now, before))
         yield from replicas
@@ -94,6 +99,8 @@ def _gateway(name: str, label: str, view: Mapping[str, Any], phase: str) -> Part
 
 def _replica(replica: Mapping[str, Any], service: Mapping[str, Any], marks: Mapping[str, str]) -> Part:
     health, why = replica_health(replica, peers_ms(replica, service["replicas"]), marks.get(replica["id"]))
+    # Of its past nothing tells why it is slow; that of the service compares it with the others, and says what to do.
+    ask = f"slow {service['name']}" if why.startswith(SLOW) else replica["id"]
     return {
         "id": replica["id"],
         "kind": "replica",
@@ -101,7 +108,7 @@ def _replica(replica: Mapping[str, Any], service: Mapping[str, Any], marks: Mapp
         "parent": service["name"],
         "health": health.value,
         "why": why,
-        "ask": replica["id"],
+        "ask": ask,
         "state": replica["state"],
         "gateway": replica["gateway"],
         "in_flight": replica["in_flight"],

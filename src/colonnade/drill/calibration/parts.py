@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colonnade.core.memory import memory_of_groups
-from colonnade.core.processor import TICKS_PER_S
+from colonnade.core.groups import TICKS_PER_S, usage_of_groups
 from colonnade.planning.declared import STANDBYS
 from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
@@ -83,7 +82,7 @@ def memory_of_replicas(parts: Parts) -> dict[str, int]:
     """Bytes of its own that one replica of each service holds, on average."""
     found = {}
     for name in parts.replicas:
-        groups = memory_of_groups(parts.roots[name])
+        groups = usage_of_groups(parts.roots[name])
         if groups:
             found[name] = sum(each.own_bytes for each in groups.values()) // len(groups)
     return found
