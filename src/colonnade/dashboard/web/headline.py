@@ -64,7 +64,7 @@ def matters_of(
 
 def _named(part: Mapping[str, Any]) -> str:
     names = {"node": f"node {part['label']} of the database", "database": "the database"}
-    return names.get(part["kind"], part["id"])
+    return names.get(part["kind"], str(part["id"]))
 
 
 def headline(matters: Sequence[Matter], parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
