@@ -10,6 +10,7 @@ import pytest
 from colonnade.core.histogram import BUCKETS_COUNT
 from colonnade.dashboard.web.looks import Look, Looks
 from colonnade.dashboard.web.picture import picture, without_controller
+from colonnade.dashboard.web.reading import answer_why
 from colonnade.dashboard.web.recent import recent_ms
 
 from ..observe.said import replica, service, status
@@ -116,7 +117,7 @@ def test_a_failover_that_is_over_already_is_told_where_it_was() -> None:
 
 def counted(slow: int, quick: int) -> dict[str, Any]:
     """What the gateway counted so far: of web/1, answers of up to 300 ms, of the others only quick ones."""
-    latencies = {1: (0, 0, 0, quick, 0, 0, 0, 0, 0, 0, slow), 2: (0, 0, 0, quick), 3: (0, 0, 0, quick)}
+    latencies = {1: (0, 0, 0, min(quick, 1050), 0, 0, 0, 0, 0, 0, slow), 2: (0, 0, 0, quick), 3: (0, 0, 0, quick)}
     padded = {slot: (*counts, *(0,) * (BUCKETS_COUNT - len(counts))) for slot, counts in latencies.items()}
     return {
         "services": {"web": {"replicas": {f"web/{slot}": {"latency": list(counts)} for slot, counts in padded.items()}}}
@@ -135,6 +136,11 @@ def test_a_replica_that_has_just_become_slow_is_seen_before_its_mean_tells() -> 
     assert part(found, "web/1")["ask"] == "slow web"
     assert [part(found, f"web/{slot}")["health"] for slot in (2, 3)] == ["well", "well"]
     assert found["headline"]["where"] == ["web/1"]
+    kept = Looks()
+    for look in looks:
+        kept.take(look.at_s, look.status, (), look.measurements)
+    (told, *_) = answer_why("slow web", kept, 101.0, count=5)
+    assert (told["reason"], told["hint"][:25]) == ("slow_replica", "`colonnade restart web/1`")
 
 
 def test_the_gravest_is_told_first_and_the_others_are_counted() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -15,11 +14,11 @@ from colonnade.core.errors import ColonnadeError, DriverUnavailable
 from colonnade.core.events import Event
 from colonnade.dashboard.web.asking import Asker
 from colonnade.dashboard.web.live import Live, newer
-from colonnade.dashboard.web.looks import Look, Looks
+from colonnade.dashboard.web.looks import Looks
 from colonnade.dashboard.web.offers import Asked, Nothing, Offer, Text
 from colonnade.dashboard.web.sessions import Sessions
 from colonnade.system.explanation import Facts, explain, parse_question
-from colonnade.system.slowness import Measured
+from colonnade.system.slowness import Measured, answers_between
 
 COUNT_MAX = 1000
 
@@ -112,16 +111,24 @@ def answer_why(about: str, looks: Looks, now_s: float, *, count: int) -> list[di
     """As `colonnade why`: what is so now, and the newest causes. Raises SpecError for a name that nobody knows."""
     newest = looks.newest()
     events = [Event(**event) for event in newest.events]
-    facts = Facts(events, newest.status, now_s, measured=_measured(newest, looks.earlier()))
+    facts = Facts(events, newest.status, now_s, measured=_measured(looks))
     answer = explain(parse_question(about.split(), facts), facts)
     present = [sentence for sentence in answer if sentence.at_s is None]
     past = [sentence for sentence in answer if sentence.at_s is not None][:count]
     return [asdict(sentence) for sentence in (*present, *past)]
 
 
-def _measured(now: Look, before: Look | None) -> Measured | None:
-    """What `why slow` compares with; the machine itself is not looked at here, so nothing is said of it."""
-    if before is None or before.status is None or now.at_s <= before.at_s:
+def _measured(looks: Looks) -> Measured | None:
+    """What `why slow` compares with, from the last two looks; the machine itself is not looked at here, so nothing is
+    said of it."""
+    kept = looks.at_this_gateway()
+    if len(kept) < 2:
         return None
-    earlier: Mapping[str, Any] = before.status
-    return Measured(earlier, now.at_s - before.at_s, cores=1, cpu_busy=0.0, cpu_of_system=0.0, memory_available=1.0)
+    before, now = kept[-2:]
+    if before.status is None or now.at_s <= before.at_s:
+        return None
+    answers = answers_between(before.measurements, now.measurements)
+    interval_s = now.at_s - before.at_s
+    return Measured(
+        before.status, interval_s, cores=1, cpu_busy=0.0, cpu_of_system=0.0, memory_available=1.0, answers=answers
+    )
