@@ -23,7 +23,7 @@ from colonnade.planning.calibration import Calibration
 from colonnade.planning.simulation.simulate import figures
 from colonnade.spec.load import load_spec
 
-STRETCH_S = 20.0
+STRETCH_S = 12.0
 
 SETTLE_S = 5.0
 """After the start: PostgreSQL's first checkpoints, caches."""
@@ -32,17 +32,23 @@ CAPACITY_OFF, MEAN_OFF, P95_OFF = 0.10, 0.15, 0.25
 SHARE_MAX = 0.8
 """Of the capacity: beyond it a queue's length is no number to be predicted."""
 
+FASTAPI_DRILL = """
+[drill]
+reads = [{ path = "/", weight = 1 }, { path = "/events?count=20&interval_ms=0", weight = 3 }]
+"""
+"""By itself the example answers more than one generator can send: streams of twenty events take longer."""
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 class Example(Scratch):
     """A copy of an example on a free port."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, more: str = "") -> None:
         super().__init__({}, "")
         shutil.copytree(EXAMPLES / name, self.directory, dirs_exist_ok=True)
         text = (EXAMPLES / name / "colonnade.toml").read_text(encoding="utf-8")
-        self._declare(f'[gateway]\nlisten = "127.0.0.1:{self.port}"\n\n{text}')
+        self._declare(f'[gateway]\nlisten = "127.0.0.1:{self.port}"\n\n{text}{more}')
 
 
 def measure(repetitions: int) -> dict[str, Any]:
@@ -55,7 +61,7 @@ def measure(repetitions: int) -> dict[str, Any]:
 
 
 def _fastapi() -> Scratch:
-    return Example("02-fastapi")
+    return Example("02-fastapi", FASTAPI_DRILL)
 
 
 def _django() -> Scratch:
@@ -104,7 +110,7 @@ def _as_figures(found: Calibration) -> dict[str, Any]:
                 "measured_ms": {name: round(value * 1000, 2) for name, value in each.measured.items()},
                 **{
                     f"{kind}_error": {name: _rounded(each.error(kind, name)) for name in ("mean", "p95", "p99")}
-                    for kind in ("theory", "simulated")
+                    for kind in ("pace", "theory", "simulated")
                 },
                 "cost_ms": {name: round(value * 1000, 2) for name, value in each.cpu_s.items()},
                 "cost_error": _rounded(each.cost_error),
@@ -131,10 +137,10 @@ def _outside(found: Calibration) -> Iterator[str]:
     if found.capacity_error is not None and abs(found.capacity_error) > CAPACITY_OFF:
         yield f"capacity {found.capacity_error:+.0%}"
     for each in found.verified:
-        if each.share_of_capacity > SHARE_MAX + 1e-9:
-            continue
+        if each.share_of_capacity > SHARE_MAX + 0.05:
+            continue  # loads are shares of the capacity in the first round; what both say may be a little less
         for name, bound in (("mean", MEAN_OFF), ("p95", P95_OFF)):
-            for kind in ("theory", "simulated"):
+            for kind in ("pace", "theory", "simulated"):
                 error = each.error(kind, name)
                 if error is not None and abs(error) > bound:
                     yield f"{name} at {each.share_of_capacity:.0%} of capacity by {kind}: {error:+.0%}"

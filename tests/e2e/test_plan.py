@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from colonnade.drill.calibration.examples import recommended
-from colonnade.drill.calibration.measure import RATE_MAX, SHARES, SHARES_MORE
+from colonnade.drill.calibration.measure import SHARES
 from colonnade.planning.calibration import calibration_from
 
 from .harness import Runner
@@ -50,12 +50,12 @@ def test_a_running_system_is_measured_and_later_plans_go_by_it(runner: Runner) -
         assert route.mean_s > 0
         assert route.cpu_s["hello"] > 0
     assert found.memory_bytes["hello"] > 5_000_000
-    rates = [each.rate_per_s for each in found.verified]
-    asked = [round(each.share_of_capacity, 2) for each in found.verified if each.rate_per_s < RATE_MAX]
-    assert asked == [*SHARES, *SHARES_MORE][: len(asked)]
-    assert len(asked) >= 3
-    assert rates == sorted(set(rates)), "each is asked for once, also where more than the generator can send was meant"
-    assert found.capacity_measured is not None or rates[-1] > found.capacity_predicted
+    assert len(found.verified) == len(SHARES)
+    assert found.capacity_measured
+    for each in found.verified:
+        assert 0.1 < each.share_of_capacity < 1.2, "of what both rounds say; the loads are those of the first"
+        assert each.pace is None or each.pace["mean"] > 0
+    assert any(each.pace for each in found.verified)
     assert all(each.measured_rate > 0 for each in found.verified)
     later = runner.run("plan", "--rate", "20", "--slo", "p99=2s", "--json")
     assert later.exit_code == 0, later.text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import RenderableType
 from rich.markup import escape
@@ -57,7 +57,9 @@ def routes_table(routes: Sequence[RouteCost]) -> Table:
 
 def verified_table(found: Calibration) -> Table:
     """Each load: measured, and of each prediction what it said and how far off it was."""
-    kinds = ["theory", *(["simulated"] if any(each.simulated for each in found.verified) else [])]
+    kinds = [
+        kind for kind in ("pace", "theory", "simulated") if any(_values(each, kind) for each in found.verified)
+    ] or ["theory"]
     columns = [
         f">{name}{'' if kind == 'measured' else ', ' + kind}"
         for name in ("mean", "p95")
@@ -75,8 +77,12 @@ def verified_table(found: Calibration) -> Table:
     return table
 
 
+def _values(each: Verified, kind: str) -> Mapping[str, float] | None:
+    return {"pace": each.pace, "theory": each.theory, "simulated": each.simulated}[kind]
+
+
 def _predicted(each: Verified, kind: str, name: str) -> str:
-    values = each.theory if kind == "theory" else each.simulated
+    values = _values(each, kind)
     if values is None:
         return "queues grow"
     error = each.error(kind, name)

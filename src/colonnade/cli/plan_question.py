@@ -15,11 +15,13 @@ from colonnade.cli.plan_options import parse_memory, parse_prices, parse_rate, p
 from colonnade.core.errors import SpecError
 from colonnade.core.memory import machine_memory
 from colonnade.core.processor import cores_count
-from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_model
+from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_model, paced_mix
 from colonnade.planning.capacity import Objective
 from colonnade.planning.declared import Declared, PartWork, declared_model, works_of
+from colonnade.planning.errors import Unstable
 from colonnade.planning.load_shape import LoadShape, find_shape, shape_from
 from colonnade.planning.model import Load
+from colonnade.planning.pace import paced
 from colonnade.planning.profile import Profile, profile_of
 from colonnade.planning.question import Machine, Question
 from colonnade.planning.sizing import Policy
@@ -111,7 +113,7 @@ def question_of(
     shape = _shape(wishes.shape) if wishes.shape else None
     course = _course(spec, wishes, shape, profile)
     objective, availability = parse_slos(wishes.slo)
-    declared = _declared(spec, given, shape, calibration)
+    declared = _declared(spec, given, shape, calibration, course.rate_peak)
     return Question(
         declared=replace(declared, assumptions=(*declared.assumptions, *course.assumptions)),
         load=Load(course.rate_peak, course.scv_arrivals),
@@ -132,7 +134,7 @@ def question_of(
 
 
 def _declared(
-    spec: Spec, given: Mapping[str, PartWork], shape: LoadShape | None, calibration: Calibration | None
+    spec: Spec, given: Mapping[str, PartWork], shape: LoadShape | None, calibration: Calibration | None, rate: float
 ) -> Declared:
     """By what was measured, unless times are given, and else by what is declared."""
     if given or calibration is None:
@@ -150,7 +152,21 @@ def _declared(
         told.append(f"that measurement is doubtful: {calibration.doubt}")
     if (error := calibration.capacity_error) is not None:
         told.append(f"the capacity that was predicted then was {error:+.0%} off what was measured")
+    told += _as_it_ran(calibration, mix, rate)
     return replace(found, memory_bytes=calibration.memory_bytes, assumptions=tuple(told))
+
+
+def _as_it_ran(calibration: Calibration, mix: Mix, rate: float) -> list[str]:
+    """What the paces say of the rate: nearer than the model of its parts, and of nothing but the system as it ran."""
+    paces = paced_mix(calibration.routes, mix)
+    if not paces:
+        return []
+    try:
+        times_s = paced(paces, rate).times_s
+    except Unstable as error:
+        return [f"as it ran then, load generator beside it: {error.message}"]
+    figures = ", ".join(f"{name} {times_s[name] * 1000:.3g} ms" for name in ("mean", "p95", "p99"))
+    return [f"as it ran then, load generator beside it, {rate:.4g}/s take: {figures}"]
 
 
 def _course(spec: Spec, wishes: Wishes, shape: LoadShape | None, profile: Profile | None) -> Course:

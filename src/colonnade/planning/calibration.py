@@ -25,13 +25,14 @@ from colonnade.planning.erlang import SERVERS_MAX
 from colonnade.planning.errors import Unstable
 from colonnade.planning.idle_cost import factor
 from colonnade.planning.model import Call, Load, Route, Station, SystemModel, Work
+from colonnade.planning.pace import Pace, Paced
 from colonnade.planning.predict import predict
 from colonnade.planning.scalability import Interval
 from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
 from colonnade.spec.model import Spec
 
-VERSION = 2
+VERSION = 3
 """Of what is remembered: another one is not read."""
 
 VISITORS = "(visitors)"
@@ -70,6 +71,10 @@ class RouteCost:
     """The service that it comes to first."""
     utilization: float = 1.0
     """Of the machine, at which it costs and takes that."""
+    alone: Pace | None = None
+    """Asked slowly."""
+    crowd: tuple[Pace, ...] = ()
+    """Alone of its kind, with always so many inside, ascending."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +96,7 @@ class Verified:
 
     rate_per_s: float
     share_of_capacity: float
-    """Of the predicted capacity."""
+    """Of the measured capacity."""
     measured_rate: float
     """Answers a second."""
     measured: Mapping[str, float]
@@ -105,6 +110,9 @@ class Verified:
     """Seconds of a core that one request of the mix cost each part, VISITORS included."""
     cpu_s_predicted: Mapping[str, float] = field(default_factory=dict)
     """The same by the costs of its routes. Where these differ, it is not the queues that were wrong."""
+    pace: Mapping[str, float] | None = None
+    """As `planning/pace.py` predicts it, for the system as it runs. `theory` and `simulated` are of the model of its
+    parts, which also says what other replicas or cores would do."""
 
     @property
     def cost_error(self) -> float | None:
@@ -119,8 +127,8 @@ class Verified:
         return math.fsum(self.cpu_s.get(name, 0.0) for name in self.cpu_s_predicted)
 
     def error(self, of: str, name: str) -> float | None:
-        """(predicted − measured)/measured; `of` is `theory` or `simulated`."""
-        predicted = self.theory if of == "theory" else self.simulated
+        """(predicted − measured)/measured; `of` is `pace`, `theory` or `simulated`."""
+        predicted = {"pace": self.pace, "theory": self.theory, "simulated": self.simulated}[of]
         if predicted is None or not self.measured.get(name):
             return None
         return predicted[name] / self.measured[name] - 1
@@ -168,7 +176,7 @@ def calibration_from(data: Mapping[str, Any]) -> Calibration:
     if data.get("version") != VERSION:
         raise ValueError(f"version {data.get('version')} of a calibration, and this reads {VERSION}")
     fields = dict(data)
-    fields["routes"] = tuple(RouteCost(**route) for route in data["routes"])
+    fields["routes"] = tuple(_route_from(route) for route in data["routes"])
     fields["verified"] = tuple(Verified(**each) for each in data["verified"])
     fields["notes"] = tuple(data["notes"])
     if (contention := data["contention"]) is not None:
@@ -179,6 +187,14 @@ def calibration_from(data: Mapping[str, Any]) -> Calibration:
         points = tuple((float(one), float(other)) for one, other in contention["points"])
         fields["contention"] = Contention(points=points, peak_users=contention["peak_users"], **intervals)
     return Calibration(**fields)
+
+
+def _route_from(data: Mapping[str, Any]) -> RouteCost:
+    def pace(one: Mapping[str, Any]) -> Pace:
+        return Pace(one["present"], one["rate_per_s"], tuple(one["times_s"]))
+
+    alone = None if data["alone"] is None else pace(data["alone"])
+    return RouteCost(**{**data, "alone": alone, "crowd": tuple(map(pace, data["crowd"]))})
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +213,13 @@ class Mix:
         elif totals["read"] == 0:
             part = {"read": 0.0, "write": 1.0}
         return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
+
+
+def paced_mix(routes: Sequence[RouteCost], mix: Mix) -> tuple[Paced, ...]:
+    """What `planning/pace.py` needs; empty where a route that is asked for was not measured that way."""
+    wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0]
+    found = [Paced(mix.shares[each.name], each.alone, each.crowd) for each in wanted if each.alone and each.crowd]
+    return tuple(found) if len(found) == len(wanted) else ()
 
 
 def costs_at(routes: Sequence[RouteCost], idle_cost: float, utilization: float) -> tuple[RouteCost, ...]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from colonnade.planning.calibration import VISITORS, Calibration, Contention, RouteCost, Verified
+from colonnade.planning.pace import Pace
 from colonnade.planning.scalability import Interval
 from colonnade.spec.model import Spec
 
@@ -38,7 +41,7 @@ def calibration() -> Calibration:
         cores=2,
         background_cores=0.1,
         write_share=0.2,
-        routes=ROUTES,
+        routes=(replace(PAGE, alone=Pace(0.05, 4.0, (0.012, 0.013)), crowd=(Pace(0.9, 90.0, (0.01,)),)), READ, WRITE),
         memory_bytes={"web": 50_000_000},
         contention=Contention(
             ((1.0, 100.0), (2.0, 180.0)), Interval(100, 90, 110), None, Interval(0.0, 0.0, 0.0), None
@@ -46,7 +49,9 @@ def calibration() -> Calibration:
         capacity_predicted=210.0,
         capacity_measured=200.0,
         verified=(
-            Verified(100.0, 0.5, 99.0, measured, {**measured, "mean": 0.022}, None, 0.0),
+            Verified(
+                100.0, 0.5, 99.0, measured, {**measured, "mean": 0.022}, None, 0.0, pace={**measured, "mean": 0.019}
+            ),
             Verified(300.0, 1.4, 200.0, measured, None, None, 0.3, "too busy"),
         ),
         notes=("reads only",),

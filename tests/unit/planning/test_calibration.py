@@ -16,6 +16,7 @@ from colonnade.planning.calibration import (
     Mix,
     calibration_from,
     measured_model,
+    paced_mix,
     winsorized,
     without_waiting,
 )
@@ -103,6 +104,7 @@ def test_errors_are_relative_to_what_was_measured() -> None:
     found = calibration()
     assert found.capacity_error == pytest.approx(0.05)
     assert found.verified[0].error("theory", "mean") == pytest.approx(0.1)
+    assert found.verified[0].error("pace", "mean") == pytest.approx(-0.05)
     assert found.verified[0].error("simulated", "mean") is None
     assert found.verified[1].error("theory", "mean") is None
     assert replace(found, capacity_measured=None).capacity_error is None
@@ -117,6 +119,13 @@ def test_costs_of_a_mix_are_compared_over_all_parts_that_are_predicted() -> None
     assert one.cost_error == pytest.approx(0.25)
     assert one.compared_s == pytest.approx(0.004)
     assert calibration().verified[0].cost_error is None, "an older calibration does not say"
+
+
+def test_a_mix_has_a_pace_where_each_of_its_routes_was_measured_so() -> None:
+    routes = calibration().routes
+    (one,) = paced_mix(routes, Mix({PAGE.name: 1.0}))
+    assert (one.share, one.alone, one.crowd) == (1.0, routes[0].alone, routes[0].crowd)
+    assert paced_mix(routes, Mix.of(routes, 0.2)) == ()
 
 
 @given(primary_s=st.floats(0.0002, 0.01), standbys_s=st.floats(0.0002, 0.01))

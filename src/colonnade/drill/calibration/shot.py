@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from colonnade.core.clock import Clock
@@ -69,7 +69,7 @@ class Shot:
     cpu_s: Mapping[str, float]
     """For each answer: seconds of a core at each part, background taken off."""
     generator_cpu_s: float
-    """For each operation."""
+    """For each answer."""
     others_share: float
     """Of all cores, what was used by neither the system nor the generator."""
     lag_p99_s: float
@@ -109,6 +109,26 @@ class Shot:
             return {}
         shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
         return {"mean": self.mean_s, **{name: percentile(self.latencies_s, share) for name, share in shares.items()}}
+
+
+def together(shots: Sequence[Shot]) -> Shot:
+    """Stretches of the same load as one: the mean of each, the worst of what raises doubts."""
+    names = shots[0].cpu_s
+
+    def mean(values: Iterable[float]) -> float:
+        return statistics.fmean(values)
+
+    return Shot(
+        rate_per_s=mean(each.rate_per_s for each in shots),
+        latencies_s=tuple(sorted(value for each in shots for value in each.latencies_s)),
+        ok_rate=mean(each.ok_rate for each in shots),
+        failed_share=mean(each.failed_share for each in shots),
+        cpu_s={name: mean(each.cpu_s[name] for each in shots) for name in names},
+        generator_cpu_s=mean(each.generator_cpu_s for each in shots),
+        others_share=max(each.others_share for each in shots),
+        lag_p99_s=max(each.lag_p99_s for each in shots),
+        slowest_second=max(each.slowest_second for each in shots),
+    )
 
 
 async def shoot(
@@ -183,7 +203,7 @@ def _shot(
         cpu_s={
             name: max(0.0, value - background.get(name, 0.0) * passed_s) / answered for name, value in cpu_s.items()
         },
-        generator_cpu_s=history.cpu_s / max(1, len(history.operations)),
+        generator_cpu_s=history.cpu_s / answered,
         others_share=max(0.0, (others_s - kernel_s) / passed_s / cores_count()),
         lag_p99_s=percentile(lags, 0.99),
         slowest_second=_slowest_second([(each.intended_at - settled_at, each.latency_s) for each in settled]),

@@ -128,7 +128,8 @@ def _sizes(answer: Answer, sizes: Sequence[SizePoint]) -> Chart:
 
 def _verified(calibration: Calibration) -> Chart:
     """Measured as dots, predicted as lines."""
-    steady = [each for each in calibration.verified if each.theory is not None]
+    steady = [each for each in calibration.verified if each.pace is not None or each.theory is not None]
+    kind = "pace" if any(each.pace for each in steady) else "theory"
 
     def points(kind: str, name: str) -> list[tuple[float, float]]:
         return [
@@ -138,9 +139,9 @@ def _verified(calibration: Calibration) -> Chart:
         ]
 
     series = [
-        Series("mean, predicted", "mean", points("theory", "mean")),
+        Series("mean, predicted", "mean", points(kind, "mean")),
         Series("mean, measured", "mean", points("measured", "mean"), is_dotted=True),
-        Series("p95, predicted", "p95", points("theory", "p95")),
+        Series("p95, predicted", "p95", points(kind, "p95")),
         Series("p95, simulated", "now", points("simulated", "p95")),
         Series("p95, measured", "p95", points("measured", "p95"), is_dotted=True),
     ]

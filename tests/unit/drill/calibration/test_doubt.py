@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 
 from colonnade.core.processor import cores_count
-from colonnade.drill.calibration.measure import doubt_of, slower_of
 from colonnade.drill.calibration.parts import Reading
-from colonnade.drill.calibration.shot import Shot, _shot, _slowest_second
-from colonnade.planning.calibration import KERNEL, Contention
+from colonnade.drill.calibration.shot import Shot, _shot, _slowest_second, together
+from colonnade.drill.calibration.verify import change_of, doubt_of
+from colonnade.planning.calibration import KERNEL
 
 from ..builders import at_second, history, read
 
@@ -62,9 +62,17 @@ def test_packets_count_as_a_request_s_cost_and_nobody_s_time_twice() -> None:
     assert booked.cpu_s == pytest.approx({"web": 0.04, KERNEL: 0.0}), "in the time of who was interrupted"
 
 
-def test_a_machine_that_got_slower_while_it_was_measured_is_told() -> None:
-    contention = Contention(((1.0, 155.0), (16.0, 483.0)), None, None, None, None)
-    assert "483/s were answered" in slower_of(contention, 402.0)
-    assert slower_of(contention, 440.0) == ""
-    assert slower_of(contention, None) == "", "the capacity was not reached"
-    assert slower_of(None, 402.0) == ""
+def test_how_much_the_machine_changed_between_rounds_is_the_median_of_all_stretches() -> None:
+    first = {"a": 100.0, "b": 200.0, "c": 50.0, "d": 0.0}
+    assert change_of([first, first]) == 0
+    assert change_of([first, {"a": 90.0, "b": 180.0, "c": 500.0, "d": 10.0}]) == pytest.approx(-0.1), "c is a chance"
+    assert change_of([first, {"e": 1.0}]) == 0
+
+
+def test_stretches_of_one_load_are_pooled_and_the_worst_doubt_is_kept() -> None:
+    other = replace(CALM, latencies_s=(0.005, 0.03), ok_rate=90.0, cpu_s={"web": 0.004}, lag_p99_s=0.04)
+    both = together([CALM, other])
+    assert both.latencies_s == (0.005, 0.01, 0.03)
+    assert both.ok_rate == 95.0
+    assert both.cpu_s == pytest.approx({"web": 0.003})
+    assert "40 ms late" in both.doubt
