@@ -110,7 +110,8 @@ def test_a_failover_that_is_over_already_is_told_where_it_was() -> None:
         "message": "a → b in 0.12 s (detect 4 ms)",
         "at_s": 100.5,
     }
-    found = pictured(events=(event,))
+    exited = {"kind": "node_exited", "subject": "database/a", "message": "the server 17 ended", "at_s": 100.1}
+    found = pictured(events=(exited, event))
     assert found["headline"]["text"] == "The database is well again: a → b in 0.12 s (detect 4 ms)."
     assert found["headline"]["where"] == ["database"]
 

@@ -56,7 +56,9 @@ def matters_of(
         found = [Matter(Level.NOTICE, str(problem)) for problem in status["problems"]]
     told = {name for matter in found for name in matter.where}
     for part in parts:
-        if part["id"] in lately and part["id"] not in told and part["health"] == "well":
+        # A failover says it of its node as well.
+        is_told = part["id"] in told or part.get("parent") in lately
+        if part["id"] in lately and not is_told and part["health"] == "well":
             text = f"{_named(part)} is well again: {lately[part['id']]}"
             found.append(Matter(Level.NOTICE, text, (part["id"],), part["ask"]))
     return sorted(found, key=lambda matter: -matter.level)
