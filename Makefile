@@ -56,7 +56,7 @@ simulate:  ## run the database's simulation on and on: SEEDS=100000, SEED=17 or 
 
 test-docker:  ## the blog in real containers, as root on Debian: installs Docker and debootstrap; minutes
 	@$(INSTALL) test && sh scripts/install-docker \
-	&& COLONNADE_TEST_DOCKER=1 .venv/bin/python -m pytest tests/e2e/test_containers.py
+	&& COLONNADE_TEST_DOCKER=1 .venv/bin/python -m pytest -rP tests/e2e/test_containers.py
 
 clean: down  ## stop the blog, remove .venv and caches; its data (apps/blog/.colonnade) stays
 	@rm -rf .venv .venv-peers .venv-gateways .venv-simulator .venv.lock .mypy_cache .pytest_cache .hypothesis .coverage .bench dist build

@@ -147,8 +147,14 @@ def serves(blog: Blog) -> bool:
 
 
 def test_the_application_adds_little_to_its_base(blog: Blog) -> None:
-    over = blog.engine.size_bytes("blog:t1") - blog.engine.size_bytes(BASE)
+    sizes = {name: blog.engine.size_bytes(name) for name in listed(blog)}
+    sys.stdout.write("".join(f"{name} {size / 1e6:.1f} MB\n" for name, size in sorted(sizes.items())))
+    over = sizes["blog:t1"] - sizes[BASE]
     assert 0 < over <= BYTES_OVER_BASE_MAX
+
+
+def listed(blog: Blog) -> list[str]:
+    return blog.engine.docker("images", "--format", "{{.Repository}}:{{.Tag}}").splitlines()
 
 
 def test_no_secret_and_no_pip_configuration_is_in_an_image_or_in_what_a_container_shows(blog: Blog) -> None:
@@ -195,7 +201,9 @@ def test_docker_stop_under_load_loses_nothing(blog: Blog) -> None:
             blog.engine.docker("start", leaving)
             visitors.wait_for_answers(50)
     assert visitors.failures == []
-    assert lost(blog, visitors) == []
+    missing = lost(blog, visitors)
+    sys.stdout.write(f"{visitors.answered} answers, {len(visitors.written)} posts written, {len(missing)} lost\n")
+    assert missing == []
 
 
 def test_scaling_and_another_version_beside_the_old_one_lose_nothing(blog: Blog) -> None:

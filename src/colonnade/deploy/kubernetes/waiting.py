@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from colonnade.core.errors import AppError
+from colonnade.core.errors import AppError, DriverUnavailable
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.objects import Object, Progress, job_of, rollout_of
 from colonnade.deploy.kubernetes.output import last_words
@@ -15,6 +15,9 @@ RELEASE_S_MAX = 1800.0
 ROLLOUT_S_MAX = 3600.0
 LEAVING_S_MAX = 300.0
 """For pods of the version before to finish what they have: gateways keep connections of visitors for a minute or so."""
+
+AWAY_S_MAX = 100.0
+"""Without an answer of the API server: one that is replaced is back within half a minute."""
 
 NAME = "app.kubernetes.io/name"
 CREATED = "creationTimestamp"
@@ -94,9 +97,16 @@ def newest_replica_sets(cluster: Cluster, deployment: Object | None) -> list[Obj
 
 def _wait(pace: Pace, limit_s: float, look: Callable[[], Sequence[Progress]]) -> Progress:
     """The first that failed, or that all are done; every new message is told once."""
-    deadline, told = pace.monotonic() + limit_s, set[str]()
+    started, told = pace.monotonic(), set[str]()
+    deadline, answered = started + limit_s, started
     while True:
-        found = look()
+        try:
+            found = look()
+            answered = pace.monotonic()
+        except DriverUnavailable as error:
+            if pace.monotonic() - answered >= AWAY_S_MAX:
+                raise
+            found = [Progress("going", f"{error.message}; asked again")]
         for each in found:
             if each.message not in told:
                 told.add(each.message)

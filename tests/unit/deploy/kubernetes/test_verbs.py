@@ -96,6 +96,24 @@ def test_a_release_step_that_fails_leaves_the_replicas_as_they_are(cluster: Clus
     assert fake.at("deployments", "web")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:1"
 
 
+def test_an_api_server_that_is_away_for_a_while_is_waited_for(cluster: Cluster, fake: FakeCluster) -> None:
+    told: list[str] = []
+    job = next(each["metadata"]["name"] for each in wanted() if each["kind"] == "Job")
+    planned = plan(cluster)
+    fake.troubles[:] = [("GET", f"/jobs/{job}", 503), ("GET", "/deployments/web", 429)]
+    deploy(cluster, planned=planned, told=told)
+    assert fake.troubles == []
+    assert sum(line.endswith("asked again") for line in told) == 2
+
+
+def test_an_api_server_that_stays_away_ends_the_waiting(cluster: Cluster, fake: FakeCluster) -> None:
+    planned = plan(cluster)
+    fake.troubles += [("GET", "/deployments/gateway", 503)] * 200
+    with pytest.raises(DriverUnavailable):
+        deploy(cluster, planned=planned)
+    assert 90 < len(fake.troubles) < 110
+
+
 def test_a_secret_that_is_missing_or_lacks_a_key_is_asked_for(cluster: Cluster, fake: FakeCluster) -> None:
     secrets = exported(every_feature()).secrets
     with pytest.raises(HostError, match="lacks DATABASE_URL") as caught:
