@@ -72,7 +72,8 @@ def _part(value: Any, fields: Mapping[str, Any]) -> Any:
     if isinstance(value, Mapping):
         inner = {key: fields.get(f"f:{key}") for key in value}
         found = {key: _part(value[key], below) for key, below in inner.items() if below is not None}
-        return found if any(key.startswith("f:") for key in fields) else value
+        # "." is the place itself, without what is in it.
+        return found if fields else value
     keys = {key: below for key, below in fields.items() if key.startswith("k:")}
     if isinstance(value, list) and keys:
         named = [(json.loads(key.removeprefix("k:")), below) for key, below in keys.items()]

@@ -15,8 +15,8 @@ from tests.unit.deploy.kubernetes.shop import deploy, pace, plan, wanted
 
 from colonnade.deploy.kubernetes import deploying
 from colonnade.deploy.kubernetes.cluster import NAMESPACED, Cluster
-from colonnade.deploy.kubernetes.objects import DRILLED, LAST_APPLIED
-from colonnade.deploy.kubernetes.owners import OF_KUBECTL, handover
+from colonnade.deploy.kubernetes.objects import DRILLED, LAST_APPLIED, dropped
+from colonnade.deploy.kubernetes.owners import OF_KUBECTL, given_up, handover
 
 pytestmark = pytest.mark.slow
 
@@ -134,6 +134,22 @@ def test_the_mark_of_a_drill_outlives_a_deployment(cluster: Cluster, fake: FakeC
     deploy(cluster, "shop:2")
     metadata = fake.at("deployments", "api")["metadata"]
     assert (metadata["annotations"][DRILLED], metadata["labels"][DRILLED]) == ("{}", "r")
+
+
+def test_what_goes_is_told_of_what_kubectl_said_and_of_nothing_beside_it() -> None:
+    """The API server names places as well, by ".", and things in lists by their keys."""
+    ports = {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}
+    annotations = {".": {}, f"f:{LAST_APPLIED}": {}}
+    fields: Object = {"f:metadata": {"f:annotations": annotations}, "f:spec": {"f:ports": ports, "f:selector": {}}}
+    entry = {"manager": OF_KUBECTL[0], "operation": "Update", "apiVersion": "v1", "fieldsV1": fields}
+    port, other = {"name": "http", "port": 80, "protocol": "TCP"}, {"name": "more", "port": 81, "protocol": "TCP"}
+    live: Object = {
+        "metadata": {"name": "web", "annotations": {LAST_APPLIED: "{}", "theirs": "1"}, "managedFields": [entry]},
+        "spec": {"ports": [port, other], "selector": {"a": "b"}, "clusterIP": "10.0.0.1"},
+    }
+    before = given_up(live)
+    assert before == {"metadata": {"annotations": {}}, "spec": {"ports": [port], "selector": {"a": "b"}}}
+    assert dropped(before, {"spec": {"ports": [port]}}, live) == ['spec.selector.a: "b" → nothing']
 
 
 def test_fields_of_another_version_of_the_api_and_of_others_are_left(cluster: Cluster) -> None:
