@@ -95,7 +95,7 @@ def dropped(before: Object, wanted: Object, live: Object) -> list[str]:
     return [
         f"{path}: {_shown(there[path])} → nothing"
         for path, _ in _leaves(_plain(before))
-        if path in there and path not in wanted_paths
+        if path in there and path not in wanted_paths and there[path] not in ({}, [])
     ]
 
 

@@ -57,6 +57,10 @@ def handover(live: Object, *, leaves_replicas: bool) -> Object | None:
 
 def given_up(live: Object) -> Object:
     """The part of an object that those say whose place is taken: an apply takes out what it does not say itself."""
+    text = (live["metadata"].get("annotations") or {}).get(LAST_APPLIED)
+    if text and is_of_kubectl(live):
+        # Among the fields that it owns are defaults as well, which come again.
+        return dict(json.loads(text))
     fields = _union(*(entry["fieldsV1"] for entry in _entries(live) if _is_taken(entry)))
     for path in NEVER_OURS:
         fields = _without(fields, path)

@@ -141,15 +141,20 @@ def test_what_goes_is_told_of_what_kubectl_said_and_of_nothing_beside_it() -> No
     ports = {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}
     annotations = {".": {}, f"f:{LAST_APPLIED}": {}}
     fields: Object = {"f:metadata": {"f:annotations": annotations}, "f:spec": {"f:ports": ports, "f:selector": {}}}
-    entry = {"manager": OF_KUBECTL[0], "operation": "Update", "apiVersion": "v1", "fieldsV1": fields}
+    entry = {"manager": "colonnade", "operation": "Update", "apiVersion": "v1", "fieldsV1": fields}
     port, other = {"name": "http", "port": 80, "protocol": "TCP"}, {"name": "more", "port": 81, "protocol": "TCP"}
     live: Object = {
-        "metadata": {"name": "web", "annotations": {LAST_APPLIED: "{}", "theirs": "1"}, "managedFields": [entry]},
+        "metadata": {"name": "web", "annotations": {"theirs": "1"}, "managedFields": [entry]},
         "spec": {"ports": [port, other], "selector": {"a": "b"}, "clusterIP": "10.0.0.1"},
     }
     before = given_up(live)
     assert before == {"metadata": {"annotations": {}}, "spec": {"ports": [port], "selector": {"a": "b"}}}
     assert dropped(before, {"spec": {"ports": [port]}}, live) == ['spec.selector.a: "b" → nothing']
+    # What kubectl owns has defaults among it.
+    said = {"metadata": {"annotations": {}}, "spec": {"selector": {"a": "b"}}}
+    live["metadata"] |= {"annotations": {LAST_APPLIED: json.dumps(said)}}
+    live["metadata"]["managedFields"] = [{**entry, "manager": OF_KUBECTL[0]}]
+    assert dropped(given_up(live), {"spec": {}}, live) == ['spec.selector.a: "b" → nothing']
 
 
 def test_fields_of_another_version_of_the_api_and_of_others_are_left(cluster: Cluster) -> None:
