@@ -138,8 +138,8 @@ def test_the_mark_of_a_drill_outlives_a_deployment(cluster: Cluster, fake: FakeC
 
 def test_what_goes_is_told_of_what_kubectl_said_and_of_nothing_beside_it() -> None:
     """The API server names places as well, by ".", and things in lists by their keys."""
-    ports = {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}
-    annotations = {".": {}, f"f:{LAST_APPLIED}": {}}
+    ports: Object = {'k:{"port":80,"protocol":"TCP"}': {".": {}, "f:port": {}, "f:name": {}}}
+    annotations: Object = {".": {}, f"f:{LAST_APPLIED}": {}}
     fields: Object = {"f:metadata": {"f:annotations": annotations}, "f:spec": {"f:ports": ports, "f:selector": {}}}
     entry = {"manager": "colonnade", "operation": "Update", "apiVersion": "v1", "fieldsV1": fields}
     port, other = {"name": "http", "port": 80, "protocol": "TCP"}, {"name": "more", "port": 81, "protocol": "TCP"}
