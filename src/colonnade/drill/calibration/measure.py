@@ -65,6 +65,9 @@ LOW_UTILIZATION = 0.08
 RATE_LOW = (2.0, 20.0)
 """Requests a second of the first look at a route: as few as say something in the time that there is."""
 
+SLOW_ANSWERS = 20
+"""At least, of a slow stretch, on average: of two a second, a stretch of a second may see none."""
+
 FIRST_LOOK_S = 3.0
 """At a route, to know roughly what a request costs."""
 
@@ -211,7 +214,8 @@ class _Measuring:
         first = await self._alone(action, RATE_LOW[0] * 2, min(FIRST_LOOK_S, self._wishes.stretch_s))
         cost_s = first.cost_s
         low = min(max(LOW_UTILIZATION * self._free_cores / cost_s, RATE_LOW[0]), RATE_LOW[1]) if cost_s else RATE_LOW[1]
-        shot = self._slow[action.name] = await self._alone(action, low, self._wishes.stretch_s / 2)
+        lasting_s = max(self._wishes.stretch_s / 2, SLOW_ANSWERS / low)
+        shot = self._slow[action.name] = await self._alone(action, low, lasting_s)
         if shot.doubt:
             self._notes.append(f"{action.name} at {shot.rate_per_s:.3g}/s: {shot.doubt}")
         self._tell(f"{action.name}: {shot.mean_s * 1000:.2f} ms alone ({shot.count} answers at {low:.3g}/s)")
