@@ -177,6 +177,12 @@ def job_of(job: Object) -> Progress:
     return Progress("going", f"{name}: " + (f"failed {failed} times, and is tried again" if failed else "running"))
 
 
+def job_that_cannot_start(name: str, pods: Sequence[Object]) -> Progress | None:
+    """None when one of its pods may still start, or has."""
+    trouble = next((found for pod in pods if (found := _trouble(pod))), "")
+    return Progress("failed", f"{name}: {trouble}") if trouble else None
+
+
 RESTARTED = "kubectl.kubernetes.io/restartedAt"
 """Annotation by which `kubectl rollout restart`, and a drill, have pods replaced. It is no other version."""
 

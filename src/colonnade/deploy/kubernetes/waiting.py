@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from colonnade.core.errors import AppError, DriverUnavailable
 from colonnade.deploy.kubernetes.cluster import Cluster
-from colonnade.deploy.kubernetes.objects import Object, Progress, job_of, rollout_of
+from colonnade.deploy.kubernetes.objects import Object, Progress, job_of, job_that_cannot_start, rollout_of
 from colonnade.deploy.kubernetes.output import last_words
 
 POLL_S = 1.0
@@ -33,11 +33,19 @@ class Pace:
 
 
 def wait_for_release(cluster: Cluster, name: str, pace: Pace) -> None:
-    progress = _wait(pace, RELEASE_S_MAX, lambda: [job_of(cluster.get("Job", name) or {"metadata": {"name": name}})])
+    def pods() -> list[Object]:
+        """The oldest first."""
+        return sorted(cluster.list("Pod", {"job-name": name}), key=lambda pod: str(pod["metadata"].get(CREATED)))
+
+    def look() -> list[Progress]:
+        job = job_of(cluster.get("Job", name) or {"metadata": {"name": name}})
+        # A Job waits for ever for an image that is nowhere.
+        return [job_that_cannot_start(name, pods()) or job] if job.state == "going" else [job]
+
+    progress = _wait(pace, RELEASE_S_MAX, look)
     if progress.state == "failed":
-        pods = sorted(cluster.list("Pod", {"job-name": name}), key=lambda pod: str(pod["metadata"].get(CREATED)))
         hint = f"kubectl -n {cluster.namespace} logs job/{name}"
-        raise AppError(progress.message, subject=name, hint=hint, detail=last_words(cluster, pods[-1:]))
+        raise AppError(progress.message, subject=name, hint=hint, detail=last_words(cluster, pods()[-1:]))
 
 
 def wait_for_rollouts(cluster: Cluster, names: Sequence[str], pace: Pace) -> None:
