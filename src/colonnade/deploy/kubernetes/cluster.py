@@ -115,6 +115,13 @@ class Cluster:
                     return None
                 raise
 
+    def has_namespace(self) -> bool:
+        """Also where one may not look: whoever may only do things in a namespace has been given one."""
+        try:
+            return self.get("Namespace", self.namespace) is not None
+        except NotServed:
+            return True
+
     def list(self, kind: str, labels: Mapping[str, str] | None = None) -> list[Object]:
         with translated(kind):
             found: Any

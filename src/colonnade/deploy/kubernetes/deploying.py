@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from colonnade.core.errors import AppError, HostError
 from colonnade.deploy.kubernetes import waiting
+from colonnade.deploy.kubernetes.answers import NotServed
 from colonnade.deploy.kubernetes.cluster import Cluster
 from colonnade.deploy.kubernetes.objects import UNDONE, Object, difference, dropped, names_of, previous_template
 from colonnade.deploy.kubernetes.owners import given_up, handover, is_of_kubectl
@@ -37,7 +38,7 @@ class Plan:
     changes: tuple[Change, ...]
     removals: tuple[Removal, ...] = ()
     kept: tuple[str, ...] = ()
-    """Numbers of replicas that are not as declared, and stay."""
+    """What is not as declared and stays, in sentences: numbers of replicas, the namespace."""
 
     @property
     def is_empty(self) -> bool:
@@ -46,8 +47,9 @@ class Plan:
 
 def plan(cluster: Cluster, system: str, wanted: Sequence[Object]) -> Plan:
     """What deploying would change; what changes nothing is left out. Nothing is done."""
-    if cluster.get("Namespace", cluster.namespace) is None:
+    if not cluster.has_namespace():
         return Plan(tuple(Change(each, None, ("new",)) for each in with_numbers_kept(wanted, {})))
+    wanted, out_of_reach = _within_reach(cluster, wanted)
     found = {names_of(each): cluster.get(*names_of(each)) for each in wanted}
     live = {names: each for names, each in found.items() if each is not None}
     kept = with_numbers_kept(wanted, live)
@@ -56,8 +58,20 @@ def plan(cluster: Cluster, system: str, wanted: Sequence[Object]) -> Plan:
     return Plan(
         tuple(change for change in changes if change.lines),
         removals(cluster.prunable(system), wanted, replica_sets),
-        tuple(each.kept for each in kept if each.kept),
+        (*out_of_reach, *(each.kept for each in kept if each.kept)),
     )
+
+
+def _within_reach(cluster: Cluster, wanted: Sequence[Object]) -> tuple[Sequence[Object], tuple[str, ...]]:
+    """Without the namespace where it belongs to somebody else, as it does where teams are given one each."""
+    try:
+        for each in wanted:
+            if each["kind"] == "Namespace":
+                cluster.apply(each, is_tried=True)
+    except NotServed:
+        rest = [each for each in wanted if each["kind"] != "Namespace"]
+        return rest, (f"the namespace {cluster.namespace} stays as it is: its labels are not yours to set",)
+    return wanted, ()
 
 
 def _change(cluster: Cluster, wanted: Wanted, live: Object | None) -> Change:

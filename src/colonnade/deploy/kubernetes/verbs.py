@@ -44,8 +44,7 @@ def check_secrets(cluster: Cluster, secrets: Sequence[Secret]) -> None:
         missing = [key for key in secret.keys if found is None or key not in (found.get("data") or {})]
         if missing:
             literals = " ".join(f"--from-literal={key}=…" for key in missing)
-            is_placed = cluster.get("Namespace", cluster.namespace) is not None
-            first = "" if is_placed else f"kubectl create namespace {cluster.namespace} && "
+            first = "" if cluster.has_namespace() else f"kubectl create namespace {cluster.namespace} && "
             raise HostError(
                 f"the Secret is yours to make, and lacks {', '.join(missing)}",
                 subject=secret.name,

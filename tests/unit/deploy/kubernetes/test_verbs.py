@@ -38,6 +38,18 @@ def test_a_first_deployment_applies_everything_and_a_second_one_finds_nothing_to
     assert plan(cluster).is_empty
 
 
+def test_who_may_only_do_things_in_a_namespace_deploys_into_it(cluster: Cluster, fake: FakeCluster) -> None:
+    deploy(cluster)
+    place = f"/api/v1/namespaces/{cluster.namespace}"
+    fake.troubles[:] = [("GET", place, 403), ("PATCH", place, 403)]
+    fake.requests.clear()
+    planned = deploy(cluster, "shop:2")
+    assert fake.troubles == []
+    assert "not yours to set" in planned.kept[0]
+    assert [path for method, path, query in fake.requests if path == place and "dryRun" not in query] == [place]
+    assert fake.at("deployments", "api")["spec"]["template"]["spec"]["containers"][0]["image"] == "shop:2"
+
+
 def test_gateways_lead_nobody_to_a_service_that_is_not_there_yet(cluster: Cluster, fake: FakeCluster) -> None:
     """And no service calls another by gateways that do not know of it."""
     data = every_feature()
