@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 NOT_OURS = {
     ".git",
+    ".bench",
     ".venv",
     ".venv-gateways",
     ".venv-peers",
