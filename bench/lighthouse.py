@@ -22,6 +22,8 @@ VIEWS = ("", "charts", "objectives", "why", "events", "logs", "versions", "backu
 FORMS = {"desktop": ["--preset=desktop"], "mobile": []}
 SCHEMES = {"light": 1, "dark": 0}
 """What the browser prefers, by Chromium's own numbers."""
+FOUND_MAX, FOUND_CHARS_MAX = 5, 600
+"""Kept of what an audit found wanting."""
 
 
 def measure(_: int) -> dict[str, Any]:
@@ -64,9 +66,15 @@ def _scores(blog: Blog, view: str, way: tuple[str, str], browser: str) -> dict[s
     return {
         **found,
         "asked_elsewhere": [one["url"] for one in requests if urlsplit(one["url"]).netloc not in (ours, "")],
-        "wanting": [name for name in references if (audits[name]["score"] or 0) < 1 and _counts(audits[name])],
+        "wanting": {name: _found_by(audits[name]) for name in references if _is_short(audits[name])},
     }
 
 
-def _counts(audit: dict[str, Any]) -> bool:
-    return audit["scoreDisplayMode"] not in ("notApplicable", "manual", "informative")
+def _is_short(audit: dict[str, Any]) -> bool:
+    return (audit["score"] or 0) < 1 and audit["scoreDisplayMode"] not in ("notApplicable", "manual", "informative")
+
+
+def _found_by(audit: dict[str, Any]) -> list[str]:
+    """What it was, as Lighthouse says it: a score alone explains nothing once the page is gone."""
+    items: list[Any] = audit.get("details", {}).get("items", [])
+    return [json.dumps(item)[:FOUND_CHARS_MAX] for item in items[:FOUND_MAX]]
