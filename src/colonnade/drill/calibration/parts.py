@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from colonnade.core.groups import TICKS_PER_S, usage_of_groups
+from colonnade.core.groups import usage_of_groups
+from colonnade.core.proc import TICKS_PER_S
 from colonnade.planning.declared import STANDBYS
 from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
