@@ -37,6 +37,7 @@ from colonnade.drill.record import Death, Leftovers, Machine, Record, Sample
 from colonnade.drill.sampler import Sampler
 from colonnade.drill.scenario import PlannedFault, Scenario
 from colonnade.drill.workloads import workload_of
+from colonnade.spec.derive import own_database
 
 WHOLE_S_MAX = 60.0
 """From the first answer of the gateway to an instance in which nothing is missing. Clones of a fresh database take
@@ -149,7 +150,7 @@ class Director:
                 raise _not_whole(sampler.samples[-1])
             self._found.topology_before = sampler.status
             target = await resolve_target(prepared.instance.url)
-            has_database = spec.database is not None and not spec.database.url
+            has_database = own_database(spec) is not None
             load = await course.unless_interrupted(
                 course.load_for(spec, workload_of(spec), prepared.instance.url, target, has_database=has_database)
             )

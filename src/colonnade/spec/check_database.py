@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from urllib.parse import urlsplit
 
-from colonnade.spec.derive import DATABASE
+from colonnade.spec.derive import DATABASE, own_database
 from colonnade.spec.model import DatabaseSpec, Spec
 from colonnade.spec.problem import Problem
 
@@ -146,8 +146,8 @@ def _parameters(database: DatabaseSpec) -> Iterator[Problem]:
 
 def database_warnings(spec: Spec, environments: Mapping[str, Mapping[str, str]]) -> list[str]:
     """What [database] allows but does not promise, and whether all replicas' pools fit into it."""
-    database = spec.database
-    if database is None or database.url:
+    database = own_database(spec)
+    if database is None:
         return []
     warnings = []
     if database.standbys == 0:

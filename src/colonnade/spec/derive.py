@@ -22,6 +22,11 @@ class ReplicaGroup:
     env: Mapping[str, str] = field(repr=False)
 
 
+def own_database(spec: Spec) -> DatabaseSpec | None:
+    """The database that Colonnade runs; None without any, and where `url` leads to somebody's."""
+    return spec.database if spec.database is not None and not spec.database.url else None
+
+
 def service_url_variable(name: str) -> str:
     """The environment variable with the address of service `name`: `user-api` → `USER_API_URL`."""
     return f"{name.upper().replace('-', '_')}_URL"

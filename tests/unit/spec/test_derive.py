@@ -9,6 +9,7 @@ import pytest
 from colonnade.spec.derive import (
     ReplicaGroup,
     find_cycle,
+    own_database,
     replica_group_of,
     replica_groups,
     service_url_variable,
@@ -34,6 +35,14 @@ def test_a_service_is_found_by_its_variable(name: str, variable: str) -> None:
 
 def test_uses_puts_one_variable_per_service_and_two_for_the_database() -> None:
     assert url_variables(service(uses=["api", "database"])) == ["API_URL", "DATABASE_URL", "DATABASE_READ_URL"]
+
+
+@pytest.mark.parametrize(
+    ("database", "is_ours"), [(None, False), ({}, True), ({"url": "postgresql://elsewhere/shop"}, False)]
+)
+def test_a_database_is_ours_unless_it_is_somewhere_already(database: dict[str, Any] | None, is_ours: bool) -> None:
+    spec = Spec.model_validate({"services": {"web": {"app": "a:b"}}, "database": database})
+    assert (own_database(spec) is not None) is is_ours
 
 
 def test_replicas_without_weights_are_one_group() -> None:

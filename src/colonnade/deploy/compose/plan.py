@@ -6,9 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from colonnade.deploy.docker.build import has_own_database
 from colonnade.gateway.config import slots_for
-from colonnade.spec.derive import DATABASE, replica_groups, service_url_variable, used_services
+from colonnade.spec.derive import DATABASE, own_database, replica_groups, service_url_variable, used_services
 from colonnade.spec.model import ServiceSpec, Spec
 
 GATEWAY = "gateway"
@@ -112,4 +111,4 @@ def stop_s(service: ServiceSpec) -> int:
 
 
 def uses_own_database(spec: Spec, name: str) -> bool:
-    return has_own_database(spec) and DATABASE in spec.services[name].uses
+    return own_database(spec) is not None and DATABASE in spec.services[name].uses

@@ -16,8 +16,7 @@ from colonnade.deploy.compose.plan import (
     DATABASE_URL_SECRET,
     env_secret,
 )
-from colonnade.deploy.docker.build import has_own_database
-from colonnade.spec.derive import DATABASE
+from colonnade.spec.derive import DATABASE, own_database
 from colonnade.spec.load import LoadedSpec
 
 NAME = "secrets"
@@ -28,10 +27,10 @@ def secret_contents(loaded: LoadedSpec, password: str) -> dict[str, str]:
     """By name; `password` is the database's, where that is ours."""
     contents: dict[str, str] = {}
     database = loaded.spec.database
-    if database is not None and has_own_database(loaded.spec):
+    if (own := own_database(loaded.spec)) is not None:
         contents[DATABASE_PASSWORD_SECRET] = password
-        user = f"{database.name}:{quote(password, safe='')}"
-        contents[DATABASE_URL_SECRET] = f"postgresql://{user}@{DATABASE}:5432/{database.name}"
+        user = f"{own.name}:{quote(password, safe='')}"
+        contents[DATABASE_URL_SECRET] = f"postgresql://{user}@{DATABASE}:5432/{own.name}"
     elif database is not None:
         contents[DATABASE_URL_SECRET] = database.url
         contents |= {DATABASE_READ_URL_SECRET: database.read_url} if database.read_url else {}

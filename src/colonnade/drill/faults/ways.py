@@ -19,7 +19,7 @@ from colonnade.drill.links.process import Name
 from colonnade.drill.scenario import Aim, PlannedFault, Role
 from colonnade.gateway.config import slots_for
 from colonnade.spec.derive import DATABASE as USES_DATABASE
-from colonnade.spec.derive import used_services
+from colonnade.spec.derive import own_database, used_services
 from colonnade.spec.model import Spec
 from colonnade.system.detours import DATABASE, DATABASE_READ, DBGATE, GATEWAY, replica_end
 
@@ -141,5 +141,5 @@ def _slots(spec: Spec) -> Iterator[tuple[str, int]]:
 
 
 def _node_names(spec: Spec) -> str:
-    database = spec.database
-    return NODE_NAMES[: 2 + database.standbys] if database is not None and not database.url else ""
+    database = own_database(spec)
+    return NODE_NAMES[: 2 + database.standbys] if database is not None else ""
