@@ -10,7 +10,7 @@ import typer
 
 from colonnade.cli import cluster, cluster_drill
 from colonnade.cli.cluster import Place
-from colonnade.core.errors import SpecError
+from colonnade.cli.words import parse_scale
 from colonnade.gateway.discovered import GATEWAYS_MAX
 
 app = typer.Typer(
@@ -124,13 +124,3 @@ def events(
 ) -> None:
     """What the cluster tells of the namespace."""
     cluster.events(Place(to, context, namespace, file), count=count, as_json=json)
-
-
-def parse_scale(change: str) -> tuple[str, int | None]:
-    """(service, replicas); None for `auto`."""
-    service, separator, number = change.partition("=")
-    if service and number == "auto":
-        return service, None
-    if not separator or not service or not number.isdecimal():
-        raise SpecError(f"expected SERVICE=N, got {change!r}", hint="for example `colonnade scale backend=5`")
-    return service, int(number)

@@ -16,6 +16,7 @@ import typer
 from colonnade import __version__
 from colonnade.cli.lazy import lazy_group
 from colonnade.cli.messages import err, out, print_error, print_json
+from colonnade.cli.words import parse_scale
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.system.target import Target, find_target
 
@@ -152,7 +153,7 @@ def scale(
 ) -> None:
     """Change how many replicas a service has, while it runs. Nothing is lost. A service that scales by itself keeps the
     number until `auto` is asked for."""
-    wanted = [_parse_scale(change) for change in changes]
+    wanted = [parse_scale(change) for change in changes]
     with _client(file, state_dir) as client:
         for service, replicas in wanted:
             client.scale(service, replicas)
@@ -367,16 +368,6 @@ def _client(file: Path | None, state_dir: Path | None) -> ControlClient:
 
 def _target(file: Path | None, state_dir: Path | None) -> Target:
     return find_target(file, "", state_dir)
-
-
-def _parse_scale(change: str) -> tuple[str, int | None]:
-    """(service, replicas); None for `auto`."""
-    service, separator, number = change.partition("=")
-    if service and number == "auto":
-        return service, None
-    if not separator or not service or not number.isdecimal():
-        raise SpecError(f"expected SERVICE=N, got {change!r}", hint="for example `colonnade scale backend=5`")
-    return service, int(number)
 
 
 CLUSTER_VERBS = frozenset({"deploy", "status", "scale", "logs", "events", "rollback", "down", "drill"})

@@ -4,20 +4,24 @@ from pathlib import Path
 
 import pytest
 
-from colonnade.cli.main import _parse_scale
+from colonnade.cli.words import parse_scale
 from colonnade.core.errors import SpecError
 from colonnade.system.target import find_target
 
 
-@pytest.mark.parametrize(("text", "expected"), [("web=3", ("web", 3)), ("user-api=12", ("user-api", 12))])
-def test_a_change_of_scale_is_a_service_and_a_number(text: str, expected: tuple[str, int]) -> None:
-    assert _parse_scale(text) == expected
+@pytest.mark.parametrize(
+    ("text", "expected"), [("web=3", ("web", 3)), ("user-api=12", ("user-api", 12)), ("web=auto", ("web", None))]
+)
+def test_a_change_of_scale_is_a_service_and_a_number_or_auto(text: str, expected: tuple[str, int | None]) -> None:
+    assert parse_scale(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "web", "web=", "=3", "web=three", "web=-1", "web=+1", "web=1.5", "web==3"])
+@pytest.mark.parametrize(
+    "text", ["", "web", "=auto", "web=", "=3", "web=three", "web=-1", "web=+1", "web=1.5", "web==3"]
+)
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(SpecError, match="SERVICE=N") as caught:
-        _parse_scale(text)
+        parse_scale(text)
     assert "backend=5" in caught.value.hint
 
 
