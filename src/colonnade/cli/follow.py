@@ -19,6 +19,7 @@ from colonnade.core.events import read_events
 from colonnade.core.files import tail_lines
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning, is_running
+from colonnade.system.log_files import name_of
 from colonnade.system.target import Target
 
 POLL_S = 0.3
@@ -90,7 +91,7 @@ def logs(target: Target, names: list[str], *, count: int, is_following: bool) ->
     """The last `count` lines of each log that a name fits, then those that come, also in logs that begin meanwhile."""
     follower = LogFollower(target.paths.logs, lambda label: not names or any(_fits(label, name) for name in names))
     if not follower.show_last(count):
-        there = ", ".join(label_of(path) for path in log_files(target.paths.logs))
+        there = ", ".join(name_of(path.stem) for path in log_files(target.paths.logs))
         raise HostError(
             f"no log of {', '.join(names) or 'anything'}",
             subject=str(target.paths.logs),
@@ -141,24 +142,18 @@ class LogFollower:
         sys.stdout.flush()
 
     def _files(self) -> list[Path]:
-        files = [path for path in log_files(self._directory) if self._chosen(label_of(path))]
-        self._width = max((len(label_of(path)) for path in files), default=0)
+        files = [path for path in log_files(self._directory) if self._chosen(name_of(path.stem))]
+        self._width = max((len(name_of(path.stem)) for path in files), default=0)
         return files
 
     def _print(self, path: Path, line: str) -> None:
         if self._without and self._without in line:
             return
-        out.print(f"[dim]{label_of(path):<{self._width}}[/] {escape(line)}")
+        out.print(f"[dim]{name_of(path.stem):<{self._width}}[/] {escape(line)}")
 
 
 def log_files(directory: Path) -> list[Path]:
     return sorted(directory.glob("*.log")) if directory.is_dir() else []
-
-
-def label_of(path: Path) -> str:
-    """`backend-2.log` is the replica `backend/2`; parts have their own names."""
-    name, dash, number = path.stem.rpartition("-")
-    return f"{name}/{number}" if dash and number.isdecimal() else path.stem
 
 
 def _fits(label: str, name: str) -> bool:

@@ -9,6 +9,7 @@ from colonnade.core.errors import AppError, DriverUnavailable
 from colonnade.core.events import read_events
 from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, NotRunning
+from colonnade.system.log_files import name_of
 from colonnade.system.target import Target
 
 POLL_S = 0.2
@@ -19,7 +20,7 @@ SHOWN = ("replacement_", "replica_")
 
 def restart(target: Target, names: list[str]) -> None:
     """One after the other: `backend/2`, or `backend` for all of it. Raises AppError when a new one does not serve."""
-    for name in map(replica_name, names):
+    for name in map(name_of, names):
         seen = max((event.seq for event in read_events(target.paths.events, count_max=1)), default=0)
         with ControlClient(target.paths) as client:
             out.print(client.restart(name))
@@ -29,13 +30,7 @@ def restart(target: Target, names: list[str]) -> None:
 def drain(target: Target, name: str, *, is_undone: bool) -> None:
     with ControlClient(target.paths) as client:
         ask = client.undrain if is_undone else client.drain
-        out.print(ask(replica_name(name)))
-
-
-def replica_name(word: str) -> str:
-    """`backend-2` is `backend/2`, as for `why` and `logs`; a service keeps its name."""
-    service, dash, number = word.rpartition("-")
-    return f"{service}/{number}" if dash and number.isdecimal() else word
+        out.print(ask(name_of(name)))
 
 
 def _follow(client: ControlClient, target: Target, service: str, seen: int) -> None:

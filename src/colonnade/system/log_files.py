@@ -46,13 +46,13 @@ def read_log(directory: Path, name: str, *, needle: str = "", count: int = 200) 
 
 def _paths(directory: Path) -> dict[str, Path]:
     """By name. What a name leads to comes from the directory, never from whoever asks."""
-    return {name_of(path): path for path in directory.glob("*.log") if path.is_file() and not path.is_symlink()}
+    return {name_of(path.stem): path for path in directory.glob("*.log") if path.is_file() and not path.is_symlink()}
 
 
-def name_of(path: Path) -> str:
-    """`backend-2.log` is the replica `backend/2`; parts have their own names."""
-    name, dash, number = path.stem.rpartition("-")
-    return f"{name}/{number}" if dash and number.isdecimal() else path.stem
+def name_of(word: str) -> str:
+    """`backend-2`, as a log is called and people type it, is the replica `backend/2`; any other word stays as it is."""
+    name, dash, number = word.rpartition("-")
+    return f"{name}/{number}" if dash and number.isdecimal() else word
 
 
 def _end_of(path: Path) -> list[str]:
