@@ -137,7 +137,7 @@ def send(processes: Iterable[ProcessId], number: signal.Signals) -> int:
     return count
 
 
-def in_words(found: Iterable[Target]) -> str:
+def in_words(found: Iterable[object]) -> str:
     return " and ".join(map(str, found))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from colonnade.drill.cluster.api import ask
 from colonnade.drill.cluster.faults.around import ClusterSurroundings
-from colonnade.drill.cluster.faults.whom import in_words, pods_meant
+from colonnade.drill.cluster.faults.whom import pods_meant
 from colonnade.drill.faults.settings import known
+from colonnade.drill.faults.targets import in_words
 from colonnade.drill.scenario import PlannedFault
 
 

@@ -5,7 +5,7 @@ Drawing is the same as on one machine (`faults/targets`), by the same seed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,3 @@ def refuse_when_forwarded(around: ClusterSurroundings) -> None:
         raise NotPossible(
             "port_forwarded", "the port-forward that the load goes through would end with its gateway: say --url"
         )
-
-
-def in_words(found: Iterable[PodMeant]) -> str:
-    return " and ".join(map(str, found))
