@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from colonnade.deploy.compose.plan import HEALTH_PORT, PUBLIC_PORT, Plan
-from colonnade.deploy.docker.names import AGENT_PORT, PORT
+from colonnade.deploy.compose.plan import Plan
+from colonnade.deploy.docker.names import AGENT_PORT, HEALTH_PORT, PORT, PUBLIC_PORT
 from colonnade.gateway.config import GatewaySettings
 from colonnade.gateway.discovered import CONNECT_TIMEOUT_S, discovered_gateway, found_pool
 from colonnade.gateway.state import Discovery, NamedServers, Pool

@@ -6,15 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from colonnade.deploy.docker.names import INTERNAL_PORT_FIRST
 from colonnade.gateway.config import slots_for
 from colonnade.spec.derive import DATABASE, own_database, replica_groups, service_url_variable, used_services
 from colonnade.spec.model import ServiceSpec, Spec
 
 GATEWAY = "gateway"
-PUBLIC_PORT = 8080
-HEALTH_PORT = 8404
-INTERNAL_PORT_FIRST = 9001
-"""On the gateway, one for each service that others use; none of them is published."""
 
 DATABASE_URL_SECRET = "database_url"  # noqa: S105 - a name
 DATABASE_READ_URL_SECRET = "database_read_url"  # noqa: S105 - a name
@@ -40,7 +37,7 @@ class Group:
 class Plan:
     groups: tuple[Group, ...]
     internal_ports: Mapping[str, int]
-    """On the gateway, by service."""
+    """On the gateway, by service; none of them is published."""
     releases: Mapping[str, str]
     """Service → name of its one-shot release step."""
 

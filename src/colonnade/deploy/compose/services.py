@@ -16,8 +16,6 @@ from colonnade.deploy.compose.plan import (
     DATABASE_PASSWORD_SECRET,
     DRAIN_S,
     GATEWAY,
-    HEALTH_PORT,
-    PUBLIC_PORT,
     Group,
     Plan,
     environment_of,
@@ -26,7 +24,7 @@ from colonnade.deploy.compose.plan import (
     stop_s,
     uses_own_database,
 )
-from colonnade.deploy.docker.names import AGENT_PORT, database_image_name, gateway_image_name
+from colonnade.deploy.docker.names import AGENT_PORT, HEALTH_PORT, PUBLIC_PORT, database_image_name, gateway_image_name
 from colonnade.deploy.docker.services import CODE
 from colonnade.deploy.files import ExportedFile
 from colonnade.spec.derive import DATABASE, own_database

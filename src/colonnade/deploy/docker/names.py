@@ -1,6 +1,7 @@
 """What the images are called. One for every service and release step of a system, so that one tag is one version, as a
 version on one machine is one copy of the directory; one for its gateway and one for its database, which change only
-with HAProxy and PostgreSQL: a new version of the application does not touch them. Pure."""
+with HAProxy and PostgreSQL: a new version of the application does not touch them. And the numbers that hold in them,
+wherever they run. Pure."""
 
 from __future__ import annotations
 
@@ -19,6 +20,11 @@ PORT = 8000
 
 AGENT_PORT = 8099
 """On which the entry program tells HAProxy that its replica is about to leave."""
+
+PUBLIC_PORT = 8080
+HEALTH_PORT = 8404
+INTERNAL_PORT_FIRST = 9001
+"""Of the gateway: for visitors, for probes and metrics, for services that others use (one each, from here on)."""
 
 
 def image_name(spec: Spec, tag: str) -> str:

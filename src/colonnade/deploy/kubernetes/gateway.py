@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
+from colonnade.deploy.docker.names import AGENT_PORT, HEALTH_PORT, PORT, PUBLIC_PORT
 from colonnade.deploy.kubernetes.parts import Part
-from colonnade.deploy.kubernetes.settings import AGENT_PORT, CHECK_INTERVAL_S, HEALTH_PORT, PORT, PUBLIC_PORT, Settings
+from colonnade.deploy.kubernetes.settings import CHECK_INTERVAL_S, Settings
 from colonnade.gateway.config import GatewaySettings
 from colonnade.gateway.discovered import CONNECT_TIMEOUT_S, discovered_gateway, found_pool, shared_between
 from colonnade.gateway.state import Discovery, NamedServers

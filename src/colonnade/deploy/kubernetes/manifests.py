@@ -14,6 +14,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from colonnade.core.errors import SpecError
+from colonnade.deploy.docker.names import AGENT_PORT, HEALTH_PORT, PORT, PUBLIC_PORT, USER_ID
 from colonnade.deploy.files import ExportedFile
 from colonnade.deploy.kubernetes import settings as fixed
 from colonnade.deploy.kubernetes.gateway import finish_s, gateway_config
@@ -74,16 +75,16 @@ def _view(spec: Spec, settings: Settings, parts: Sequence[Part]) -> dict[str, An
         "has_own_database": own_database(spec) is not None,
         "gateway_config": gateway_config(spec, parts, settings),
         "finish_s": finish_s(spec),
-        "port": fixed.PORT,
-        "agent_port": fixed.AGENT_PORT,
-        "public_port": fixed.PUBLIC_PORT,
-        "health_port": fixed.HEALTH_PORT,
+        "port": PORT,
+        "agent_port": AGENT_PORT,
+        "public_port": PUBLIC_PORT,
+        "health_port": HEALTH_PORT,
         "drain_s": fixed.DRAIN_S,
         "removal_s": fixed.ENDPOINT_REMOVAL_S,
         "gateway_removal_s": fixed.GATEWAY_REMOVAL_S,
         "gateway_memory_mib": fixed.GATEWAY_MEMORY_MIB,
         "api_ports": fixed.API_PORTS,
-        "user": fixed.USER_ID,
+        "user": USER_ID,
     }
 
 

@@ -12,11 +12,11 @@ from functools import cache
 from math import ceil
 from pathlib import Path
 
+from colonnade.deploy.docker.names import INTERNAL_PORT_FIRST
 from colonnade.deploy.kubernetes.settings import (
     CPU_MILLI,
     DRAIN_S,
     ENDPOINT_REMOVAL_S,
-    INTERNAL_PORT_FIRST,
     MEMORY_MAX_MIB,
     MEMORY_MIB,
     Settings,

@@ -4,20 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-PORT = 8000
-"""On which a replica listens in its pod."""
-
-AGENT_PORT = 8099
-"""… and on which it says that it is about to leave."""
-
-PUBLIC_PORT = 8080
-HEALTH_PORT = 8404
-INTERNAL_PORT_FIRST = 9001
-"""Of the gateway: for visitors, for probes and metrics, for services that others call (one each, from here on)."""
-
-USER_ID = 10001
-"""Of every process in the images."""
-
 ENDPOINT_REMOVAL_S = 5
 """A pod that is told to leave goes on as before for this long: until then everybody in the cluster knows. Usual are one
 to two seconds (by feel; nobody publishes a bound)."""
