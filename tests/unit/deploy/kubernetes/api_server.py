@@ -13,9 +13,11 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from tests.unit.deploy.kubernetes.field_owners import applied, updated
 
 from colonnade.deploy.kubernetes.cluster import GLOBAL, NAMESPACED
@@ -372,3 +374,24 @@ def serving(cluster: FakeCluster) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+@contextmanager
+def reached(cluster: FakeCluster, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Served, and what the kubeconfig of this environment leads to."""
+    with serving(cluster) as url:
+        monkeypatch.setenv("KUBECONFIG", kubeconfig(directory, url))
+        yield
+
+
+def kubeconfig(directory: Path, url: str) -> str:
+    """A file with one context, `here`, which is the current one."""
+    config = {
+        "current-context": "here",
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
+    }
+    path = directory / "config"
+    path.write_text(json.dumps(config))
+    return str(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,19 +25,9 @@ def fake() -> FakeCluster:
 
 @pytest.fixture
 def cluster(fake: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    from tests.unit.deploy.kubernetes.api_server import serving
+    from tests.unit.deploy.kubernetes.api_server import reached
 
     from colonnade.deploy.kubernetes.cluster import Cluster
 
-    with serving(fake) as url:
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "current-context": "here",
-            "clusters": [{"name": "c", "cluster": {"server": url}}],
-            "users": [{"name": "u", "user": {}}],
-            "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-        }
-        (tmp_path / "config").write_text(json.dumps(config))
-        monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
+    with reached(fake, tmp_path, monkeypatch):
         yield Cluster.connect("", "shop")

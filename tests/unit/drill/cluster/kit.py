@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 from tests.unit.deploy.kubernetes.drilled import DrilledCluster
 
 
@@ -25,16 +22,3 @@ def shop() -> DrilledCluster:
     }
     found.put("/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers/api", scaler)
     return found
-
-
-def kubeconfig(directory: Path, url: str) -> str:
-    """A file with one context, `here`."""
-    config = {
-        "current-context": "here",
-        "clusters": [{"name": "c", "cluster": {"server": url}}],
-        "users": [{"name": "u", "user": {}}],
-        "contexts": [{"name": "here", "context": {"cluster": "c", "user": "u"}}],
-    }
-    path = directory / "config"
-    path.write_text(json.dumps(config))
-    return str(path)

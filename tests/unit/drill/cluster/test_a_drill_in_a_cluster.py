@@ -18,9 +18,9 @@ import pytest
 
 pytest.importorskip("lightkube")
 
-from tests.unit.deploy.kubernetes.api_server import serving
+from tests.unit.deploy.kubernetes.api_server import reached
 from tests.unit.deploy.kubernetes.drilled import DrilledCluster
-from tests.unit.drill.cluster.kit import kubeconfig, shop
+from tests.unit.drill.cluster.kit import shop
 from typer.testing import CliRunner, Result
 
 from colonnade.cli.cluster_commands import app
@@ -131,8 +131,7 @@ def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DrilledClu
     found = shop()
     (tmp_path / "hello.py").write_text("app = None\n")
     (tmp_path / "colonnade.toml").write_text(DECLARATION)
-    with serving(found) as url:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, url))
+    with reached(found, tmp_path, monkeypatch):
         yield found
 
 

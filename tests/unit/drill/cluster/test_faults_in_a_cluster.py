@@ -14,9 +14,9 @@ import pytest
 
 pytest.importorskip("lightkube")
 
-from tests.unit.deploy.kubernetes.api_server import serving
+from tests.unit.deploy.kubernetes.api_server import reached
 from tests.unit.deploy.kubernetes.drilled import DrilledCluster
-from tests.unit.drill.cluster.kit import kubeconfig, shop
+from tests.unit.drill.cluster.kit import shop
 
 from colonnade.core.clock import SimulatedClock
 from colonnade.core.errors import DriverError, DriverUnavailable, HostError
@@ -52,8 +52,7 @@ def fake() -> DrilledCluster:
 
 @pytest.fixture
 def api(fake: DrilledCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[BreakableCluster]:
-    with serving(fake) as url:
-        monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path, url))
+    with reached(fake, tmp_path, monkeypatch):
         yield BreakableCluster.connect("here", "shop")
 
 

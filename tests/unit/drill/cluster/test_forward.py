@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("lightkube")
 
-from tests.unit.drill.cluster.kit import kubeconfig
+from tests.unit.deploy.kubernetes.api_server import kubeconfig
 
 from colonnade.core.errors import ColonnadeError, DriverUnavailable, HostError
 from colonnade.deploy.kubernetes.breakable import BreakableCluster
