@@ -73,6 +73,9 @@ def test_one_node_is_started_anew_where_it_is(runner: Runner) -> None:
     ran = runner.run("db", "restart")
     assert ran.exit_code == 0, ran.text
     assert before != pids(runner)
+    # As docs/database.md says for a new major version: the programs of this server, with its address and password.
+    ran = runner.run("db", "psql", "--", "-c", r"\! pg_dump --schema-only --exclude-schema=colonnade")
+    assert "PostgreSQL database dump complete" in ran.out, ran.text
     ran = runner.run("db", "switchover")
     assert ran.exit_code == 3, ran.text
     assert "nobody" in ran.text

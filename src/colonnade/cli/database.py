@@ -59,10 +59,20 @@ def psql(
     if database["external"]:
         raise HostError("the database is not ours", subject="database", hint="use psql with its own address")
     host, _, port = database["standbys_endpoint" if is_standby else "primary_endpoint"].rpartition(":")
-    program = str(asyncio.run(find_binaries()).directory / "psql")
+    directory = asyncio.run(find_binaries()).directory
     name = database["database_name"]
-    # In the environment, which only this user can read; an argv is everybody's.
-    env = {**os.environ, "PGPASSWORD": load_or_make_secrets(target.paths.root / "database", None).application}
+    # In the environment, which only this user can read; an argv is everybody's. What `\!` starts from within psql gets it
+    # too, and finds the programs that belong to this server: `db psql -- -c '\! pg_dump -f FILE'`.
+    env = {
+        **os.environ,
+        "PATH": os.pathsep.join([str(directory), os.environ.get("PATH", os.defpath)]),
+        "PGHOST": host,
+        "PGPORT": port,
+        "PGUSER": name,
+        "PGDATABASE": name,
+        "PGPASSWORD": load_or_make_secrets(target.paths.root / "database", None).application,
+    }
+    program = str(directory / "psql")
     argv = [program, "--host", host, "--port", port, "--username", name, "--dbname", name, *context.args]
     os.execve(program, argv, env)  # noqa: S606 — psql takes over the terminal
 
@@ -84,7 +94,7 @@ def switchover(
 
 @app.command()
 def restart(file: FileOption = None, state_dir: StateOption = None) -> None:
-    """Start every node anew, one after the other, with the settings that [database] has now."""
+    """Start every node anew, one after the other, with the settings that colonnade.toml has now for the database."""
     target = find_target(file, "", state_dir)
     settings = {} if target.app else settings_of(_declared(target))
     with _asking(target) as client, out.status("starting node after node anew …"):
