@@ -61,8 +61,8 @@ def psql(
     host, _, port = database["standbys_endpoint" if is_standby else "primary_endpoint"].rpartition(":")
     directory = asyncio.run(find_binaries()).directory
     name = database["database_name"]
-    # In the environment, which only this user can read; an argv is everybody's. What `\!` starts from within psql gets it
-    # too, and finds the programs that belong to this server: `db psql -- -c '\! pg_dump -f FILE'`.
+    # In the environment, which only this user can read; an argv is everybody's. What `\!` starts from within psql gets
+    # it too, and finds the programs that belong to this server: `db psql -- -c '\! pg_dump -f FILE'`.
     env = {
         **os.environ,
         "PATH": os.pathsep.join([str(directory), os.environ.get("PATH", os.defpath)]),

@@ -120,8 +120,10 @@ def prepare(paths: StatePaths, credentials: Credentials | None) -> None:
 def make_socket_directory(paths: StatePaths, mode: int) -> None:
     """Make the directory of sockets, and keep cleaners of /tmp away from it while this process lives: they leave
     alone what is locked."""
-    for place in (runtime_root(), paths.sockets):
-        _make_private(place, mode)
+    # The one above is shared by all systems of this user: what one needs must not shut out the parts of another.
+    shared = 0o711 if os.geteuid() == 0 else 0o700
+    for place, its_mode in ((runtime_root(), shared), (paths.sockets, mode)):
+        _make_private(place, its_mode)
         descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -40,6 +40,13 @@ def test_as_root_the_parts_can_pass_but_not_list(paths: StatePaths) -> None:
     assert stat.S_IMODE(paths.logs.stat().st_mode) == 0o700
 
 
+@as_root
+def test_a_system_without_users_of_its_own_does_not_shut_out_the_parts_of_another(paths: StatePaths) -> None:
+    prepare(paths, NOBODY)
+    prepare(StatePaths(paths.root.parent / "other" / ".colonnade"), None)
+    assert stat.S_IMODE(paths.sockets.parent.stat().st_mode) == 0o711
+
+
 def test_preparing_twice_changes_nothing(paths: StatePaths) -> None:
     prepare(paths, None)
     paths.accepted.write_text("kept")
