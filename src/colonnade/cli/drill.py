@@ -28,7 +28,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.drill.checkers.finding import Verdict, worst
 from colonnade.drill.course import Interrupted
-from colonnade.drill.director import Director, Order
+from colonnade.drill.director import Director, InstanceOrder
 from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.registry import FAULTS
 from colonnade.drill.instance import small_disk, sweep
@@ -218,7 +218,7 @@ def _run_each(planned: Sequence[tuple[Scenario, int, str]], wishes: _Wishes) -> 
     with ExitStack() as stack:
         disk = _disk_for([scenario for scenario, _, _ in planned], stack)
         for number, (scenario, seed, command) in enumerate(planned, 1):
-            order = Order(
+            order = InstanceOrder(
                 file=wishes.file,
                 scenario=scenario,
                 seed=seed,

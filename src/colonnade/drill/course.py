@@ -1,6 +1,6 @@
 """The course of a drill, wherever the system runs: requests are tried out, then load is sent by a process of its own
 while every fault is made and healed at its time and the system is looked at; all is healed at the end, however that
-comes.
+comes; then it is waited until all is whole, and read back what was written.
 
 Knows neither how the system came to be there nor whom faults strike: that is for whoever leads the drill.
 Read next: `director` for a copy on this machine, `cluster/director` for a system in a cluster, `strike` for one fault.
@@ -14,11 +14,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from colonnade.core.clock import Clock
 from colonnade.drill.applicable import applicable
+from colonnade.drill.collect import DatabaseAccess
 from colonnade.drill.faults.fault import Fault
+from colonnade.drill.held import ReadBack, read_back
 from colonnade.drill.load.apart import START_S, run_load_apart
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import Kind
@@ -28,6 +31,7 @@ from colonnade.drill.load.tally import Tally
 from colonnade.drill.load.target import Target
 from colonnade.drill.load.trace import read_shape
 from colonnade.drill.load.workload import Workload
+from colonnade.drill.order import Order
 from colonnade.drill.progress import FaultProgress, Phase, Progress
 from colonnade.drill.record import FaultRecord, Sample
 from colonnade.drill.sampler import whole_since
@@ -79,19 +83,21 @@ class Load:
 class Course:
     """One drill's. Setting `interrupt` ends it early and in order."""
 
-    def __init__(
-        self, scenario: Scenario, seed: int, run_id: str, clock: Clock, inject_s_max: float = INJECT_S_MAX
-    ) -> None:
+    def __init__(self, order: Order, clock: Clock, begins_with: Phase, inject_s_max: float = INJECT_S_MAX) -> None:
         self.interrupt = asyncio.Event()
-        self.phase = Phase.COPYING
-        self.scenario = scenario
+        self.phase = begins_with
+        self.began_at_wall_s = clock.wall()
+        self.topology_before: Mapping[str, Any] = {}
+        self.topology_after: Mapping[str, Any] = {}
+        """The status before and after the load."""
+        self.read_back = ReadBack(None, "the drill ended before")
+        self.scenario = order.scenario
         """With the rules that can be asked of this application, once it was tried out."""
         self.strikes: tuple[Strike, ...] = ()
         self.history: History | None = None
         self.notes: list[str] = []
-        self._planned = scenario
-        self._seed = seed
-        self._run_id = run_id
+        self._order = order
+        self._planned = order.scenario
         self._clock = clock
         self._inject_s_max = inject_s_max
         self._looks: Looks | None = None
@@ -124,7 +130,20 @@ class Course:
         elif load.trace:
             self._shape = await asyncio.to_thread(read_shape, Path(load.trace))
 
-    async def wait_until_whole(self, looks: Looks, duration_s_max: float) -> None:
+    async def until_whole_before(self, looks: Looks, duration_s_max: float) -> Sample:
+        """The last look, which may not be whole even now. Raises Interrupted."""
+        await self.unless_interrupted(self._wait_until_whole(looks, duration_s_max))
+        self.topology_before = looks.status
+        return looks.samples[-1]
+
+    async def recover(self, looks: Looks, duration_s_max: float) -> None:
+        """Wait until all is whole again; only one look where the drill is to end."""
+        self.phase = Phase.RECOVERING
+        await self._wait_until_whole(looks, NAP_S if self.interrupt.is_set() else duration_s_max)
+        self.phase = Phase.READING_BACK
+        self.topology_after = looks.status if looks.samples[-1].is_answered else {}
+
+    async def _wait_until_whole(self, looks: Looks, duration_s_max: float) -> None:
         self._looks = looks
         deadline = self._clock.monotonic() + duration_s_max
         while not (await looks.look()).is_whole and self._clock.monotonic() < deadline:
@@ -134,11 +153,12 @@ class Course:
         """The load as it can be sent to this application: each request was tried once. `has_database`: one of ours can
         be looked into. Raises SpecError for a request that is not answered as declared."""
         self.phase = Phase.TRYING
-        tried = await try_out(workload, target, f"{self._run_id}trial", is_guessed=is_guessed(spec))
+        tried = await try_out(workload, target, f"{self._order.run_id}trial", is_guessed=is_guessed(spec))
         self.scenario, not_asked = applicable(self._planned, tried, has_database=has_database)
         self.notes += not_asked
         ids = await known_ids_over_http(target, tried)
-        return Load(plan_of(self._planned, tried, url, self._run_id, self._seed, self._shape), target, ids)
+        plan = plan_of(self._planned, tried, url, self._order.run_id, self._order.seed, self._shape)
+        return Load(plan, target, ids)
 
     @asynccontextmanager
     async def looked_at(self, looks: Looks) -> AsyncIterator[None]:
@@ -192,6 +212,18 @@ class Course:
             stop.cancel()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+
+    def random_of(self, fault: int) -> Random:
+        """What a fault draws from, by its number: a sequence of its own, whatever became of the others."""
+        return Random(f"{self._order.seed} fault {fault}")  # noqa: S311 — draws whom to strike
+
+    async def ask_what_is_held(self, load: Load, access: DatabaseAccess | None) -> None:
+        """Of what was written, while the system still runs. Without `access` to the database the application is
+        asked."""
+        if self.history is not None:
+            self.read_back = await read_back(
+                load.plan.workload, load.target, access, self.history.operations, load.plan.run_id, self._clock
+            )
 
     def fault_records(self, samples: Sequence[Sample]) -> tuple[FaultRecord, ...]:
         return tuple(with_whole(strike.record, samples) for strike in self.strikes)

@@ -13,8 +13,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from random import Random
-from typing import Any
 
 import psycopg
 
@@ -22,20 +20,20 @@ from colonnade.core.clock import Clock
 from colonnade.core.errors import DriverUnavailable
 from colonnade.core.events import read_events
 from colonnade.drill import collect
-from colonnade.drill.course import NAP_S, Course, Interrupted, Load
+from colonnade.drill.course import Course, Interrupted, Load
 from colonnade.drill.faults.fault import Fault, Surroundings
 from colonnade.drill.faults.registry import FAULTS, LINK_FAULTS
 from colonnade.drill.faults.ways import ways_needed
-from colonnade.drill.held import ReadBack, read_back
 from colonnade.drill.instance import Prepared, Running, prepare
 from colonnade.drill.links.client import Links, open_links
 from colonnade.drill.load.plan import Plan
 from colonnade.drill.load.target import resolve_target
 from colonnade.drill.machine import look_at_machine, look_at_versions
+from colonnade.drill.order import Order
 from colonnade.drill.progress import Phase
 from colonnade.drill.record import Death, Leftovers, Machine, Record, Sample
 from colonnade.drill.sampler import Sampler
-from colonnade.drill.scenario import PlannedFault, Scenario
+from colonnade.drill.scenario import PlannedFault
 from colonnade.drill.workloads import workload_of
 from colonnade.spec.derive import own_database
 
@@ -51,19 +49,9 @@ LOGS = "logs"
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """What is wanted."""
+class InstanceOrder(Order):
+    """With the report, the instance's logs are kept."""
 
-    file: Path
-    """The declaration."""
-    scenario: Scenario
-    seed: int
-    run_id: str
-    """Letters and digits, unlike those of any other run."""
-    command: str
-    """What was typed, and repeats it."""
-    out: Path
-    """Where the report will be; the instance's logs are kept there. Made when there is something to keep."""
     allow_external_database: bool = False
     state: Path | None = None
     """An empty directory for the instance's state, where that is to be on a disk of its own."""
@@ -73,14 +61,10 @@ class Order:
 class _Found:
     """What is known of the instance while it runs, piece by piece."""
 
-    began_at_wall_s: float
     machine: Machine | None = None
     versions: Mapping[str, str] = field(default_factory=dict)
-    topology_before: Mapping[str, Any] = field(default_factory=dict)
-    topology_after: Mapping[str, Any] = field(default_factory=dict)
     samples: tuple[Sample, ...] = ()
     deaths: tuple[Death, ...] = ()
-    read_back: ReadBack = field(default_factory=lambda: ReadBack(None, "the drill ended before"))
     slots: tuple[str, ...] = ()
     shared_memory: set[str] = field(default_factory=set)
 
@@ -88,13 +72,13 @@ class _Found:
 class Director:
     """One drill. `run` once; `progress` at any time meanwhile; setting `interrupt` ends it early and in order."""
 
-    def __init__(self, order: Order, clock: Clock) -> None:
+    def __init__(self, order: InstanceOrder, clock: Clock) -> None:
         self._order = order
         self._clock = clock
-        self._course = Course(order.scenario, order.seed, order.run_id, clock)
+        self._course = Course(order, clock, begins_with=Phase.COPYING)
         self.interrupt = self._course.interrupt
         self.progress = self._course.progress
-        self._found = _Found(clock.wall())
+        self._found = _Found()
 
     async def run(self) -> Record:
         """The record of it. Raises Interrupted when nothing was measured yet, SpecError for a declaration that cannot
@@ -145,10 +129,9 @@ class Director:
         course.phase = Phase.STARTING
         await course.unless_interrupted(running.start(lambda _: None, has_detours=links is not None))
         async with Sampler(prepared.instance.paths, self._clock) as sampler:
-            await course.unless_interrupted(course.wait_until_whole(sampler, WHOLE_S_MAX))
-            if not sampler.samples[-1].is_whole:
-                raise _not_whole(sampler.samples[-1])
-            self._found.topology_before = sampler.status
+            whole = await course.until_whole_before(sampler, WHOLE_S_MAX)
+            if not whole.is_whole:
+                raise _not_whole(whole)
             target = await resolve_target(prepared.instance.url)
             has_database = own_database(spec) is not None
             load = await course.unless_interrupted(
@@ -170,26 +153,20 @@ class Director:
         number: int,
         planned: PlannedFault,
     ) -> Fault:
-        """Made from what is so at this moment. Each draws from a sequence of its own, whatever became of the others."""
+        """Made from what is so at this moment."""
         await sampler.look()
         self._found.shared_memory |= await asyncio.to_thread(collect.shared_memory_of, prepared.instance.paths)
-        random = Random(f"{self._order.seed} fault {number}")  # noqa: S311 — draws whom to strike
+        random = self._course.random_of(number)
         around = Surroundings(prepared.instance, sampler.status, links, random, self._clock, plan)
         return FAULTS[planned.kind](planned, around)
 
     async def _look_back(self, prepared: Prepared, sampler: Sampler, load: Load) -> None:
         """What must be asked while it still runs."""
         found, course = self._found, self._course
-        course.phase = Phase.RECOVERING
-        await course.wait_until_whole(sampler, NAP_S if self.interrupt.is_set() else RECOVERY_S_MAX)
-        course.phase = Phase.READING_BACK
-        found.topology_after = sampler.status if sampler.samples[-1].is_answered else {}
+        await course.recover(sampler, RECOVERY_S_MAX)
         found.shared_memory |= await asyncio.to_thread(collect.shared_memory_of, prepared.instance.paths)
         access = collect.database_access(prepared, sampler.status)
-        if course.history is not None:
-            found.read_back = await read_back(
-                load.plan.workload, load.target, access, course.history.operations, load.plan.run_id, self._clock
-            )
+        await course.ask_what_is_held(load, access)
         if access is not None and access.is_ours:
             try:
                 found.slots = await collect.replication_slots(access)
@@ -212,17 +189,17 @@ class Director:
             declaration_sha256=prepared.declaration_sha256,
             machine=found.machine,
             application=f"{prepared.loaded.spec.system.name} in {order.file.absolute().parent}",
-            began_at_wall_s=found.began_at_wall_s,
+            began_at_wall_s=course.began_at_wall_s,
             wall_offset_s=self._clock.wall() - self._clock.monotonic(),
             is_interrupted=self.interrupt.is_set(),
-            topology_before=found.topology_before,
-            topology_after=found.topology_after,
+            topology_before=course.topology_before,
+            topology_after=course.topology_after,
             history=course.history,
             faults=course.fault_records(found.samples),
             events=tuple(read_events(paths.events)),
             samples=found.samples,
-            held=found.read_back.held,
-            held_problem=found.read_back.problem,
+            held=course.read_back.held,
+            held_problem=course.read_back.problem,
             server_lines=lines,
             promotions=collect.promotions(paths, lines),
             leftovers=Leftovers(

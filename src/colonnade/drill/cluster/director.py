@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 from colonnade import __version__
@@ -28,16 +27,16 @@ from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS
 from colonnade.drill.cluster.forward import Forward, forwarded
 from colonnade.drill.cluster.permissions import NODES, is_allowed
 from colonnade.drill.cluster.sampler import ClusterSampler
-from colonnade.drill.course import NAP_S, Course, Interrupted, Load
+from colonnade.drill.course import Course, Interrupted, Load
 from colonnade.drill.faults.fault import Fault
-from colonnade.drill.held import ReadBack, read_back
 from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.target import resolve_target
 from colonnade.drill.load.workload import Workload
 from colonnade.drill.machine import look_at_machine
+from colonnade.drill.order import Order
 from colonnade.drill.progress import Phase
 from colonnade.drill.record import ClusterFacts, Leftovers, Record
-from colonnade.drill.scenario import PlannedFault, Scenario
+from colonnade.drill.scenario import PlannedFault
 from colonnade.drill.workloads import workload_of
 from colonnade.spec.load import LoadedSpec
 
@@ -52,18 +51,8 @@ INJECT_S_MAX = 540.0
 
 
 @dataclass(frozen=True, slots=True)
-class ClusterOrder:
-    """What is wanted."""
-
+class ClusterOrder(Order):
     loaded: LoadedSpec
-    file: Path
-    """The declaration."""
-    scenario: Scenario
-    seed: int
-    run_id: str
-    command: str
-    out: Path
-    """Where the report will be."""
     url: str
     """Where the gateways are reached; empty: through a port-forward."""
     is_read_only: bool = False
@@ -74,13 +63,9 @@ class ClusterOrder:
 class _Found:
     """What is known so far."""
 
-    began_at_wall_s: float
     url: str = ""
     version: str = ""
     nodes: tuple[str, ...] = ()
-    topology_before: Mapping[str, Any] = field(default_factory=dict)
-    topology_after: Mapping[str, Any] = field(default_factory=dict)
-    read_back: ReadBack = field(default_factory=lambda: ReadBack(None, "the drill ended before"))
     doubts: list[str] = field(default_factory=list)
 
 
@@ -91,11 +76,10 @@ class ClusterDirector:
         self._order = order
         self._api = api
         self._clock = clock
-        self._course = Course(order.scenario, order.seed, order.run_id, clock, INJECT_S_MAX)
-        self._course.phase = Phase.LOOKING
+        self._course = Course(order, clock, begins_with=Phase.LOOKING, inject_s_max=INJECT_S_MAX)
         self.interrupt = self._course.interrupt
         self.progress = self._course.progress
-        self._found = _Found(clock.wall())
+        self._found = _Found()
 
     async def run(self) -> Record:
         """The record of it. Raises Interrupted when nothing was measured yet, and what keeps the system from being
@@ -117,17 +101,17 @@ class ClusterDirector:
 
     async def _use(self, sampler: ClusterSampler, forward: Forward | None) -> None:
         course, found, spec = self._course, self._found, self._order.loaded.spec
-        await course.unless_interrupted(course.wait_until_whole(sampler, WHOLE_S_MAX))
-        if not sampler.samples[-1].is_whole:
-            raise _not_whole(sampler.samples[-1].problems)
-        found.topology_before = sampler.status
+        whole = await course.until_whole_before(sampler, WHOLE_S_MAX)
+        if not whole.is_whole:
+            raise _not_whole(whole.problems)
         found.nodes = await ask(self._look_at_nodes, sampler.status)
         target = await resolve_target(found.url, allow_remote=True)
         workload = self._workload()
         load = await course.unless_interrupted(course.load_for(spec, workload, found.url, target, has_database=False))
         async with course.looked_at(sampler):
             await course.measure(load, partial(self._fault, sampler, load))
-            await self._look_back(sampler, load)
+            await course.recover(sampler, RECOVERY_S_MAX)
+            await course.ask_what_is_held(load, None)
         if forward is not None and forward.has_ended:
             found.doubts.append("the port-forward ended during the drill, and requests failed by that: say --url")
 
@@ -157,13 +141,13 @@ class ClusterDirector:
         )
 
     async def _fault(self, sampler: ClusterSampler, load: Load, number: int, planned: PlannedFault) -> Fault:
-        """Made from what is so at this moment. Each draws from a sequence of its own, whatever became of the others."""
+        """Made from what is so at this moment."""
         await sampler.look()
         around = ClusterSurroundings(
             api=self._api,
             spec=self._order.loaded.spec,
             status=sampler.status,
-            random=Random(f"{self._order.seed} fault {number}"),  # noqa: S311 — draws whom to strike
+            random=self._course.random_of(number),
             clock=self._clock,
             run_id=self._order.run_id,
             plan=load.plan,
@@ -172,17 +156,6 @@ class ClusterDirector:
             may_delete_local_data=self._order.may_delete_local_data,
         )
         return CLUSTER_FAULTS[planned.kind](planned, around)
-
-    async def _look_back(self, sampler: ClusterSampler, load: Load) -> None:
-        found, course = self._found, self._course
-        course.phase = Phase.RECOVERING
-        await course.wait_until_whole(sampler, NAP_S if self.interrupt.is_set() else RECOVERY_S_MAX)
-        course.phase = Phase.READING_BACK
-        found.topology_after = sampler.status if sampler.samples[-1].is_answered else {}
-        if course.history is not None:
-            found.read_back = await read_back(
-                load.plan.workload, load.target, None, course.history.operations, load.plan.run_id, self._clock
-            )
 
     # Afterwards
 
@@ -201,17 +174,17 @@ class ClusterDirector:
             declaration_sha256=hashlib.sha256(order.file.read_bytes()).hexdigest(),
             machine=look_at_machine(order.out),
             application=f"{order.loaded.spec.system.name} in {self._api.context}, namespace {self._api.namespace}",
-            began_at_wall_s=found.began_at_wall_s,
+            began_at_wall_s=course.began_at_wall_s,
             wall_offset_s=self._clock.wall() - self._clock.monotonic(),
             is_interrupted=self.interrupt.is_set(),
-            topology_before=found.topology_before,
-            topology_after=found.topology_after,
+            topology_before=course.topology_before,
+            topology_after=course.topology_after,
             history=course.history,
             faults=course.fault_records(samples),
             events=await self._events(),
             samples=samples,
-            held=found.read_back.held,
-            held_problem=found.read_back.problem,
+            held=course.read_back.held,
+            held_problem=course.read_back.problem,
             server_lines=(),
             promotions=(),
             leftovers=await self._leftovers(),
@@ -228,7 +201,7 @@ class ClusterDirector:
             version=found.version,
             namespace=self._api.namespace,
             nodes=found.nodes,
-            images={each["name"]: each["image"] for each in found.topology_before.get("services", ())},
+            images={each["name"]: each["image"] for each in self._course.topology_before.get("services", ())},
             url=found.url,
             is_forwarded=not self._order.url,
         )
