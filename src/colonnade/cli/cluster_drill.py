@@ -6,19 +6,31 @@ happens; and what may not be done is found out before anything is.
 
 from __future__ import annotations
 
-import asyncio
-import secrets
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from colonnade.cli.drill import REPEAT_MAX, SEED_MAX, Run, directory_now, exit_code, finish, lead
+from colonnade.cli.drill_run import (
+    OutOption,
+    RateOption,
+    RepeatOption,
+    Run,
+    SeedOption,
+    at_rate,
+    carry_out,
+    declaration_at,
+    directory_now,
+    exit_code,
+    first_seed,
+    new_run_id,
+    reports_at,
+)
 from colonnade.cli.drill_screen import scenario_lines, scenario_table
 from colonnade.cli.export import declared
 from colonnade.cli.messages import out
@@ -29,12 +41,9 @@ from colonnade.drill.cluster.director import ClusterDirector, ClusterOrder
 from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS
 from colonnade.drill.cluster.permissions import NODES, check, is_allowed
 from colonnade.drill.cluster.words import Where, announcement
-from colonnade.drill.course import Interrupted
 from colonnade.drill.scenario import Scenario
 from colonnade.drill.scenario_file import OF_A_CLUSTER, find_scenario, shipped_names
-from colonnade.spec import FILE_NAME
 from colonnade.spec.load import LoadedSpec
-from colonnade.system.paths import STATE_DIRECTORY_NAME
 
 try:
     from colonnade.deploy.kubernetes.breakable import BreakableCluster
@@ -82,17 +91,17 @@ def run(
     may_delete_local_data: Annotated[
         bool, typer.Option("--delete-emptydir-data", help="Drain nodes although pods of others lose files by it")
     ] = False,
-    repeat: Annotated[int, typer.Option(help="How often, each time with the next seed", min=1, max=REPEAT_MAX)] = 1,
-    seed: Annotated[int | None, typer.Option(help="Decides whom faults strike, and the load", min=0)] = None,
-    rate: Annotated[float | None, typer.Option(help="Requests per second", min=0.1)] = None,
-    out_dir: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="Where reports go")] = None,
+    repeat: RepeatOption = 1,
+    seed: SeedOption = None,
+    rate: RateOption = None,
+    out_dir: OutOption = None,
     is_agreed: Agreed = False,
 ) -> None:
     """Run scenarios: the default one, or those named. Says what it is going to do, and asks."""
-    loaded, path = _declared(to, file)
+    loaded, path = _declared(to, file), declaration_at(file)
     api = connect(loaded, context, namespace, is_agreed=is_agreed)
     _check_way(api, url, is_forwarded=is_forwarded)
-    first = secrets.randbelow(SEED_MAX) if seed is None else seed
+    first = first_seed(seed)
     chosen = names or [DEFAULT]
     scenarios = [_scenario(name, rate, loaded.spec.drill.rate_per_s) for name in chosen]
     check(api, [fault.kind for scenario in scenarios for fault in scenario.faults], is_forwarded=is_forwarded)
@@ -103,8 +112,7 @@ def run(
         for line in announcement(where, scenario):
             out.print(escape(line))
     agree(api, "do this?", is_agreed=is_agreed)
-    place = out_dir or path.parent / STATE_DIRECTORY_NAME / "drills"
-    wishes = _Wishes(loaded, path, place, url, is_read_only, may_delete_local_data)
+    wishes = _Wishes(loaded, path, reports_at(out_dir, path), url, is_read_only, may_delete_local_data)
     named = zip(chosen, scenarios, strict=True)
     planned = [(name, scenario, first + number) for name, scenario in named for number in range(repeat)]
     raise typer.Exit(_run_all(api, planned, wishes))
@@ -132,7 +140,7 @@ def put_back(
     to: To = "", context: Context = "", namespace: Namespace = "", file: File = None, is_agreed: Agreed = False
 ) -> None:
     """Put back what a drill that was killed has changed. Never while one is under way."""
-    loaded, _ = _declared(to, file)
+    loaded = _declared(to, file)
     api = connect(loaded, context, namespace, is_agreed=is_agreed)
     left = list(marks.changes_left(api, with_nodes=is_allowed(api, NODES)))
     if not left:
@@ -196,19 +204,14 @@ def _run_one(api: BreakableCluster, scenario: Scenario, command: str, seed: int,
         file=wishes.file,
         scenario=scenario,
         seed=seed,
-        run_id=secrets.token_hex(6),
+        run_id=new_run_id(),
         command=command,
         out=wishes.out / directory_now(scenario.name, seed),
         url=wishes.url,
         is_read_only=wishes.is_read_only,
         may_delete_local_data=wishes.may_delete_local_data,
     )
-    try:
-        record = asyncio.run(lead(ClusterDirector(order, api, clock), scenario.name, clock))
-    except Interrupted:
-        out.print("interrupted before anything was measured; nothing was changed")
-        return None
-    return finish(record, order.out)
+    return carry_out(ClusterDirector(order, api, clock), order, clock, otherwise="nothing was changed")
 
 
 def _command(api: BreakableCluster, name: str, scenario: Scenario, seed: int, wishes: _Wishes) -> str:
@@ -221,11 +224,9 @@ def _command(api: BreakableCluster, name: str, scenario: Scenario, seed: int, wi
     return shlex.join(words)
 
 
-def _declared(to: str, file: Path | None) -> tuple[LoadedSpec, Path]:
+def _declared(to: str, file: Path | None) -> LoadedSpec:
     _check_to(to)
-    loaded = declared(file)
-    path = file if file is not None else Path.cwd()
-    return loaded, (path / FILE_NAME if path.is_dir() else path).absolute()
+    return declared(file)
 
 
 def _check_to(to: str) -> None:
@@ -238,8 +239,7 @@ def _scenario(name: str, typed_per_s: float | None, declared_per_s: float | None
     library: dict[str, Any] = {"library": OF_A_CLUSTER} if name in shipped_names(OF_A_CLUSTER) else {}
     scenario = find_scenario(name, CLUSTER_FAULTS, **library)
     is_ours = name in (*shipped_names(OF_A_CLUSTER), *shipped_names())
-    rate_per_s = typed_per_s or (declared_per_s if is_ours else None) or scenario.load.rate_per_s
-    return replace(scenario, load=replace(scenario.load, rate_per_s=rate_per_s))
+    return at_rate(scenario, typed_per_s or (declared_per_s if is_ours else None))
 
 
 def _check_way(api: BreakableCluster, url: str, *, is_forwarded: bool) -> None:

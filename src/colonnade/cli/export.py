@@ -13,7 +13,6 @@ from rich.markup import escape
 from colonnade.cli.messages import out, print_warning
 from colonnade.deploy.files import ExportedFile, Outcome, Told, write_export
 from colonnade.gateway.discovered import GATEWAYS_MAX
-from colonnade.spec import FILE_NAME
 from colonnade.spec.load import LoadedSpec, load_spec
 
 app = typer.Typer(no_args_is_help=True)
@@ -33,8 +32,7 @@ ForceOption = Annotated[
 
 def declared(file: Path | None) -> LoadedSpec:
     """What stands in the directory, checked. Raises SpecError."""
-    path = file if file is not None else Path.cwd()
-    loaded = load_spec(path / FILE_NAME if path.is_dir() else path)
+    loaded = load_spec(file if file is not None else Path.cwd())
     for warning in loaded.warnings:
         print_warning(warning)
     return loaded
