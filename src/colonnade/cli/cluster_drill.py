@@ -1,21 +1,21 @@
 """`colonnade drill --to kubernetes`: the drills of one machine on a system in a cluster, for what its API allows.
 
-A cluster belongs to many. So its context is named, what is going to be done is said, and somebody agrees, or nothing
-happens; and what may not be done is found out before anything is.
+What is going to be done is said, and what may not be done is found out, before anything is. Read next:
+`cluster_consent.py`; `drill_run.py` for one run.
 """
 
 from __future__ import annotations
 
 import shlex
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from colonnade.cli.cluster_consent import agree, check_nothing_is_left, check_way, connect, way_back
 from colonnade.cli.drill_run import (
     OutOption,
     RateOption,
@@ -35,7 +35,7 @@ from colonnade.cli.drill_screen import scenario_lines, scenario_table
 from colonnade.cli.export import declared
 from colonnade.cli.messages import out
 from colonnade.core.clock import SystemClock
-from colonnade.core.errors import HostError, SpecError
+from colonnade.core.errors import SpecError
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.director import ClusterDirector, ClusterOrder
 from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS
@@ -45,12 +45,8 @@ from colonnade.drill.scenario import Scenario
 from colonnade.drill.scenario_file import OF_A_CLUSTER, find_scenario, shipped_names
 from colonnade.spec.load import LoadedSpec
 
-try:
+if TYPE_CHECKING:
     from colonnade.deploy.kubernetes.breakable import BreakableCluster
-except ImportError as error:
-    raise HostError(
-        f"speaking to a cluster needs {error.name}", subject="--to", hint="pip install 'colonnade[kubernetes]'"
-    ) from error
 
 DEFAULT = "cluster"
 """The scenario that is run when none is named."""
@@ -100,12 +96,12 @@ def run(
     """Run scenarios: the default one, or those named. Says what it is going to do, and asks."""
     loaded, path = _declared(to, file), declaration_at(file)
     api = connect(loaded, context, namespace, is_agreed=is_agreed)
-    _check_way(api, url, is_forwarded=is_forwarded)
+    check_way(api, url, is_forwarded=is_forwarded)
     first = first_seed(seed)
     chosen = names or [DEFAULT]
     scenarios = [_scenario(name, rate, loaded.spec.drill.rate_per_s) for name in chosen]
     check(api, [fault.kind for scenario in scenarios for fault in scenario.faults], is_forwarded=is_forwarded)
-    _check_nothing_is_left(api)
+    check_nothing_is_left(api)
     where = Where(api.context, api.server, api.version(), api.namespace, url, is_read_only)
     for scenario in scenarios:
         out.print(f"[bold]{escape(scenario.name)}[/] {escape(scenario.title)}")
@@ -154,42 +150,18 @@ def put_back(
         out.print(escape(f"{change.kind} {change.name}: {somebody or 'is as it was'}"))
 
 
-def connect(loaded: LoadedSpec, context: str, namespace: str, *, is_agreed: bool) -> BreakableCluster:
-    """Raises SpecError where nobody said which cluster, and nobody can be asked."""
-    if is_agreed and not context:
-        raise SpecError(
-            "--yes needs the context by its name: a drill breaks things, and clusters belong to many",
-            subject="--context",
-            hint="`kubectl config get-contexts` shows those that there are",
-        )
-    return BreakableCluster.connect(context, namespace or loaded.spec.system.name)
-
-
-def agree(api: BreakableCluster, question: str, *, is_agreed: bool) -> None:
-    """Raises SpecError where nobody can be asked, and typer.Abort for a no."""
-    if is_agreed:
-        return
-    if not sys.stdin.isatty():
-        raise SpecError(
-            f"nobody agreed to a drill in context {api.context}",
-            subject="--yes",
-            hint=f"say --context {shlex.quote(api.context)} --yes",
-        )
-    typer.confirm(f"context {api.context}, namespace {api.namespace}: {question}", abort=True)
-
-
 def _run_all(api: BreakableCluster, planned: Sequence[tuple[str, Scenario, int]], wishes: _Wishes) -> int:
     """The exit code. Ends before the next run where this one was interrupted, or could not put everything back. Raises
     HostError where somebody else has changed something since the last look."""
     runs: list[Run] = []
     for name, scenario, seed in planned:
-        _check_nothing_is_left(api)
+        check_nothing_is_left(api)
         found = _run_one(api, scenario, _command(api, name, scenario, seed, wishes), seed, wishes)
         if found is None:
             break
         runs.append(found)
         if found.record.leftovers:
-            out.print(escape(f"something is left of this run, and no other is begun: {_way_back(api)}"))
+            out.print(escape(f"something is left of this run, and no other is begun: {way_back(api)}"))
             return exit_code(runs, len(runs))
         if found.record.is_interrupted:
             break
@@ -240,35 +212,3 @@ def _scenario(name: str, typed_per_s: float | None, declared_per_s: float | None
     scenario = find_scenario(name, CLUSTER_FAULTS, **library)
     is_ours = name in (*shipped_names(OF_A_CLUSTER), *shipped_names())
     return at_rate(scenario, typed_per_s or (declared_per_s if is_ours else None))
-
-
-def _check_way(api: BreakableCluster, url: str, *, is_forwarded: bool) -> None:
-    """Raises SpecError unless there is exactly one."""
-    if url and is_forwarded:
-        raise SpecError("--url and --port-forward are one too many", subject="--url", hint="--url is the better one")
-    if url or is_forwarded:
-        return
-    service = api.get("Service", "gateway")
-    ports = (service or {}).get("spec", {}).get("ports") or [{}]
-    node_port = ports[0].get("nodePort")
-    hint = f"--url http://NODE:{node_port}" if node_port else "--url http://… of your Ingress or load balancer"
-    raise SpecError(
-        "nobody said how visitors reach the gateways",
-        subject="--url",
-        hint=f"{hint}; or --port-forward, which ends with the gateway it leads to",
-    )
-
-
-def _check_nothing_is_left(api: BreakableCluster) -> None:
-    """Raises HostError while another drill is under way, or has left something."""
-    left = list(marks.changes_left(api, with_nodes=is_allowed(api, NODES)))
-    if left:
-        raise HostError(
-            f"another drill is under way, or was killed: {'; '.join(map(str, left))}",
-            subject=f"context {api.context}",
-            hint=f"if none runs: {_way_back(api)}",
-        )
-
-
-def _way_back(api: BreakableCluster) -> str:
-    return f"`colonnade drill put-back --to kubernetes --context {shlex.quote(api.context)}`"
