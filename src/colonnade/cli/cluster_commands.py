@@ -3,13 +3,13 @@ that option is given anywhere in the line; what they do is in `cluster.py`."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from colonnade.cli import cluster, cluster_drill
 from colonnade.cli.cluster import Place
+from colonnade.cli.options import FileOption, JsonOption, NamespaceOption, ToOption
 from colonnade.cli.words import parse_scale
 from colonnade.gateway.discovered import GATEWAYS_MAX
 
@@ -23,20 +23,16 @@ app = typer.Typer(
 
 app.add_typer(cluster_drill.app, name="drill", help="Break a system in a cluster under load: what its API allows.")
 
-To = Annotated[str, typer.Option("--to", help="kubernetes")]
 Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig. Default: the current one")]
-Namespace = Annotated[str, typer.Option("--namespace", help="Default: the system's name")]
-File = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 KEPT = "As of `export kubernetes`. Default: as it is in the cluster"
 
 
 @app.command()
 def deploy(
-    to: To,
+    to: ToOption,
     context: Context = "",
-    namespace: Namespace = "",
-    file: File = None,
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
     image: Annotated[str, typer.Option("--image", help="Default: as `image build` calls it")] = "",
     gateway_image: Annotated[str, typer.Option("--gateway-image", help="Default: likewise")] = "",
     gateways: Annotated[int | None, typer.Option("--gateways", min=1, max=GATEWAYS_MAX, help=KEPT)] = None,
@@ -70,7 +66,13 @@ def deploy(
 
 
 @app.command()
-def status(to: To, context: Context = "", namespace: Namespace = "", file: File = None, json: Json = False) -> None:
+def status(
+    to: ToOption,
+    context: Context = "",
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
+    json: JsonOption = False,
+) -> None:
     """Deployments and pods."""
     cluster.status(Place(to, context, namespace, file), as_json=json)
 
@@ -78,34 +80,34 @@ def status(to: To, context: Context = "", namespace: Namespace = "", file: File 
 @app.command()
 def scale(
     changes: Annotated[list[str], typer.Argument(metavar="SERVICE=N …", help="For example backend=5, or backend=auto")],
-    to: To,
+    to: ToOption,
     context: Context = "",
-    namespace: Namespace = "",
-    file: File = None,
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
 ) -> None:
     """Change how many replicas a service has."""
     cluster.scale(Place(to, context, namespace, file), [parse_scale(change) for change in changes])
 
 
 @app.command()
-def rollback(to: To, context: Context = "", namespace: Namespace = "", file: File = None) -> None:
+def rollback(to: ToOption, context: Context = "", namespace: NamespaceOption = "", file: FileOption = None) -> None:
     """Every service to the version before."""
     cluster.roll_back(Place(to, context, namespace, file))
 
 
 @app.command()
-def down(to: To, context: Context = "", namespace: Namespace = "", file: File = None) -> None:
+def down(to: ToOption, context: Context = "", namespace: NamespaceOption = "", file: FileOption = None) -> None:
     """Delete everything but Secrets, databases and the namespace."""
     cluster.down(Place(to, context, namespace, file))
 
 
 @app.command()
 def logs(
-    to: To,
+    to: ToOption,
     names: Annotated[list[str] | None, typer.Argument(metavar="[SERVICE | POD]")] = None,
     context: Context = "",
-    namespace: Namespace = "",
-    file: File = None,
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
     count: Annotated[int, typer.Option("--last", "-n", help="Lines per pod", min=1)] = 20,
     is_following: Annotated[bool, typer.Option("--follow", "-F", help="Go on as they come")] = False,
 ) -> None:
@@ -115,11 +117,11 @@ def logs(
 
 @app.command()
 def events(
-    to: To,
+    to: ToOption,
     context: Context = "",
-    namespace: Namespace = "",
-    file: File = None,
-    json: Json = False,
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
+    json: JsonOption = False,
     count: Annotated[int, typer.Option("--last", "-n", help="How many", min=1)] = 50,
 ) -> None:
     """What the cluster tells of the namespace."""

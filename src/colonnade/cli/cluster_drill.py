@@ -34,6 +34,7 @@ from colonnade.cli.drill_run import (
 from colonnade.cli.drill_screen import scenario_lines, scenario_table
 from colonnade.cli.export import declared
 from colonnade.cli.messages import out
+from colonnade.cli.options import FileOption, NamespaceOption, ToOption
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.drill.cluster import marks
@@ -53,10 +54,7 @@ DEFAULT = "cluster"
 
 app = typer.Typer(no_args_is_help=True)
 
-To = Annotated[str, typer.Option("--to", help="kubernetes")]
 Context = Annotated[str, typer.Option("--context", help="Of the kubeconfig. Asked about if not given")]
-Namespace = Annotated[str, typer.Option("--namespace", help="Default: the system's name")]
-File = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
 Agreed = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needs --context")]
 
 
@@ -75,10 +73,10 @@ class _Wishes:
 @app.command()
 def run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[NAME | FILE.toml …]")] = None,
-    to: To = "",
+    to: ToOption = "",
     context: Context = "",
-    namespace: Namespace = "",
-    file: File = None,
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
     url: Annotated[str, typer.Option("--url", help="Where visitors reach the gateways: http://NODE:PORT")] = "",
     is_forwarded: Annotated[
         bool, typer.Option("--port-forward", help="Instead of --url: by kubectl, to one gateway; ends with its pod")
@@ -115,7 +113,7 @@ def run(
 
 
 @app.command(name="list")
-def list_scenarios(to: To = "") -> None:
+def list_scenarios(to: ToOption = "") -> None:
     """The scenarios for clusters that come with Colonnade. Those of one machine can be named as well: what is
     impossible in a cluster is skipped."""
     _check_to(to)
@@ -124,7 +122,7 @@ def list_scenarios(to: To = "") -> None:
 
 
 @app.command()
-def show(name: Annotated[str, typer.Argument(metavar="NAME | FILE.toml")], to: To = "") -> None:
+def show(name: Annotated[str, typer.Argument(metavar="NAME | FILE.toml")], to: ToOption = "") -> None:
     """What a scenario is going to do."""
     _check_to(to)
     for line in scenario_lines(_scenario(name, None, None)):
@@ -133,7 +131,11 @@ def show(name: Annotated[str, typer.Argument(metavar="NAME | FILE.toml")], to: T
 
 @app.command(name="put-back")
 def put_back(
-    to: To = "", context: Context = "", namespace: Namespace = "", file: File = None, is_agreed: Agreed = False
+    to: ToOption = "",
+    context: Context = "",
+    namespace: NamespaceOption = "",
+    file: FileOption = None,
+    is_agreed: Agreed = False,
 ) -> None:
     """Put back what a drill that was killed has changed. Never while one is under way."""
     loaded = _declared(to, file)

@@ -33,6 +33,7 @@ from colonnade.cli.drill_run import (
 )
 from colonnade.cli.drill_screen import scenario_lines, scenario_table
 from colonnade.cli.messages import out, print_warning
+from colonnade.cli.options import FileOption
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.drill.director import Director, InstanceOrder
@@ -48,10 +49,6 @@ from colonnade.drill.verdict import judge
 from colonnade.spec.load import load_spec
 
 app = typer.Typer(invoke_without_command=True)
-
-FileOption = Annotated[
-    Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
-]
 
 
 @dataclass(frozen=True, slots=True)

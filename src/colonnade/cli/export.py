@@ -11,14 +11,13 @@ import typer
 from rich.markup import escape
 
 from colonnade.cli.messages import out, print_warning
+from colonnade.cli.options import FileOption, StateOption
 from colonnade.deploy.files import ExportedFile, Outcome, Told, write_export
 from colonnade.gateway.discovered import GATEWAYS_MAX
 from colonnade.spec.load import LoadedSpec, load_spec
 
 app = typer.Typer(no_args_is_help=True)
 
-FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
-StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
 OutputOption = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="DIR", file_okay=False, help="Where the files go")
 ]

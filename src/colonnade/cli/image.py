@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from colonnade.cli.export import FileOption, ForceOption, declared, deliver
+from colonnade.cli.export import ForceOption, declared, deliver
 from colonnade.cli.export_docker import BaseImageOption, TagOption, docker_export
 from colonnade.cli.messages import out
+from colonnade.cli.options import FileOption
 from colonnade.core.errors import DriverError, HostError
 from colonnade.deploy.docker.build import build_argv, images_of
 from colonnade.deploy.docker.look import look_at, look_at_python

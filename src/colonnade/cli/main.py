@@ -16,6 +16,7 @@ import typer
 from colonnade import __version__
 from colonnade.cli.lazy import lazy_group
 from colonnade.cli.messages import err, out, print_error, print_json
+from colonnade.cli.options import FileOption, JsonOption, StateOption
 from colonnade.cli.words import parse_scale
 from colonnade.core.errors import ColonnadeError, SpecError
 from colonnade.system.target import Target, find_target
@@ -40,15 +41,6 @@ app.add_typer(
 )
 app.add_typer(lazy_group("colonnade.cli.export", "What is declared, as files of other tools."), name="export")
 app.add_typer(lazy_group("colonnade.cli.image", "Container images of the application."), name="image")
-
-FileOption = Annotated[
-    Path | None, typer.Option("--file", "-f", help="The declaration, or its directory. Default: ./colonnade.toml")
-]
-StateOption = Annotated[
-    Path | None,
-    typer.Option("--state-dir", help="Where the system keeps its state. Default: .colonnade beside the file"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")]
 
 
 @app.command()
