@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from colonnade.cli import backup
+from colonnade.cli import backup, restore
 from colonnade.cli.messages import out, print_json
+from colonnade.cli.options import FileOption, JsonOption, StateOption
 from colonnade.cli.screens import backup_lines, database_headline, database_table, failover_lines
 from colonnade.core.errors import HostError
 from colonnade.database.binaries import find_binaries
@@ -23,16 +23,14 @@ from colonnade.system.target import Target, find_target
 
 app = typer.Typer(no_args_is_help=True)
 backup.add_commands(app)
-
-FileOption = Annotated[Path | None, typer.Option("--file", "-f", help="The declaration, or its directory")]
-StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
+app.command()(restore.restore)
 
 
 @app.command()
 def status(
     file: FileOption = None,
     state_dir: StateOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Nodes, roles, lag, and how the last failover went."""
     database = _database(find_target(file, "", state_dir))

@@ -4,5 +4,6 @@ Read in this order: `wal.py` (what a server runs for each piece of WAL), `lineag
 `catalogue.py` and `schedule.py` (what there is, what to do next: pure), `base_backup.py`, `restore.py`, `verify.py`
 (doing it), `service.py` (the loop in the controller).
 
-What does not belong here: anything about who is primary (`database/`), and how a person asks (`cli/backup.py`).
+What does not belong here: anything about who is primary (`database/`), and how a person asks (`cli/backup.py`,
+`cli/restore.py`).
 """
