@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -18,7 +16,7 @@ from colonnade.cli.messages import out, print_warning
 from colonnade.cli.options import FileOption, StateOption
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import ColonnadeError, HostError, SpecError
-from colonnade.core.files import disk_error, make_directory
+from colonnade.core.files import locked, make_directory
 from colonnade.core.processes import Credentials, marked_processes
 from colonnade.database.backup.restore import (
     Outcome,
@@ -65,7 +63,8 @@ def restore(
         state_paths.prepare(target.paths, credentials)
         if not was_running:
             stack.callback(state_paths.remove_sockets, target.paths)
-        stack.enter_context(_only_one(target.paths))
+        another = HostError("another restore is under way", subject=str(target.paths.root), hint="wait for its end")
+        stack.enter_context(locked(target.paths.root / "restore.lock", busy=another))
         if into is None:
             stack.enter_context(start_lock(target.paths))
             if marked_processes(target.paths.mark):
@@ -98,22 +97,6 @@ def _is_running_error(target: Target) -> ColonnadeError:
         subject=str(target.paths.root.parent),
         hint="`colonnade down` first, or restore into a directory of its own with --into",
     )
-
-
-@contextmanager
-def _only_one(paths: StatePaths) -> Iterator[None]:
-    path = paths.root / "restore.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise disk_error(error, path) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise HostError("another restore is under way", subject=str(paths.root), hint="wait for its end") from error
-    finally:
-        os.close(descriptor)
 
 
 def _open_the_way(loaded: LoadedSpec, paths: StatePaths, credentials: Credentials | None, into: Path | None) -> None:

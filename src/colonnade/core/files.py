@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from colonnade.core.errors import HostError
+from colonnade.core.errors import ColonnadeError, HostError
 
 LOG_FILE_BYTES_MAX = 5 * 1024 * 1024
 """A log that grew past this is copied to `.1` and truncated: about 10 MB per process in two files, and what is written
@@ -109,6 +110,25 @@ def make_directory(path: Path, *, mode: int, owner: tuple[int, int] | None = Non
             os.close(descriptor)
     except OSError as error:
         raise disk_error(error, path) from error
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, busy: ColonnadeError | None = None) -> Iterator[None]:
+    """Hold the lock that this file is; its end with the process, however that comes, frees it. While another holds it,
+    wait; or raise `busy`, if that is given. Raises HostError for a file that cannot be opened."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise disk_error(error, path) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if busy is None else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            assert busy is not None, "who waits is not refused"
+            raise busy from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def disk_error(error: OSError, path: Path) -> HostError:

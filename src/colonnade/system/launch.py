@@ -6,7 +6,6 @@ that answers is asked to end is in `ending.py`.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import signal
 import sys
@@ -22,7 +21,7 @@ from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError, SpecError
 from colonnade.core.events import read_events
-from colonnade.core.files import disk_error, read_json
+from colonnade.core.files import locked, read_json
 from colonnade.core.processes import Command, Credentials, Process
 from colonnade.database.backup.place import make_place
 from colonnade.database.shared_memory import remove_shared_memory, segment_of
@@ -131,16 +130,8 @@ def _no_sockets_left(paths: StatePaths) -> Iterator[None]:
 def start_lock(paths: StatePaths) -> Iterator[None]:
     """One start at a time: whoever comes second waits here, then looks again whether it runs. Without it the second
     `up` would take the first one's keeper, which does not answer yet, for a leftover and kill it."""
-    path = paths.root / "up.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise disk_error(error, path) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with locked(paths.root / "up.lock"):
         yield
-    finally:
-        os.close(descriptor)
 
 
 def launch(target: Target, declared: Declared) -> Launch:

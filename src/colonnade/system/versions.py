@@ -16,7 +16,6 @@ is one file (`copying.py`). What is copied is decided in `snapshot.py`.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -28,7 +27,7 @@ from typing import Any
 
 from colonnade.core.clock import Clock
 from colonnade.core.errors import HostError
-from colonnade.core.files import disk_error, make_directory, read_json, sync_directory, write_json_durably
+from colonnade.core.files import disk_error, locked, make_directory, read_json, sync_directory, write_json_durably
 from colonnade.core.processes import Credentials
 from colonnade.spec.difference import difference
 from colonnade.spec.load import SERVICE_WITHOUT_FILE, LoadedSpec, declared_spec, load_spec, spec_for_app
@@ -348,17 +347,12 @@ class VersionStore:
     def _writing(self) -> Iterator[None]:
         """One at a time; what another left half done is removed before and after."""
         make_directory(self._root, mode=self._mode)
-        with _translating(self._root):
-            lock = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._root / ".lock"):
             self._remove_leftovers()
             try:
                 yield
             finally:
                 self._remove_leftovers()
-        finally:
-            os.close(lock)
 
     def _remove_leftovers(self) -> None:
         with _translating(self._root):

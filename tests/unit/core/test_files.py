@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from colonnade.core.errors import HostError
 from colonnade.core.files import (
     disk_error,
+    locked,
     make_directory,
     read_json,
     rotate_log,
@@ -116,6 +118,36 @@ def test_what_is_not_a_json_object_is_told(tmp_path: Path, content: bytes, says:
     with pytest.raises(HostError, match=says) as caught:
         read_json(tmp_path / "x.json")
     assert "move the file away" in caught.value.hint
+
+
+def test_a_lock_is_held_by_one_at_a_time_and_is_free_afterwards(tmp_path: Path) -> None:
+    busy = HostError("somebody else is at it", hint="wait")
+    twice = (locked(tmp_path / "lock", busy=busy), locked(tmp_path / "lock", busy=busy))
+    with twice[0], pytest.raises(HostError, match="somebody else"), twice[1]:
+        pass
+    with locked(tmp_path / "lock", busy=busy):
+        pass
+
+
+def test_who_names_no_refusal_waits_for_a_lock(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with locked(tmp_path / "lock"):
+            order.append("second")
+
+    with locked(tmp_path / "lock"):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(0.05)
+        order.append("first")
+    waiting.join(10)
+    assert order == ["first", "second"]
+
+
+def test_a_lock_that_cannot_be_is_an_error_of_the_host(tmp_path: Path) -> None:
+    with pytest.raises(HostError, match="gone"), locked(tmp_path / "gone" / "lock"):
+        pass
 
 
 def test_a_directory_gets_exactly_its_mode(tmp_path: Path) -> None:
