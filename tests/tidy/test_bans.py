@@ -33,6 +33,7 @@ COMMAND = {
     "cli/": "a command is a process of its own, and no event loop stands still while it waits",
     "system/launch.py": "runs in the command's process, before there is a controller",
     "system/ending.py": "runs in the command's process, until there is no controller",
+    "system/force.py": "runs in the command's process, when no controller answers",
 }
 SLEEPER = {"drill/calibration/article/article_app.py": "an application whose work is to take its time"}
 CLIENT = {"client/": "runs inside applications and stands alone"}

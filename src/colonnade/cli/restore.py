@@ -36,7 +36,8 @@ from colonnade.spec.load import LoadedSpec, load_spec
 from colonnade.system import paths as state_paths
 from colonnade.system.client import is_running
 from colonnade.system.credentials import choose_credentials
-from colonnade.system.launch import check_access, needed_access, start_lock
+from colonnade.system.launch import start_lock
+from colonnade.system.needed_access import check_access, needed_access
 from colonnade.system.paths import StatePaths
 from colonnade.system.reach import open_the_way, plan_openings
 from colonnade.system.target import Target, find_target

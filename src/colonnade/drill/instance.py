@@ -32,6 +32,7 @@ from colonnade.spec.read import read_toml
 from colonnade.system import launch
 from colonnade.system.copying import remove_tree
 from colonnade.system.ending import stop
+from colonnade.system.force import end_by_force
 from colonnade.system.paths import StatePaths
 from colonnade.system.target import Target
 
@@ -143,7 +144,7 @@ class Running:
             return await asyncio.shield(start)
         except asyncio.CancelledError:
             # The thread follows the start and cannot be told to stop; without a keeper it ends by itself.
-            await asyncio.to_thread(launch.end_by_force, self._paths)
+            await asyncio.to_thread(end_by_force, self._paths)
             with suppress(ColonnadeError, asyncio.CancelledError):
                 await start
             raise
@@ -167,7 +168,7 @@ class Running:
             await asyncio.to_thread(stop, self._paths, lambda _: None)
         left = tuple(f"{pid} {command_of(pid)}" for pid in marked_processes(self._paths.mark))
         if left:
-            await asyncio.to_thread(launch.end_by_force, self._paths)
+            await asyncio.to_thread(end_by_force, self._paths)
         if self._keeper is not None:
             await self._keeper.wait(KEEPER_END_S)
             self._keeper.close()
@@ -218,7 +219,7 @@ def sweep() -> tuple[str, ...]:
     for root in sorted(Path(tempfile.gettempdir()).glob(f"{SCRATCH_PREFIX}*")):
         state = _state_of_ownerless(root)
         if state is not None:
-            launch.end_by_force(StatePaths(state))
+            end_by_force(StatePaths(state))
             remove_tree(root)
             if not state.is_relative_to(root):
                 with suppress(OSError):  # the small disk below it went with the last process that saw it

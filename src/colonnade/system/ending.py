@@ -1,6 +1,6 @@
 """Asking a running system to end, and following it until nothing of it is left.
 
-Never kills: that is `end_by_force` in `launch.py`. What the controller does when it is asked is in `teardown.py`.
+Never kills: that is `force.py`. What the controller does when it is asked is in `teardown.py`.
 """
 
 from __future__ import annotations

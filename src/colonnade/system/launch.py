@@ -1,22 +1,19 @@
 """What `colonnade up` does before there is anybody to ask: check, prepare, start the keeper, wait, tell the failure.
 
-Also its opposite when nobody answers any more: `end_by_force` finds every process by its mark and kills it. How one
-that answers is asked to end is in `ending.py`.
+Read next: `needed_access.py` for what the parts must reach; `ending.py` for the opposite.
 """
 
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import colonnade
 from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import AppError, ColonnadeError, DriverUnavailable, HostError, SpecError
@@ -24,17 +21,17 @@ from colonnade.core.events import read_events
 from colonnade.core.files import locked, read_json
 from colonnade.core.processes import Command, Credentials, Process
 from colonnade.database.backup.place import make_place
-from colonnade.database.shared_memory import remove_shared_memory, segment_of
 from colonnade.spec import FILE_NAME
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.system import paths as state_paths
 from colonnade.system.accepted import Accepted, listening_on, read_accepted, write_accepted
 from colonnade.system.client import ControlClient, NotRunning, is_running
 from colonnade.system.credentials import choose_credentials
+from colonnade.system.force import end_by_force
 from colonnade.system.keeper_link import keeper_environment
+from colonnade.system.needed_access import backup_places, check_access, needed_access
 from colonnade.system.paths import StatePaths
 from colonnade.system.prometheus_part import find_prometheus
-from colonnade.system.reach import plan_openings
 from colonnade.system.target import Target
 from colonnade.system.versions import Version, VersionStore
 
@@ -164,43 +161,6 @@ def launch(target: Target, declared: Declared) -> Launch:
     return Launch(keeper, last_seq, loaded, is_takeover, version)
 
 
-def needed_access(loaded: LoadedSpec, paths: StatePaths) -> list[Path]:
-    """Directories that the parts must reach: interpreter, libraries, this package, the applications, the state."""
-    package = Path(colonnade.__file__).parent.parent
-    services = [loaded.directory_of(name) for name in loaded.spec.services]
-    needed = [Path(sys.prefix), Path(sys.base_prefix), package, paths.root, *services, *static_places(loaded)]
-    return [*needed, *backup_places(loaded)]
-
-
-def static_places(loaded: LoadedSpec) -> list[Path]:
-    """The directories of static files, which may be elsewhere than the application."""
-    return [
-        (loaded.directory_of(name) / files).resolve()
-        for name, service in loaded.spec.services.items()
-        for files in service.static.values()
-    ]
-
-
-def backup_places(loaded: LoadedSpec) -> list[Path]:
-    """The directory of backups, if there are any."""
-    database = loaded.spec.database
-    return [Path(database.backup.directory)] if database is not None and database.backup is not None else []
-
-
-def check_access(needed: list[Path], credentials: Credentials | None) -> None:
-    """Raises HostError when a directory that the parts need is itself closed to the user they run as."""
-    if credentials is None:
-        return
-    try:
-        plan_openings(map(str, needed), credentials.user_id, credentials.group_id)
-    except PermissionError as error:
-        raise HostError(
-            f"as root the parts run as {credentials.user_name}, who may not enter this directory",
-            subject=str(error.filename),
-            hint=f"`chmod o+rx '{error.filename}'`, or name a user who may: [system] user = \"…\"",
-        ) from error
-
-
 def _start_keeper(paths: StatePaths, needed: list[Path], credentials: Credentials | None) -> Process:
     argv = [sys.executable, "-m", "colonnade.system.keeper", "--state", str(paths.root)]
     if credentials is not None:
@@ -253,39 +213,3 @@ def failure_of(paths: StatePaths) -> ColonnadeError:
     error = AppError(told["message"], hint=told["hint"], subject=told["subject"], detail=told["detail"])
     error.exit_code = int(told["exit_code"])
     return error
-
-
-def end_by_force(paths: StatePaths) -> int:
-    """Kill whatever carries this system's mark, keeper and controller first; returns how many processes that were."""
-    count = 0
-    for _ in range(50):
-        pids = processes.marked_processes(paths.mark)
-        if not pids:
-            break
-        count = max(count, len(pids))
-        # Stopped first, so that none of them starts another while we go through the list.
-        for number in (signal.SIGSTOP, signal.SIGKILL):
-            for pid in pids:
-                try:
-                    os.kill(pid, number)
-                except ProcessLookupError:
-                    continue
-        time.sleep(POLL_S)
-    remove_leftovers(paths)
-    return count
-
-
-def remove_leftovers(paths: StatePaths) -> None:
-    """Sockets and records of processes that no longer run."""
-    state_paths.remove_sockets(paths)
-    scratch = paths.root.glob("database/scratch/*")
-    for node in (*paths.root.glob("database/nodes/*"), *scratch, *paths.root.glob("database/restore.new/nodes/*")):
-        remove_shared_memory(segment_of(node))
-    # A record that nobody can read, or a disk that takes none, is no reason to leave the rest.
-    with suppress(HostError):
-        earlier = read_accepted(paths)
-        if earlier is not None and earlier.was_running:
-            write_accepted(paths, replace(earlier, was_running=False, applications={}))
-    records = [f"{part}/process.json" for part in ("gateway", "dbgate", "dashboard", "prometheus")]
-    for name in ("listeners.json", "replicas.json", "deployment.json", *records):
-        (paths.root / name).unlink(missing_ok=True)
