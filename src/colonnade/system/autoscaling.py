@@ -30,7 +30,7 @@ from colonnade.spec.model import ServiceSpec
 from colonnade.system import scaling_record
 
 if TYPE_CHECKING:
-    from colonnade.system.assemble import System
+    from colonnade.system.system import System
 
 HISTORY_EVERY_MINUTES = 10
 """Between two writings of the demand history: what a crash may cost it."""

@@ -31,7 +31,7 @@ from colonnade.core.transitions import edge
 from colonnade.spec.model import AlertsSpec
 from colonnade.system.accepted import Accepted, read_accepted
 from colonnade.system.api import build_api
-from colonnade.system.assemble import System, assemble
+from colonnade.system.assemble import assemble
 from colonnade.system.database_changes import DatabaseChanges
 from colonnade.system.deployer import Deployer
 from colonnade.system.deployment import read_deployment
@@ -44,6 +44,7 @@ from colonnade.system.replica_changes import ReplicaChanges
 from colonnade.system.serving import open_socket, serve
 from colonnade.system.startup import bring_up
 from colonnade.system.status import describe
+from colonnade.system.system import System
 from colonnade.system.teardown import take_down
 from colonnade.system.upkeep import begin_loops
 

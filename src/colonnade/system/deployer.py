@@ -22,7 +22,6 @@ from colonnade.spec.derive import replica_groups
 from colonnade.spec.difference import Effect
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.system.accepted import as_accepted
-from colonnade.system.assemble import System, used_by_others
 from colonnade.system.changes import Changes
 from colonnade.system.deployment import (
     Deployment,
@@ -32,7 +31,9 @@ from colonnade.system.deployment import (
     read_deployment,
     write_deployment,
 )
+from colonnade.system.gateway_part import used_by_others
 from colonnade.system.startup import LOG_TAIL_LINES, look_at, release, until_ready
+from colonnade.system.system import System
 
 NOT_BY_DEPLOYING = (Effect.DATABASE_RESTART, Effect.DATABASE_STANDBYS, Effect.DOWN_AND_UP)
 """Keys that take effect in another way, each said with its name."""

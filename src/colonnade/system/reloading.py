@@ -19,9 +19,9 @@ from colonnade.core.errors import ColonnadeError
 from colonnade.core.events import Event
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.spec.load import load_spec
-from colonnade.system.assemble import System
 from colonnade.system.development import concerned, is_ignored
 from colonnade.system.sentences import last_words
+from colonnade.system.system import System
 
 QUIET_MS = 100
 """Files that are saved with no longer pause between them make one restart: an editor that saves all, a formatter."""

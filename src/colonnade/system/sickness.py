@@ -24,7 +24,7 @@ from colonnade.runtime.outliers import EndReplica, Look, Pool, Replacement, Repl
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.spec.derive import replica_groups
 from colonnade.spec.model import ServiceSpec
-from colonnade.system.assemble import System
+from colonnade.system.system import System
 
 LOOK_EVERY_S = 1.0
 """Every second look of the gateway's."""

@@ -23,7 +23,7 @@ from colonnade.spec.derive import DATABASE, replica_groups
 from colonnade.spec.detect import Detected
 from colonnade.spec.syntax import command_words
 from colonnade.system.application import probe_application, run_release
-from colonnade.system.assemble import System
+from colonnade.system.system import System
 
 LOG_TAIL_LINES = 30
 

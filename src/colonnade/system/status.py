@@ -13,8 +13,8 @@ from colonnade.runtime.view import RuntimeView
 from colonnade.runtime.wanted import Rollout
 
 if TYPE_CHECKING:
-    from colonnade.system.assemble import System
     from colonnade.system.controller import SystemController
+    from colonnade.system.system import System
 
 
 def describe(controller: SystemController) -> dict[str, Any]:

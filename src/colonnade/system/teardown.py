@@ -13,10 +13,10 @@ from colonnade.core import processes
 from colonnade.core.errors import ColonnadeError, HostError
 from colonnade.core.events import EventLog
 from colonnade.system.accepted import read_accepted, write_accepted
-from colonnade.system.assemble import System
 from colonnade.system.drill_runs import DrillRuns
 from colonnade.system.paths import StatePaths
 from colonnade.system.scaling_record import forget_pins
+from colonnade.system.system import System
 
 
 async def take_down(

@@ -9,9 +9,9 @@ from colonnade.core.errors import ColonnadeError, DriverError, HostError
 from colonnade.core.files import rotate_log
 from colonnade.runtime.state import ReplicaId, ReplicaState
 from colonnade.runtime.traffic import Traffic
-from colonnade.system.assemble import System
 from colonnade.system.mapping import answers_of, traffic_of
 from colonnade.system.sickness import watch_sickness
+from colonnade.system.system import System
 
 LOG_ROTATION_INTERVAL_S = 20.0
 MEMBERSHIP_RETRY_S = 0.2

@@ -18,9 +18,9 @@ from colonnade.gateway.state import ObservedBackend, PoolView, ServerView
 from colonnade.runtime.controller import RuntimeController
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState, RestartHistory
 from colonnade.spec.model import ServiceSpec
-from colonnade.system.assemble import System
 from colonnade.system.readings import Readings
 from colonnade.system.sickness import SicknessWatch, watch_sickness
+from colonnade.system.system import System
 
 QUICK, SLOW = 5, 9
 """Buckets of the histogram."""
