@@ -1,7 +1,7 @@
 """The rules that count answers by latency inside HAProxy, so that nobody has to log and add up requests. Pure.
 
 One table per service, of the backend's own name: a row per slot, a counter per bucket of `core/histogram.py`.
-`runtime_api.py` reads it at each look, `view.py` adds the rows up.
+`answers.py` reads it at each look, `view.py` adds the rows up.
 """
 
 from __future__ import annotations

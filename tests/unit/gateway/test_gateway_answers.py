@@ -6,7 +6,7 @@ import pytest
 
 from colonnade.core.errors import DriverError
 from colonnade.core.histogram import BUCKETS_COUNT, Histogram
-from colonnade.gateway.runtime_api import is_success, parse_look, split_replies
+from colonnade.gateway.answers import is_success, parse_look, split_replies
 from colonnade.gateway.state import ObservedGateway, ServerState
 
 INFO = "Name: HAProxy\nVersion: 2.8.25\nPid: 77\nUptime: 0d 0h00m02s\nUptime_sec: 2\nMaxconn: 4000\nCurrConns: 12\n\n"
