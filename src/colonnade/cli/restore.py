@@ -18,16 +18,8 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import ColonnadeError, HostError, SpecError
 from colonnade.core.files import locked, make_directory
 from colonnade.core.processes import Credentials, marked_processes
-from colonnade.database.backup.restore import (
-    Outcome,
-    Plan,
-    Wish,
-    finish_swap,
-    parse_time,
-    plan_restore,
-    restore_cluster,
-    restore_into,
-)
+from colonnade.database.backup.restore import Outcome, finish_swap, restore_cluster, restore_into
+from colonnade.database.backup.restore_plan import Plan, Wish, parse_time, plan_restore
 from colonnade.database.backup.workplace import Workplace, open_workplace
 from colonnade.database.driver import DatabasePaths
 from colonnade.runtime.launch import base_environment

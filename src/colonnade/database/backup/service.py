@@ -21,7 +21,7 @@ from colonnade.database.backup.base_backup import Source, remove_unfinished, tak
 from colonnade.database.backup.catalogue import Backup, Kind, read_catalogue, stamp, usable
 from colonnade.database.backup.lag import ArchiveLag, read_lag
 from colonnade.database.backup.lineage import Lineage, Reach, lineage_of, newest_timeline, reach_of
-from colonnade.database.backup.restore import last_commit_s
+from colonnade.database.backup.restore_plan import last_commit_s
 from colonnade.database.backup.schedule import Action, Situation, TakeBackup, VerifyLatest
 from colonnade.database.backup.verify import Verification, verification_from_json, verify_latest
 from colonnade.database.backup.wal import read_forks

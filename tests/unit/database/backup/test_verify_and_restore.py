@@ -9,7 +9,7 @@ import pytest
 from colonnade.core.errors import SpecError
 from colonnade.database.backup.commands import archive_command, fetch_command
 from colonnade.database.backup.recover import recovery_error
-from colonnade.database.backup.restore import parse_time
+from colonnade.database.backup.restore_plan import parse_time
 from colonnade.database.backup.verify import (
     Count,
     Verification,
