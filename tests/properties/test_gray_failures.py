@@ -18,19 +18,8 @@ from hypothesis import strategies as st
 
 from colonnade.core.histogram import BOUNDS_MS, Histogram
 from colonnade.gateway import adaptive
-from colonnade.runtime.outliers import (
-    REPLACED_WITHIN_S,
-    Finding,
-    Look,
-    Pool,
-    Replacement,
-    Seen,
-    Sickness,
-    decide,
-    find,
-    see,
-    share_bounds,
-)
+from colonnade.runtime.outlier_decision import REPLACED_WITHIN_S, Pool, Replacement, decide
+from colonnade.runtime.outliers import Finding, Look, Seen, Sickness, find, see, share_bounds
 from colonnade.runtime.state import ReplicaId
 from colonnade.runtime.trends import FINE_S, History, expect_out_of_memory
 

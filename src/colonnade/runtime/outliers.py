@@ -2,8 +2,8 @@
 
 Three ways to be sick: slow, erring, and silent (requests go in, nothing comes out). Each compares a replica with the
 other replicas of its kind over the same time, so that what all have in common (a slow database, a burst of heavy
-requests) condemns nobody. Never decides about a replica that fails its checks: HAProxy and `decide.py` do. How it
-was seen (`Look`) and what becomes of the decision is for `system/sickness.py`; what is about to fail is `trends.py`'s.
+requests) condemns nobody. Never looks at a replica that fails its checks: HAProxy and `decide.py` do. What is done
+about those that are sick is decided in `outlier_decision.py`; what is about to fail is `trends.py`'s.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from enum import Enum
 from math import sqrt
 
-from colonnade.core.decision import Decision
 from colonnade.core.histogram import Histogram
 from colonnade.runtime.state import ReplicaId
 
@@ -52,33 +51,10 @@ SILENT_RATIO = 5.0
 a hundred answers of its peers took less than a fifth of that. One slow report, or two, is no reason."""
 
 
-WIDESPREAD_ERRORS_SHARE = 0.1
-"""A replica that certainly errs more than this is sick by itself, whatever its peers do."""
-
-REPLACED_WITHIN_S = 300.0
-REPLACED_SHARE = 1 / 3
-"""Of a pool at most a third (one at least) is replaced in five minutes: should every judgement here be wrong, the pool
-is still there."""
-
-AGAIN_AFTER_S = 600.0
-AGAIN_AFTER_S_MAX = 4 * 3600.0
-"""The same replica is not replaced again for ten minutes, and twice as long each time: what comes back at once, its
-core or its neighbour say, is not mended by a new process."""
-
-
-HELD_BACK = ("one_at_a_time", "enough_replaced", "replaced_lately")
-"""Reasons of decisions that do nothing although a replica is sick."""
-
-
 class Sickness(Enum):
     SLOW = "slow"
     ERRING = "erring"
     SILENT = "silent"
-
-
-LASTS_S: Mapping[Sickness, float] = {Sickness.SLOW: 4.0, Sickness.ERRING: 2.0, Sickness.SILENT: 0.0}
-"""A replica is outside for this long, at each look, before something is done. Silence has lasted when it is found; a
-share of errors is certain by its count; a latency may be of a short squeeze, so it must fill most of a span."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,120 +109,6 @@ class Finding:
     message: str
 
 
-@dataclass(frozen=True, slots=True)
-class Replacement:
-    """One that was begun because a replica was sick."""
-
-    id: ReplicaId
-    at_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class ReplaceReplica:
-    """Take it out of rotation, let it finish, start it anew."""
-
-    id: ReplicaId
-
-
-@dataclass(frozen=True, slots=True)
-class EndReplica:
-    """Kill it, so that what it holds can be sent elsewhere; then start it anew."""
-
-    id: ReplicaId
-
-
-Action = ReplaceReplica | EndReplica
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """What is decided from: the replicas in rotation that can be judged, what was found and since when."""
-
-    service: str
-    seen: Sequence[Seen]
-    findings: Mapping[ReplicaId, Finding]
-    outside_since_s: Mapping[ReplicaId, float]
-    usual_s: float | None = None
-    """Median latency of the pool as it usually is; None while nobody knows."""
-
-
-def decide(pool: Pool, past: Sequence[Replacement], now: float, *, is_whole: bool) -> Decision[Action]:
-    """At most one replica, the one that is outside for longest. `is_whole`: every replica that is wanted serves."""
-    count = len(pool.seen)
-    if (together := sick_together(pool)) is not None:
-        return Decision((), "pool_sick_together", together)
-    outside = [replica for replica in sorted(pool.findings) if _has_lasted(pool, replica, now)]
-    if (together := slow_together(pool)) is not None:
-        outside = [replica for replica in outside if pool.findings[replica].sickness is not Sickness.SLOW]
-        if not outside:
-            return Decision((), "pool_sick_together", together)
-    if not outside:
-        return Decision((), "as_its_peers", f"none of {count} replicas of {pool.service} is outside for long")
-    outside.sort(key=lambda replica: pool.outside_since_s[replica])
-    message = pool.findings[outside[0]].message
-    if not is_whole:
-        return Decision((), "one_at_a_time", f"{message}; another replica of {pool.service} is missing already")
-    recent = sum(1 for one in past if one.id.service == pool.service and now - one.at_s < REPLACED_WITHIN_S)
-    if recent >= max(1, int(count * REPLACED_SHARE)):
-        return Decision(
-            (),
-            "enough_replaced",
-            f"{message}; {recent} of {count} replicas were replaced in the last {REPLACED_WITHIN_S:.0f} s",
-        )
-    due = next((replica for replica in outside if again_after_s(replica, past, now) <= 0), None)
-    if due is None:
-        wait_s = again_after_s(outside[0], past, now)
-        return Decision(
-            (), "replaced_lately", f"{message}; it was replaced and that did not help: not again for {wait_s:.0f} s"
-        )
-    finding = pool.findings[due]
-    # What is silent would not finish what it has: only its end lets that be sent elsewhere.
-    action: Action = EndReplica(due) if finding.sickness is Sickness.SILENT else ReplaceReplica(due)
-    return Decision((action,), f"replica_{finding.sickness.value}", finding.message)
-
-
-def _has_lasted(pool: Pool, replica: ReplicaId, now: float) -> bool:
-    since = pool.outside_since_s.get(replica)
-    return since is not None and now - since >= LASTS_S[pool.findings[replica].sickness]
-
-
-def again_after_s(replica: ReplicaId, past: Sequence[Replacement], now: float) -> float:
-    """How long this replica may not be replaced again; 0 or less when it may."""
-    moments = sorted(one.at_s for one in past if one.id == replica)
-    if not moments:
-        return 0.0
-    return moments[-1] + min(AGAIN_AFTER_S_MAX, AGAIN_AFTER_S * 2.0 ** min(len(moments) - 1, 16)) - now
-
-
-def sick_together(pool: Pool) -> str | None:
-    """Why most of the pool counts as sick, so that nobody is taken out of it; None when most of it is well."""
-    count = len(pool.seen)
-    if count < 2:
-        return None
-    rest = "the cause is probably shared, nobody is replaced"
-    outside = len(pool.findings)
-    if 2 * outside > count:
-        return f"{outside} of {count} replicas of {pool.service} look sick at once: {rest}"
-    erring = [share for seen in pool.seen if (share := _certain_share(seen)) >= WIDESPREAD_ERRORS_SHARE]
-    if 2 * len(erring) > count:
-        return (
-            f"{len(erring)} of {count} replicas of {pool.service} answer at least "
-            f"{min(erring):.0%} of their requests with errors: {rest}"
-        )
-    return None
-
-
-def slow_together(pool: Pool) -> str | None:
-    """Why no replica is taken out for being slow: its peers are far from what they usually are as well."""
-    present_s = usual_latency_s(pool.seen)
-    if pool.usual_s is None or present_s is None or not _is_slow(present_s, pool.usual_s):
-        return None
-    return (
-        f"the median replica of {pool.service} takes {_ms(present_s)}, usually {_ms(pool.usual_s)}:"
-        " the cause is probably shared, nobody is replaced for being slow"
-    )
-
-
 def usual_latency_s(seen: Sequence[Seen]) -> float | None:
     """The median replica's median latency of the last seconds; None where fewer than half have enough answers."""
     medians = [time_s for replica in seen if (time_s := _median_latency_s(replica, SPANS_S[0])) is not None]
@@ -267,9 +129,6 @@ def _median_latency_s(replica: Seen, span_s: float) -> float | None:
 
 def peers_of(replica: Seen, pool: Sequence[Seen]) -> list[Seen]:
     return [other for other in pool if other.id != replica.id and other.peers == replica.peers]
-
-
-# One replica
 
 
 def find(replica: Seen, pool: Sequence[Seen]) -> Finding | None:
@@ -313,11 +172,11 @@ def _slow(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
         own = replica.windows[span_s]
         normal_s = _median(peer.windows[span_s].times_s[index] for peer in peers if span_s in peer.windows)
         time_s = own.times_s[index]
-        if time_s is not None and normal_s is not None and _is_slow(time_s, normal_s):
+        if time_s is not None and normal_s is not None and is_slow(time_s, normal_s):
             what = "half" if q == 0.5 else f"{1 - q:.0%}"
             return Finding(
                 Sickness.SLOW,
-                f"{replica.id} takes {_ms(time_s)} or more for {what} of its requests, its peers {_ms(normal_s)} "
+                f"{replica.id} takes {in_ms(time_s)} or more for {what} of its requests, its peers {in_ms(normal_s)} "
                 f"({own.answers} answers in {span_s:.0f} s)",
             )
     return None
@@ -328,7 +187,7 @@ def _median(values: Iterable[float | None]) -> float | None:
     return statistics.median(known) if known else None
 
 
-def _is_slow(time_s: float, normal_s: float) -> bool:
+def is_slow(time_s: float, normal_s: float) -> bool:
     return time_s >= SLOW_RATIO * normal_s and time_s - normal_s >= SLOW_BY_S
 
 
@@ -351,7 +210,8 @@ def _erring(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     return None
 
 
-def _certain_share(replica: Seen) -> float:
+def certain_error_share(replica: Seen) -> float:
+    """What it errs at least, by its answers of the last seconds."""
     part = replica.windows.get(SPANS_S[0])
     return share_bounds(part.failed, part.requests)[0] if part is not None and part.requests else 0.0
 
@@ -382,7 +242,7 @@ def _silent(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     return Finding(
         Sickness.SILENT,
         f"{replica.id} passes its checks and has answered nothing for {silent_s:.0f} s with {in_flight} requests or "
-        f"more waiting, while its peers gave {together.total()} answers (p99 {_ms(usual_s)})",
+        f"more waiting, while its peers gave {together.total()} answers (p99 {in_ms(usual_s)})",
     )
 
 
@@ -399,5 +259,5 @@ def _silence(looks: Sequence[Look]) -> tuple[float, int]:
     return last.at_s - since, in_flight
 
 
-def _ms(time_s: float) -> str:
+def in_ms(time_s: float) -> str:
     return f"{time_s * 1000:.0f} ms"

@@ -19,8 +19,9 @@ from colonnade.core.groups import GroupUsage
 from colonnade.core.memory import MachineMemory
 from colonnade.gateway import adaptive
 from colonnade.gateway.state import PoolView, ServerView
-from colonnade.runtime import outliers, trends
-from colonnade.runtime.outliers import EndReplica, Look, Pool, Replacement, ReplaceReplica, Seen
+from colonnade.runtime import outlier_decision, outliers, trends
+from colonnade.runtime.outlier_decision import EndReplica, Pool, Replacement, ReplaceReplica
+from colonnade.runtime.outliers import Look, Seen
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.spec.derive import replica_groups
 from colonnade.spec.model import ServiceSpec
@@ -205,7 +206,7 @@ class SicknessWatch:
             since[one.id] = known.outside_since_s
         self._compare(seen, now)
         pool = Pool(name, seen, findings, since, self._usual_s(name, seen, now))
-        self._act(name, outliers.decide(pool, self._past, now, is_whole=is_whole), now)
+        self._act(name, outlier_decision.decide(pool, self._past, now, is_whole=is_whole), now)
 
     def _seen(self, replica: ObservedReplica, spec: ServiceSpec) -> Seen:
         group = str(_group_of(spec, replica.id.number))
@@ -227,7 +228,7 @@ class SicknessWatch:
                 known = self._known[one.id]
                 known.beside_peers = known.beside_peers.with_sample(now, ratio)
 
-    def _act(self, name: str, decision: Decision[outliers.Action], now: float) -> None:
+    def _act(self, name: str, decision: Decision[outlier_decision.Action], now: float) -> None:
         self._note_together(name, decision, now)
         for action in decision.actions:
             match action:
@@ -237,11 +238,11 @@ class SicknessWatch:
                     self._end(replica, decision.reason, decision.message, now)
         told_at_s = self._services.setdefault(name, _Service()).told_at_s
         was_told = now - told_at_s.get(decision.reason, -TELL_AGAIN_AFTER_S) < TELL_AGAIN_AFTER_S
-        if decision.reason in outliers.HELD_BACK and not was_told:
+        if decision.reason in outlier_decision.HELD_BACK and not was_told:
             told_at_s[decision.reason] = now
             self._system.say("replica_sick", name, decision.reason, decision.message)
 
-    def _note_together(self, name: str, decision: Decision[outliers.Action], now: float) -> None:
+    def _note_together(self, name: str, decision: Decision[outlier_decision.Action], now: float) -> None:
         service = self._services.setdefault(name, _Service())
         if decision.reason == "pool_sick_together":
             if service.together_at_s is None:

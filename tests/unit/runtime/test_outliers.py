@@ -8,21 +8,23 @@ from dataclasses import replace
 import pytest
 
 from colonnade.core.histogram import BOUNDS_MS, Histogram
-from colonnade.runtime.outliers import (
+from colonnade.runtime.outlier_decision import (
     AGAIN_AFTER_S,
     LASTS_S,
     REPLACED_WITHIN_S,
     EndReplica,
-    Finding,
-    Look,
     Pool,
     Replacement,
     ReplaceReplica,
+    again_after_s,
+    decide,
+)
+from colonnade.runtime.outliers import (
+    Finding,
+    Look,
     Seen,
     Sickness,
-    again_after_s,
     beside_peers,
-    decide,
     find,
     recent,
     see,
