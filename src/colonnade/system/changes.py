@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colonnade.spec.difference import Difference, Effect
+from colonnade.spec.difference import Difference
+from colonnade.spec.effects import Effect
 from colonnade.spec.model import Spec
 from colonnade.spec.place import path_inside
 from colonnade.system.snapshot import Entry

@@ -19,7 +19,7 @@ from colonnade.runtime.launch import ServicePlan, log_path
 from colonnade.runtime.state import ReplicaId
 from colonnade.runtime.wanted import Rollout, Stage
 from colonnade.spec.derive import replica_groups
-from colonnade.spec.difference import Effect
+from colonnade.spec.effects import Effect
 from colonnade.spec.load import LoadedSpec, load_spec, spec_for_app
 from colonnade.system.accepted import as_accepted
 from colonnade.system.changes import Changes

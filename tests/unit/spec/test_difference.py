@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from colonnade.spec.difference import EFFECTS, SECRET, WHOLE, Difference, Effect, difference
+from colonnade.spec.difference import SECRET, WHOLE, Difference, difference
+from colonnade.spec.effects import EFFECTS, Effect
 from colonnade.spec.load import declared_spec
 from colonnade.spec.model import Spec
 from colonnade.spec.units import duration_text, parse_duration_s, parse_size_bytes, size_text

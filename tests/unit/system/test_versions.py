@@ -14,7 +14,7 @@ from tests.unit.system.project import FILES, Project
 
 from colonnade.core.errors import HostError
 from colonnade.core.processes import Credentials
-from colonnade.spec.difference import Effect
+from colonnade.spec.effects import Effect
 from colonnade.spec.load import spec_for_app
 from colonnade.system import copying, versions
 from colonnade.system.changes import FileChanges

@@ -12,7 +12,7 @@ from tests.unit.deploy.kubernetes.kit import as_spec, every_feature, exported, t
 
 from colonnade.deploy.kubernetes import parts
 from colonnade.deploy.kubernetes.told import IMAGE, MANIFESTS, NOT_OF_A_SYSTEM, SENTENCES, written_keys
-from colonnade.spec.difference import EFFECTS
+from colonnade.spec.effects import EFFECTS
 
 OTHERWISE: dict[str, Any] = {
     "system.name": "other",
