@@ -49,12 +49,17 @@ class Place:
     file: Path | None
 
     def loaded(self) -> LoadedSpec:
-        if self.to != "kubernetes":
-            raise SpecError(f"there is no way to {self.to!r}", subject="--to", hint="say --to kubernetes")
+        check_to(self.to)
         return declared(self.file)
 
     def cluster(self, loaded: LoadedSpec) -> Cluster:
         return Cluster.connect(self.context, self.namespace or loaded.spec.system.name)
+
+
+def check_to(to: str) -> None:
+    """Raises SpecError."""
+    if to != "kubernetes":
+        raise SpecError(f"there is no way to {to!r}", subject="--to", hint="say --to kubernetes")
 
 
 def pace() -> Pace:

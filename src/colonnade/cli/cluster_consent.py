@@ -1,5 +1,5 @@
 """A cluster belongs to many. So before a drill its context is named, the way to its gateways is said, nothing is left
-of another drill, and somebody agrees; or nothing happens."""
+of another drill, and somebody agrees; or nothing happens. That lightkube is there is `cluster.py`'s to see, before."""
 
 from __future__ import annotations
 
@@ -9,16 +9,10 @@ import sys
 import typer
 
 from colonnade.core.errors import HostError, SpecError
+from colonnade.deploy.kubernetes.breakable import BreakableCluster
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.permissions import NODES, is_allowed
 from colonnade.spec.load import LoadedSpec
-
-try:
-    from colonnade.deploy.kubernetes.breakable import BreakableCluster
-except ImportError as error:
-    raise HostError(
-        f"speaking to a cluster needs {error.name}", subject="--to", hint="pip install 'colonnade[kubernetes]'"
-    ) from error
 
 
 def connect(loaded: LoadedSpec, context: str, namespace: str, *, is_agreed: bool) -> BreakableCluster:

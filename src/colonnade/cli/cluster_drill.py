@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from colonnade.cli.cluster import check_to
 from colonnade.cli.cluster_consent import agree, check_nothing_is_left, check_way, connect, way_back
 from colonnade.cli.drill_run import (
     OutOption,
@@ -36,7 +37,6 @@ from colonnade.cli.export import declared
 from colonnade.cli.messages import out
 from colonnade.cli.options import FileOption, NamespaceOption, ToOption
 from colonnade.core.clock import SystemClock
-from colonnade.core.errors import SpecError
 from colonnade.drill.cluster import marks
 from colonnade.drill.cluster.director import ClusterDirector, ClusterOrder
 from colonnade.drill.cluster.faults.registry import CLUSTER_FAULTS
@@ -116,7 +116,7 @@ def run(
 def list_scenarios(to: ToOption = "") -> None:
     """The scenarios for clusters that come with Colonnade. Those of one machine can be named as well: what is
     impossible in a cluster is skipped."""
-    _check_to(to)
+    check_to(to)
     names = shipped_names(OF_A_CLUSTER)
     out.print(scenario_table([find_scenario(name, CLUSTER_FAULTS, OF_A_CLUSTER) for name in names]))
 
@@ -124,7 +124,7 @@ def list_scenarios(to: ToOption = "") -> None:
 @app.command()
 def show(name: Annotated[str, typer.Argument(metavar="NAME | FILE.toml")], to: ToOption = "") -> None:
     """What a scenario is going to do."""
-    _check_to(to)
+    check_to(to)
     for line in scenario_lines(_scenario(name, None, None)):
         out.print(line)
 
@@ -199,13 +199,8 @@ def _command(api: BreakableCluster, name: str, scenario: Scenario, seed: int, wi
 
 
 def _declared(to: str, file: Path | None) -> LoadedSpec:
-    _check_to(to)
+    check_to(to)
     return declared(file)
-
-
-def _check_to(to: str) -> None:
-    if to != "kubernetes":
-        raise SpecError(f"there is no way to {to!r}", subject="--to", hint="say --to kubernetes")
 
 
 def _scenario(name: str, typed_per_s: float | None, declared_per_s: float | None) -> Scenario:
