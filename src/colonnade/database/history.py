@@ -8,15 +8,12 @@ next number. The kept copies prevent that (a server never takes a number whose h
 from __future__ import annotations
 
 import contextlib
-import re
 from pathlib import Path
 
 from colonnade.core.files import write_durably
+from colonnade.database.backup.wal import HISTORY, SEGMENT
 from colonnade.database.foreign import read_foreign
 from colonnade.database.state import Fork, parse_lsn
-
-_SEGMENT = re.compile(r"[0-9A-F]{24}")
-_HISTORY = re.compile(r"[0-9A-F]{8}\.history")
 
 
 def history_name(timeline: int) -> str:
@@ -48,7 +45,7 @@ def read_forks(timeline: int, pg_wal: Path, kept: Path) -> tuple[Fork, ...] | No
 def newest_timeline(pg_wal: Path) -> int | None:
     """The timeline that a standby last wrote WAL of: the highest among its segments."""
     with contextlib.suppress(OSError):
-        return max((int(file.name[:8], 16) for file in pg_wal.iterdir() if _SEGMENT.fullmatch(file.name)), default=None)
+        return max((int(file.name[:8], 16) for file in pg_wal.iterdir() if SEGMENT.fullmatch(file.name)), default=None)
     return None
 
 
@@ -57,7 +54,7 @@ def keep_histories(pg_wal: Path, kept: Path) -> list[str]:
 
     Such a node was promoted without knowing of another one: its number is taken, and it cannot be rewound."""
     foreign: list[str] = []
-    names = [file.name for file in pg_wal.iterdir() if _HISTORY.fullmatch(file.name)] if pg_wal.is_dir() else []
+    names = [file.name for file in pg_wal.iterdir() if HISTORY.fullmatch(file.name)] if pg_wal.is_dir() else []
     for name in sorted(names):
         try:
             content = _read(pg_wal, name)

@@ -21,6 +21,8 @@ import zlib
 
 SEGMENT = re.compile(r"[0-9A-F]{24}")
 HISTORY = re.compile(r"[0-9A-F]{8}\.history")
+"""Names of files in pg_wal and in the archive."""
+
 COPY_BYTES = 4 * 1024 * 1024
 PAGE_BYTES = 8192
 _PAGE = struct.Struct("=HHIQ")
