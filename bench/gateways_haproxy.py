@@ -29,8 +29,9 @@ from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.events import EventLog
 from colonnade.core.processes import SYSTEM_MARK
-from colonnade.gateway.config import BACKLOG, GatewaySettings, render_gateway, slots_for
+from colonnade.gateway.config import BACKLOG, GatewaySettings, render_gateway
 from colonnade.gateway.controller import GatewayController, Surroundings
+from colonnade.gateway.pools import slots_for
 from colonnade.gateway.process import GatewayPaths, process_text
 from colonnade.gateway.runtime_api import RuntimeApi
 from colonnade.gateway.state import Membership, Pool, Server, ServerState

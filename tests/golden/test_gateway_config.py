@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.processes import Credentials
-from colonnade.gateway.config import GatewaySettings, render_gateway, service_pool, weight_of
+from colonnade.gateway.config import GatewaySettings, render_gateway
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
 from colonnade.gateway.discovered import CONNECT_TIMEOUT_S, discovered_gateway, found_pool, shared_between
+from colonnade.gateway.pools import service_pool, weight_of
 from colonnade.gateway.process import find_binary
 from colonnade.gateway.state import Discovery, Membership, NamedServers, Pool, Server, ServerState
 from colonnade.gateway.text import ProcessText

@@ -21,7 +21,7 @@ from colonnade.cli.export_kubernetes import kubernetes_export, settings_of
 from colonnade.cli.messages import out, print_json, print_warning
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import HostError, SpecError
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.spec.load import LoadedSpec
 from colonnade.system.target import find_target
 

@@ -16,7 +16,7 @@ from typing import Any
 from colonnade.core.errors import HostError
 from colonnade.core.files import read_json, write_json_durably
 from colonnade.core.transitions import edge
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.spec.derive import used_services
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import ServiceSpec, Spec

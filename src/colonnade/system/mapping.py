@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from colonnade.gateway.config import leaving_state, service_pool, weight_of
+from colonnade.gateway.pools import leaving_state, service_pool, weight_of
 from colonnade.gateway.state import GatewayView, Membership, PoolView, Server, ServerState
 from colonnade.runtime.canary import Tally
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from colonnade.core.processes import Credentials
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.runtime.launch import ServicePlan
 from colonnade.spec.derive import DATABASE, service_url_variable, used_services
 from colonnade.spec.detect import Detected

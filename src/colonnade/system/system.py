@@ -13,8 +13,8 @@ from colonnade.core.errors import SpecError
 from colonnade.core.events import EventLog
 from colonnade.core.ports import PortAllocator
 from colonnade.core.processes import Credentials
-from colonnade.gateway.config import slots_for
 from colonnade.gateway.controller import GatewayController
+from colonnade.gateway.pools import slots_for
 from colonnade.gateway.state import Membership
 from colonnade.runtime.controller import RuntimeController
 from colonnade.runtime.launch import ServicePlan

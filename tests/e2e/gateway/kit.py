@@ -19,8 +19,9 @@ from colonnade.core import processes
 from colonnade.core.clock import SystemClock
 from colonnade.core.events import Event, EventLog
 from colonnade.core.processes import SYSTEM_MARK, Command, Credentials, Process
-from colonnade.gateway.config import GatewaySettings, render_gateway, service_pool
+from colonnade.gateway.config import GatewaySettings, render_gateway
 from colonnade.gateway.controller import GatewayController, Render, Surroundings
+from colonnade.gateway.pools import service_pool
 from colonnade.gateway.process import GatewayPaths, process_text
 from colonnade.gateway.state import Membership, Pool, Server, ServerState
 from colonnade.spec.model import GatewaySpec, ServiceSpec

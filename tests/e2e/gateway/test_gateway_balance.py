@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.gateway.client import Connection, Load, Request, get, shares
 from tests.e2e.gateway.kit import local_replicas, ready, running_gateway, service
 
-from colonnade.gateway.config import weight_of
+from colonnade.gateway.pools import weight_of
 from colonnade.gateway.state import Membership, Server, ServerState
 
 pytestmark = pytest.mark.slow

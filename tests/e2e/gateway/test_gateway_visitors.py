@@ -12,7 +12,7 @@ from tests.e2e.gateway.client import Request, Response, get, send
 from tests.e2e.gateway.kit import Harness, local_replicas, port_of, ready, replica_processes, running_gateway, service
 
 from colonnade.core import processes
-from colonnade.gateway.config import leaving_state
+from colonnade.gateway.pools import leaving_state
 from colonnade.gateway.state import Membership, Server, ServerState
 
 pytestmark = pytest.mark.slow

@@ -7,18 +7,12 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.errors import Bug, HostError
-from colonnade.gateway.config import (
-    GatewaySettings,
-    buffer_bytes_for,
-    render_gateway,
-    service_pool,
-    slots_for,
-    weight_of,
-)
+from colonnade.gateway.config import GatewaySettings, buffer_bytes_for, render_gateway
 from colonnade.gateway.controller import restart_delay_s
 from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership
 from colonnade.gateway.latency import latency_lines
 from colonnade.gateway.pages import error_lines, page
+from colonnade.gateway.pools import service_pool, slots_for, weight_of
 from colonnade.gateway.probe import is_expected
 from colonnade.gateway.process import GatewayPaths
 from colonnade.gateway.state import Membership, Place, Pool, Server, ServerState

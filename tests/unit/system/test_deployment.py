@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from colonnade.core.errors import Bug, HostError
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.spec.load import LoadedSpec
 from colonnade.spec.model import GatewaySpec, ServiceSpec, Spec
 from colonnade.system.deployment import (

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from colonnade.deploy.docker.names import INTERNAL_PORT_FIRST
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.spec.derive import DATABASE, own_database, replica_groups, service_url_variable, used_services
 from colonnade.spec.model import ServiceSpec, Spec
 

@@ -22,7 +22,7 @@ from colonnade.deploy.kubernetes.settings import (
     Settings,
     Surroundings,
 )
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.spec.derive import DATABASE, service_url_variable, used_services
 from colonnade.spec.model import HealthSpec, ServiceSpec, Spec
 from colonnade.system.plans import tracing_environment

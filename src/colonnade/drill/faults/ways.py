@@ -17,7 +17,7 @@ from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.targets import draw
 from colonnade.drill.links.process import Name
 from colonnade.drill.scenario import Aim, PlannedFault, Role
-from colonnade.gateway.config import slots_for
+from colonnade.gateway.pools import slots_for
 from colonnade.spec.derive import DATABASE as USES_DATABASE
 from colonnade.spec.derive import own_database, used_services
 from colonnade.spec.model import Spec

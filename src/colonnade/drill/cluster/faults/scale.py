@@ -14,8 +14,8 @@ from colonnade.drill.cluster.faults.whom import deployment_meant
 from colonnade.drill.faults.fault import NotPossible
 from colonnade.drill.faults.settings import numbers
 from colonnade.drill.scenario import PlannedFault
-from colonnade.gateway.config import slots_for
 from colonnade.gateway.discovered import GATEWAYS_MAX
+from colonnade.gateway.pools import slots_for
 
 
 class Scale(Restored):
