@@ -298,7 +298,7 @@ def _is_marked(pid: int, mark: str, with_variable: str) -> bool:
 def name_of(pid: int) -> str:
     """The program's name as the kernel knows it (15 characters at most); empty when the process is gone."""
     try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
 

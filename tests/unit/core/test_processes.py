@@ -25,6 +25,7 @@ from colonnade.core.processes import (
     is_alive,
     kill,
     marked_processes,
+    name_of,
     start,
     start_ticks_of,
     stop,
@@ -159,6 +160,7 @@ def test_whatever_a_process_calls_itself_it_is_found(begin: Start) -> None:
     wait_until(lambda: b"\xc3" in Path(f"/proc/{process.pid}/comm").read_bytes())
     assert is_alive(process.identity)
     assert list(group_members(process.pid)) == [process.pid]
+    assert name_of(process.pid) == ") Z 1 (\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_descriptor_beyond_what_select_takes_is_watched_too(begin: Start) -> None:
