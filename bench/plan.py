@@ -110,7 +110,7 @@ def _as_figures(found: Calibration) -> dict[str, Any]:
                 "measured_ms": {name: round(value * 1000, 2) for name, value in each.measured.items()},
                 **{
                     f"{kind}_error": {name: _rounded(each.error(kind, name)) for name in ("mean", "p95", "p99")}
-                    for kind in ("pace", "theory", "simulated")
+                    for kind in ("routes", "theory", "simulated")
                 },
                 "cost_ms": {name: round(value * 1000, 2) for name, value in each.cpu_s.items()},
                 "cost_error": _rounded(each.cost_error),
@@ -140,7 +140,7 @@ def _outside(found: Calibration) -> Iterator[str]:
         if each.share_of_capacity > SHARE_MAX + 0.05:
             continue  # loads are shares of the capacity in the first round; what both say may be a little less
         for name, bound in (("mean", MEAN_OFF), ("p95", P95_OFF)):
-            for kind in ("pace", "theory", "simulated"):
+            for kind in ("routes", "theory", "simulated"):
                 error = each.error(kind, name)
                 if error is not None and abs(error) > bound:
                     yield f"{name} at {each.share_of_capacity:.0%} of capacity by {kind}: {error:+.0%}"

@@ -58,7 +58,7 @@ def routes_table(routes: Sequence[RouteCost]) -> Table:
 def verified_table(found: Calibration) -> Table:
     """Each load: measured, and of each prediction what it said and how far off it was."""
     kinds = [
-        kind for kind in ("pace", "theory", "simulated") if any(_values(each, kind) for each in found.verified)
+        kind for kind in ("routes", "theory", "simulated") if any(_values(each, kind) for each in found.verified)
     ] or ["theory"]
     columns = [
         f">{name}{'' if kind == 'measured' else ', ' + kind}"
@@ -78,7 +78,7 @@ def verified_table(found: Calibration) -> Table:
 
 
 def _values(each: Verified, kind: str) -> Mapping[str, float] | None:
-    return {"pace": each.pace, "theory": each.theory, "simulated": each.simulated}[kind]
+    return {"routes": each.routes, "theory": each.theory, "simulated": each.simulated}[kind]
 
 
 def _predicted(each: Verified, kind: str, name: str) -> str:

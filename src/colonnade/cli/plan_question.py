@@ -15,13 +15,13 @@ from colonnade.cli.plan_options import parse_memory, parse_prices, parse_rate, p
 from colonnade.core.errors import SpecError
 from colonnade.core.memory import machine_memory
 from colonnade.core.processor import cores_count
-from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_model, paced_mix
+from colonnade.planning.by_routes import times_of
+from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_mix, measured_model
 from colonnade.planning.capacity import Objective
 from colonnade.planning.declared import Declared, PartWork, declared_model, works_of
 from colonnade.planning.errors import Unstable
 from colonnade.planning.load_shape import LoadShape, find_shape, shape_from
 from colonnade.planning.model import Load
-from colonnade.planning.pace import paced
 from colonnade.planning.profile import Profile, profile_of
 from colonnade.planning.question import Machine, Question
 from colonnade.planning.sizing import Policy
@@ -157,12 +157,12 @@ def _declared(
 
 
 def _as_it_ran(calibration: Calibration, mix: Mix, rate: float) -> list[str]:
-    """What the paces say of the rate: nearer than the model of its parts, and of nothing but the system as it ran."""
-    paces = paced_mix(calibration.routes, mix)
-    if not paces:
+    """What the routes say of the rate: nearer than the model of its parts, and of nothing but the system as it ran."""
+    parts = measured_mix(calibration.routes, mix)
+    if not parts:
         return []
     try:
-        times_s = paced(paces, rate).times_s
+        times_s = times_of(parts, rate)
     except Unstable as error:
         return [f"as it ran then, load generator beside it: {error.message}"]
     figures = ", ".join(f"{name} {times_s[name] * 1000:.3g} ms" for name in ("mean", "p95", "p99"))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from colonnade.core.errors import SpecError
+from colonnade.planning.by_routes import Part, Seen
 from colonnade.planning.declared import (
     STANDBYS,
     Declared,
@@ -25,14 +26,13 @@ from colonnade.planning.erlang import SERVERS_MAX
 from colonnade.planning.errors import Unstable
 from colonnade.planning.idle_cost import factor
 from colonnade.planning.model import Call, Load, Route, Station, SystemModel, Work
-from colonnade.planning.pace import Pace, Paced
 from colonnade.planning.predict import predict
 from colonnade.planning.scalability import Interval
 from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
 from colonnade.spec.model import Spec
 
-VERSION = 3
+VERSION = 4
 """Of what is remembered: another one is not read."""
 
 VISITORS = "(visitors)"
@@ -71,10 +71,10 @@ class RouteCost:
     """The service that it comes to first."""
     utilization: float = 1.0
     """Of the machine, at which it costs and takes that."""
-    alone: Pace | None = None
-    """Asked slowly."""
-    crowd: tuple[Pace, ...] = ()
-    """Alone of its kind, with always so many inside, ascending."""
+    capacity_per_s: float = 0.0
+    """Answers a second, alone of its kind, with as many inside as are let in; 0 when it was not measured."""
+    seen: tuple[Seen, ...] = ()
+    """Alone of its kind, asked slowly, and at shares of that capacity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,9 +110,9 @@ class Verified:
     """Seconds of a core that one request of the mix cost each part, VISITORS included."""
     cpu_s_predicted: Mapping[str, float] = field(default_factory=dict)
     """The same by the costs of its routes. Where these differ, it is not the queues that were wrong."""
-    pace: Mapping[str, float] | None = None
-    """As `planning/pace.py` predicts it, for the system as it runs. `theory` and `simulated` are of the model of its
-    parts, which also says what other replicas or cores would do."""
+    routes: Mapping[str, float] | None = None
+    """As `planning/by_routes.py` predicts it, for the system as it runs. `theory` and `simulated` are of the model of
+    its parts, which also says what other replicas or cores would do."""
 
     @property
     def cost_error(self) -> float | None:
@@ -127,8 +127,8 @@ class Verified:
         return math.fsum(self.cpu_s.get(name, 0.0) for name in self.cpu_s_predicted)
 
     def error(self, of: str, name: str) -> float | None:
-        """(predicted − measured)/measured; `of` is `pace`, `theory` or `simulated`."""
-        predicted = {"pace": self.pace, "theory": self.theory, "simulated": self.simulated}[of]
+        """(predicted − measured)/measured; `of` is `routes`, `theory` or `simulated`."""
+        predicted = {"routes": self.routes, "theory": self.theory, "simulated": self.simulated}[of]
         if predicted is None or not self.measured.get(name):
             return None
         return predicted[name] / self.measured[name] - 1
@@ -190,11 +190,8 @@ def calibration_from(data: Mapping[str, Any]) -> Calibration:
 
 
 def _route_from(data: Mapping[str, Any]) -> RouteCost:
-    def pace(one: Mapping[str, Any]) -> Pace:
-        return Pace(one["present"], one["rate_per_s"], tuple(one["times_s"]))
-
-    alone = None if data["alone"] is None else pace(data["alone"])
-    return RouteCost(**{**data, "alone": alone, "crowd": tuple(map(pace, data["crowd"]))})
+    seen = tuple(Seen(one["utilization"], one["mean_s"], tuple(one["times_s"])) for one in data["seen"])
+    return RouteCost(**{**data, "seen": seen})
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,10 +212,10 @@ class Mix:
         return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
 
 
-def paced_mix(routes: Sequence[RouteCost], mix: Mix) -> tuple[Paced, ...]:
-    """What `planning/pace.py` needs; empty where a route that is asked for was not measured that way."""
+def measured_mix(routes: Sequence[RouteCost], mix: Mix) -> tuple[Part, ...]:
+    """What `planning/by_routes.py` needs; empty where a route that is asked for was not measured that way."""
     wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0]
-    found = [Paced(mix.shares[each.name], each.alone, each.crowd) for each in wanted if each.alone and each.crowd]
+    found = [Part(mix.shares[each.name], each.capacity_per_s, each.seen) for each in wanted if each.seen]
     return tuple(found) if len(found) == len(wanted) else ()
 
 

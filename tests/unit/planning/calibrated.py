@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from colonnade.planning.by_routes import Seen
 from colonnade.planning.calibration import VISITORS, Calibration, Contention, RouteCost, Verified
-from colonnade.planning.pace import Pace
 from colonnade.planning.scalability import Interval
 from colonnade.spec.model import Spec
 
@@ -41,7 +41,7 @@ def calibration() -> Calibration:
         cores=2,
         background_cores=0.1,
         write_share=0.2,
-        routes=(replace(PAGE, alone=Pace(0.05, 4.0, (0.012, 0.013)), crowd=(Pace(0.9, 90.0, (0.01,)),)), READ, WRITE),
+        routes=(replace(PAGE, capacity_per_s=200.0, seen=(Seen(0.02, 0.0125, (0.012, 0.013)),)), READ, WRITE),
         memory_bytes={"web": 50_000_000},
         contention=Contention(
             ((1.0, 100.0), (2.0, 180.0)), Interval(100, 90, 110), None, Interval(0.0, 0.0, 0.0), None
@@ -50,7 +50,7 @@ def calibration() -> Calibration:
         capacity_measured=200.0,
         verified=(
             Verified(
-                100.0, 0.5, 99.0, measured, {**measured, "mean": 0.022}, None, 0.0, pace={**measured, "mean": 0.019}
+                100.0, 0.5, 99.0, measured, {**measured, "mean": 0.022}, None, 0.0, routes={**measured, "mean": 0.019}
             ),
             Verified(300.0, 1.4, 200.0, measured, None, None, 0.3, "too busy"),
         ),

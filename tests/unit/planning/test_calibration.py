@@ -15,8 +15,8 @@ from colonnade.planning.calibration import (
     VISITORS,
     Mix,
     calibration_from,
+    measured_mix,
     measured_model,
-    paced_mix,
     winsorized,
     without_waiting,
 )
@@ -104,7 +104,7 @@ def test_errors_are_relative_to_what_was_measured() -> None:
     found = calibration()
     assert found.capacity_error == pytest.approx(0.05)
     assert found.verified[0].error("theory", "mean") == pytest.approx(0.1)
-    assert found.verified[0].error("pace", "mean") == pytest.approx(-0.05)
+    assert found.verified[0].error("routes", "mean") == pytest.approx(-0.05)
     assert found.verified[0].error("simulated", "mean") is None
     assert found.verified[1].error("theory", "mean") is None
     assert replace(found, capacity_measured=None).capacity_error is None
@@ -121,11 +121,11 @@ def test_costs_of_a_mix_are_compared_over_all_parts_that_are_predicted() -> None
     assert calibration().verified[0].cost_error is None, "an older calibration does not say"
 
 
-def test_a_mix_has_a_pace_where_each_of_its_routes_was_measured_so() -> None:
+def test_a_mix_is_predicted_by_its_routes_where_each_of_them_was_measured() -> None:
     routes = calibration().routes
-    (one,) = paced_mix(routes, Mix({PAGE.name: 1.0}))
-    assert (one.share, one.alone, one.crowd) == (1.0, routes[0].alone, routes[0].crowd)
-    assert paced_mix(routes, Mix.of(routes, 0.2)) == ()
+    (one,) = measured_mix(routes, Mix({PAGE.name: 1.0}))
+    assert (one.share, one.capacity_per_s, one.seen) == (1.0, 200.0, routes[0].seen)
+    assert measured_mix(routes, Mix.of(routes, 0.2)) == ()
 
 
 @given(primary_s=st.floats(0.0002, 0.01), standbys_s=st.floats(0.0002, 0.01))

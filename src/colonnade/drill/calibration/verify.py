@@ -9,10 +9,10 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 
 from colonnade.drill.calibration.shot import Shot
+from colonnade.planning.by_routes import Part, times_of
 from colonnade.planning.calibration import VISITORS, Verified
 from colonnade.planning.errors import Unstable
 from colonnade.planning.model import Load, SystemModel
-from colonnade.planning.pace import Paced, paced
 from colonnade.planning.predict import predict
 
 DOUBTS_MIN, DOUBTED_SHARE = 2, 0.2
@@ -45,7 +45,7 @@ def change_of(rounds: Sequence[Mapping[str, float]]) -> float:
 
 
 def verified_load(
-    model: SystemModel, mix: Sequence[Paced], rate: float, share: float, shot: Shot, simulate: Simulate | None
+    model: SystemModel, mix: Sequence[Part], rate: float, share: float, shot: Shot, simulate: Simulate | None
 ) -> Verified:
     """One load: `share` of the capacity, predicted and measured."""
     load = Load(rate)
@@ -57,9 +57,9 @@ def verified_load(
     except Unstable:
         theory = None
     try:
-        pace = dict(paced(mix, rate).times_s) if mix else None
+        routes = times_of(mix, rate) if mix else None
     except Unstable:
-        pace = None
+        routes = None
     simulated = dict(simulate(model, load)) or None if simulate is not None and theory is not None else None
     return Verified(
         rate_per_s=rate,
@@ -67,7 +67,7 @@ def verified_load(
         measured_rate=shot.ok_rate,
         measured=shot.figures(),
         theory=theory,
-        pace=pace,
+        routes=routes,
         simulated=simulated,
         failed_share=shot.failed_share,
         doubt=shot.doubt,
@@ -84,7 +84,7 @@ def told(found: Verified) -> str:
     for name in ("mean", "p95"):
         if name in found.measured:
             words.append(f"{name} {found.measured[name] * 1000:.3g} ms")
-        for kind in ("pace", "theory", "simulated"):
+        for kind in ("routes", "theory", "simulated"):
             if (error := found.error(kind, name)) is not None:
                 words[-1] += f" ({kind} {error:+.0%})"
     return ", ".join(words)

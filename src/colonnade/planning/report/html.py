@@ -128,8 +128,8 @@ def _sizes(answer: Answer, sizes: Sequence[SizePoint]) -> Chart:
 
 def _verified(calibration: Calibration) -> Chart:
     """Measured as dots, predicted as lines."""
-    steady = [each for each in calibration.verified if each.pace is not None or each.theory is not None]
-    kind = "pace" if any(each.pace for each in steady) else "theory"
+    steady = [each for each in calibration.verified if each.routes is not None or each.theory is not None]
+    kind = "routes" if any(each.routes for each in steady) else "theory"
 
     def points(kind: str, name: str) -> list[tuple[float, float]]:
         return [

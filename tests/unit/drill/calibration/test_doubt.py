@@ -8,22 +8,12 @@ import pytest
 
 from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Reading
-from colonnade.drill.calibration.shot import Shot, _shot, _slowest_second, together
+from colonnade.drill.calibration.shot import _shot, _slowest_second, together
 from colonnade.drill.calibration.verify import change_of, doubt_of
 from colonnade.planning.calibration import KERNEL
 
 from ..builders import at_second, history, read
-
-CALM = Shot(
-    rate_per_s=100.0,
-    latencies_s=(0.01,),
-    ok_rate=100.0,
-    failed_share=0.0,
-    cpu_s={"web": 0.002},
-    generator_cpu_s=0.0005,
-    others_share=0.04,
-    lag_p99_s=0.002,
-)
+from .shots import CALM
 
 
 def test_a_stretch_is_doubted_when_requests_were_late_or_strangers_worked() -> None:

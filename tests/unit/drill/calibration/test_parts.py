@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from colonnade.drill.calibration.measure import entry_of
 from colonnade.drill.calibration.parts import UPKEEP, Parts, Reading, parts_of, read_parts
+from colonnade.drill.calibration.routes import entry_of
 from colonnade.planning.declared import STANDBYS
 from colonnade.spec.model import Spec
 

@@ -1,0 +1,85 @@
+"""Sends the stretches of a calibration, and the doubtful ones again: what a stranger or a disk did to one of them is
+nothing that the system does. How many were is told, and what stays doubtful stays told as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from colonnade.core.clock import Clock
+from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot, shoot
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.workload import Action
+
+FULL_UTILIZATION = 0.85
+"""Of the free cores, from where on the generator may be late for want of one."""
+
+AGAIN_MAX = 2
+"""Times that one stretch is sent again."""
+
+AGAIN_TOTAL_MAX = 12
+"""Of all stretches: where a machine is never calm, the whole is to end all the same, in doubt."""
+
+
+class Sender:
+    """Sends at `aim`, which the caller may refine in between."""
+
+    def __init__(self, aim: Aim, clock: Clock, *, cores: float) -> None:
+        """`cores`: of the machine."""
+        self.aim = aim
+        self.free_cores = cores
+        self.sent_count = 0
+        self.again_count = 0
+        self.doubts: list[str] = []
+        """Of the stretches that stay doubtful."""
+        self._clock = clock
+
+    async def alone(self, action: Action, rate: float, duration_s: float, in_flight_max: int = IN_FLIGHT_MAX) -> Shot:
+        """One kind of request."""
+        return await self.believable(
+            lambda: shoot(
+                self.aim,
+                rate,
+                duration_s,
+                write_share=1.0 if action.kind is Kind.WRITE else 0.0,
+                only=action,
+                in_flight_max=in_flight_max,
+                clock=self._clock,
+            )
+        )
+
+    async def mix(
+        self, rate: float, duration_s: float, *, write_share: float, in_flight_max: int = IN_FLIGHT_MAX
+    ) -> Shot:
+        """All of them, as the workload has it."""
+        return await self.believable(
+            lambda: shoot(
+                self.aim,
+                rate,
+                duration_s,
+                write_share=write_share,
+                in_flight_max=in_flight_max,
+                clock=self._clock,
+            )
+        )
+
+    def utilization(self, shot: Shot) -> float:
+        """Of the cores that are free, what the requests of a stretch took, those who send them included."""
+        return min(1.0, shot.ok_rate * shot.cost_s / self.free_cores)
+
+    async def believable(self, send: Callable[[], Awaitable[Shot]]) -> Shot:
+        """What came of a stretch, the last one of those that had to be sent."""
+        shot = await send()
+        for _ in range(AGAIN_MAX):
+            if not self._doubt_of(shot) or self.again_count >= AGAIN_TOTAL_MAX:
+                break
+            self.again_count += 1
+            shot = await send()
+        self.sent_count += 1
+        if doubt := self._doubt_of(shot):
+            self.doubts.append(doubt)
+        return shot
+
+    def _doubt_of(self, shot: Shot) -> str:
+        """A machine that is full leaves the generator no core: its lateness there is no stranger's doing."""
+        return shot.doubt if self.utilization(shot) < FULL_UTILIZATION else ""
