@@ -20,6 +20,11 @@ from .harness import Runner
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
+ONE_PAGE = """
+[drill]
+reads = [{ path = "/" }]
+"""
+
 
 def test_the_article_s_examples_go_as_the_plan_says(work_dir: Path, free_port: Callable[[], int]) -> None:
     """Five servers at twice what they can serve: the queue grows by 50 a second. With as many as the plan recommends it
@@ -38,13 +43,15 @@ def test_the_article_s_examples_go_as_the_plan_says(work_dir: Path, free_port: C
 
 def test_a_running_system_is_measured_and_later_plans_go_by_it(runner: Runner) -> None:
     runner.take_example("01-hello-flask")
+    declaration = runner.directory / "colonnade.toml"
+    declaration.write_text(declaration.read_text() + ONE_PAGE)
     assert runner.run("plan", "--measure").exit_code != 0, "nothing runs yet"
     runner.up()
     runner.running()
     ran = runner.run("plan", "--measure", "--stretch", "2", "--json", timeout_s=300)
     assert ran.exit_code == 0, ran.text + runner.story()
     found = calibration_from(json.loads(ran.out))
-    assert {route.name for route in found.routes} == {"GET /", "GET /readyz"}
+    assert {route.name for route in found.routes} == {"GET /"}
     for route in found.routes:
         assert route.entry == "hello"
         assert route.mean_s > 0
