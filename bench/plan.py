@@ -108,6 +108,7 @@ def _as_figures(found: Calibration) -> dict[str, Any]:
                 "rate": round(each.rate_per_s, 1),
                 "of_capacity": each.share_of_capacity,
                 "measured_ms": {name: round(value * 1000, 2) for name, value in each.measured.items()},
+                "means_ms": [round(value * 1000, 2) for value in each.means_s],
                 **{
                     f"{kind}_error": {name: _rounded(each.error(kind, name)) for name in ("mean", "p95", "p99")}
                     for kind in ("routes", "theory", "simulated")

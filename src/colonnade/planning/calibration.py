@@ -100,7 +100,7 @@ class Verified:
     measured_rate: float
     """Answers a second."""
     measured: Mapping[str, float]
-    """`mean`, `p50`, `p95`, `p99`."""
+    """`mean`, `p50`, `p95`, `p99`, of the round with the median mean."""
     theory: Mapping[str, float] | None
     simulated: Mapping[str, float] | None
     failed_share: float
@@ -110,6 +110,8 @@ class Verified:
     """Seconds of a core that one request of the mix cost each part, VISITORS included."""
     cpu_s_predicted: Mapping[str, float] = field(default_factory=dict)
     """The same by the costs of its routes. Where these differ, it is not the queues that were wrong."""
+    means_s: tuple[float, ...] = ()
+    """Of each round, one after the other."""
     routes: Mapping[str, float] | None = None
     """As `planning/by_routes.py` predicts it, for the system as it runs. `theory` and `simulated` are of the model of
     its parts, which also says what other replicas or cores would do."""
@@ -177,7 +179,7 @@ def calibration_from(data: Mapping[str, Any]) -> Calibration:
         raise ValueError(f"version {data.get('version')} of a calibration, and this reads {VERSION}")
     fields = dict(data)
     fields["routes"] = tuple(_route_from(route) for route in data["routes"])
-    fields["verified"] = tuple(Verified(**each) for each in data["verified"])
+    fields["verified"] = tuple(Verified(**{**each, "means_s": tuple(each["means_s"])}) for each in data["verified"])
     fields["notes"] = tuple(data["notes"])
     if (contention := data["contention"]) is not None:
         intervals = {

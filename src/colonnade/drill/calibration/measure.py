@@ -14,6 +14,7 @@ Reads only, unless writes are allowed: it is the user's system. Every stretch is
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -35,7 +36,7 @@ from colonnade.drill.calibration.routes import (
     route_of,
 )
 from colonnade.drill.calibration.sending import Sender
-from colonnade.drill.calibration.shot import Aim, Shot, together
+from colonnade.drill.calibration.shot import Aim, Shot, middle, together
 from colonnade.drill.calibration.verify import (
     CHANGED_SHARE,
     CHANGED_TOLD,
@@ -65,9 +66,10 @@ from colonnade.planning.model import SystemModel
 from colonnade.planning.predict import apart_of
 from colonnade.spec.model import Spec
 
-ROUNDS = 2
+ROUNDS = 3
+"""The median of them counts: machines stand still at times, and change their speed."""
 
-SHARES = ((0.2, 0.5), (0.4, 0.75), (0.6, 1.0), (0.8, 1.5))
+SHARES = ((0.2, 0.4), (0.4, 0.5), (0.6, 0.75), (0.8, 1.25))
 """Of the mix's measured capacity; and how long in each round, in usual stretches."""
 
 STRANGERS_TOLD = 0.15
@@ -227,13 +229,13 @@ class _Measuring:
     def result(self, *, at: str, machine: str, simulate: Simulate | None) -> Calibration:
         """What all rounds say."""
         known = self._known()
-        reached = together(self._full).ok_rate
+        reached = statistics.median(each.ok_rate for each in self._full)
         verified = []
         for _, shots in sorted(self._loads.items()):
-            shot = together(shots)
+            shot = middle(shots)
             part = shot.rate_per_s / reached
             model = self._model_of(known, utilization_at(known.idle_cost, part))
-            verified.append(verified_load(model, known.mix, shot.rate_per_s, part, shot, simulate))
+            verified.append(verified_load(model, known.mix, part, shots, simulate))
             self._tell(told(verified[-1]))
         doubt = self._doubt()
         return Calibration(
@@ -264,7 +266,7 @@ class _Measuring:
             return f"the machine changed its speed by {change:+.0%} from one round to the next"
         if abs(change) > CHANGED_TOLD:
             words = "fewer" if change < 0 else "more"
-            self.notes.append(f"{abs(change):.0%} {words} were answered in the second round than in the first")
+            self.notes.append(f"{abs(change):.0%} {words} were answered in the last round than in the first")
         return doubt_of(sender.doubts, sender.sent_count)
 
     def _shares(self, known: _Known) -> list[tuple[Part, Alone]]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from colonnade.drill.calibration.sending import Sender
-from colonnade.drill.calibration.shot import Shot, together
+from colonnade.drill.calibration.shot import Shot, middle, together
 from colonnade.drill.load.workload import Action
 from colonnade.planning.by_routes import Seen, kept
 from colonnade.planning.calibration import VISITORS, Contention, RouteCost, winsorized
@@ -41,7 +42,7 @@ FEW_GROWTH = 3.0
 CROWD_S_MIN, CROWD_SHARE = 1.0, 0.2
 """Seconds of a stretch with so many inside, at least, and the share of a usual stretch."""
 
-LOADS = ((0.2, 0.15), (0.4, 0.2), (0.6, 0.35), (0.8, 0.6))
+LOADS = ((0.2, 0.25), (0.4, 0.3), (0.6, 0.4), (0.8, 0.6))
 """Shares of the capacity; and how long in each round, in usual stretches. The busier, the more chance there is in what
 is measured: at 85 % busy a queue of 5 ms needs half a second to forget what it was."""
 
@@ -69,11 +70,11 @@ class Alone:
 
     @property
     def capacity_per_s(self) -> float:
-        return together(self.full).ok_rate
+        return statistics.median(each.ok_rate for each in self.full)
 
     def seen(self) -> tuple[Seen, ...]:
         """For `planning/by_routes.py`."""
-        loads = [self.slow, *(together(shots) for _, shots in sorted(self.loads.items()))]
+        loads = [self.slow, *(middle(shots) for _, shots in sorted(self.loads.items()))]
         return tuple(
             Seen(each.rate_per_s / self.capacity_per_s, each.mean_s, kept(each.latencies_s))
             for each in loads
@@ -143,7 +144,7 @@ def route_of(spec: Spec, alone: Alone, utilization: float) -> RouteCost:
         cpu_s={**full.cpu_s, VISITORS: full.generator_cpu_s},
         entry=entry_of(spec, alone.action.path),
         utilization=utilization,
-        capacity_per_s=full.ok_rate,
+        capacity_per_s=alone.capacity_per_s,
         seen=alone.seen(),
     )
 

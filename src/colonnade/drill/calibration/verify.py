@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from colonnade.drill.calibration.shot import Shot
+from colonnade.drill.calibration.shot import Shot, middle
 from colonnade.planning.by_routes import Part, times_of
 from colonnade.planning.calibration import VISITORS, Verified
 from colonnade.planning.errors import Unstable
@@ -19,8 +19,8 @@ DOUBTS_MIN, DOUBTED_SHARE = 2, 0.2
 """From so many doubtful stretches on, and such a share of all, the whole is doubted."""
 
 CHANGED_TOLD, CHANGED_SHARE = 0.05, 0.15
-"""By which the second round may be slower or faster than the first: from the one on it is told, from the other on the
-whole is doubted. What is predicted and what is measured have half of it in them, both."""
+"""By which the last round may be slower or faster than the first: from the one on it is told, from the other on the
+whole is doubted. What is predicted and what is measured have their share of it in them, both."""
 
 Simulate = Callable[[SystemModel, Load], Mapping[str, float]]
 
@@ -45,9 +45,11 @@ def change_of(rounds: Sequence[Mapping[str, float]]) -> float:
 
 
 def verified_load(
-    model: SystemModel, mix: Sequence[Part], rate: float, share: float, shot: Shot, simulate: Simulate | None
+    model: SystemModel, mix: Sequence[Part], share: float, shots: Sequence[Shot], simulate: Simulate | None
 ) -> Verified:
-    """One load: `share` of the capacity, predicted and measured."""
+    """One load, by a stretch of each round: `share` of the capacity, predicted and measured."""
+    shot = middle(shots)
+    rate = shot.rate_per_s
     load = Load(rate)
     theory: dict[str, float] | None
     try:
@@ -66,6 +68,7 @@ def verified_load(
         share_of_capacity=share,
         measured_rate=shot.ok_rate,
         measured=shot.figures(),
+        means_s=tuple(each.mean_s for each in shots),
         theory=theory,
         routes=routes,
         simulated=simulated,

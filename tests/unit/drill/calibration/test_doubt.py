@@ -8,7 +8,7 @@ import pytest
 
 from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Reading
-from colonnade.drill.calibration.shot import _shot, _slowest_second, together
+from colonnade.drill.calibration.shot import _shot, _slowest_second, middle, together
 from colonnade.drill.calibration.verify import change_of, doubt_of
 from colonnade.planning.calibration import KERNEL
 
@@ -66,3 +66,10 @@ def test_stretches_of_one_load_are_pooled_and_the_worst_doubt_is_kept() -> None:
     assert both.ok_rate == 95.0
     assert both.cpu_s == pytest.approx({"web": 0.003})
     assert "40 ms late" in both.doubt
+
+
+def test_of_several_rounds_the_one_in_the_middle_counts() -> None:
+    fast, usual, stalled = (replace(CALM, latencies_s=(mean_s,)) for mean_s in (0.01, 0.012, 0.5))
+    assert middle([stalled, fast, usual]) is usual
+    assert middle([stalled, fast]) is fast
+    assert middle([stalled]) is stalled
