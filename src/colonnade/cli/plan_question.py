@@ -158,7 +158,7 @@ def _declared(
 
 def _as_it_ran(calibration: Calibration, mix: Mix, rate: float) -> list[str]:
     """What the routes say of the rate: nearer than the model of its parts, and of nothing but the system as it ran."""
-    parts = measured_mix(calibration.routes, mix)
+    parts = measured_mix(calibration.routes, mix, calibration.mixing)
     if not parts:
         return []
     try:

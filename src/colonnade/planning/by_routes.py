@@ -5,7 +5,8 @@ some shares of that. Of a mix that was never measured, with `share_r` of kind r 
 
     1/X = Σ share_r / X_r        u = λ/X        T = Σ share_r · T_r(u)
 
-and its times are those of the kinds at u, each by its share.
+and its times are those of the kinds at u, each by its share. What it costs that they are mixed at all is read off
+another mix (`mixing_of`), and makes each X_r less by that.
 
 *Why.* A request takes what nobody can take from it (waiting for a disk, for another machine), and the processor time
 c_r that it shares with others. Who shares has his turn the more seldom, the more others are there: it takes
@@ -24,7 +25,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -67,6 +68,14 @@ def kept(times_s: Sequence[float]) -> tuple[float, ...]:
 def capacity_of(mix: Sequence[Part]) -> float:
     """X, answers a second."""
     return 1 / math.fsum(each.share / each.capacity_per_s for each in mix)
+
+
+def mixing_of(alone: Mapping[str, float], shares: Mapping[str, float], together: float) -> float:
+    """By which share more a request costs among those of other kinds than among its own: by the answers a second of
+    each kind alone, and of some mix of them. Caches, an interpreter and a database have to keep several things at hand
+    there, fewer writes find each other for one flush, and what was just changed is read.
+    """
+    return 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1
 
 
 def mean_s_at(seen: Sequence[Seen], utilization: float) -> float:

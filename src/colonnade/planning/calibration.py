@@ -157,6 +157,8 @@ class Calibration:
     notes: tuple[str, ...] = ()
     cores_apart: float = 0.0
     """As `SystemModel` has it, by how long the routes took alone on a busy machine."""
+    mixing: float = 0.0
+    """By which share more a request costs among those of other kinds than among its own."""
     idle_cost: float = 0.0
     """k of `idle_cost.py`: by which share more a request costs on an idle machine than on a busy one."""
     doubt: str = ""
@@ -214,11 +216,14 @@ class Mix:
         return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
 
 
-def measured_mix(routes: Sequence[RouteCost], mix: Mix) -> tuple[Part, ...]:
-    """What `planning/by_routes.py` needs; empty where a route that is asked for was not measured that way."""
-    wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0]
-    found = [Part(mix.shares[each.name], each.capacity_per_s, each.seen) for each in wanted if each.seen]
-    return tuple(found) if len(found) == len(wanted) else ()
+def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> tuple[Part, ...]:
+    """What `planning/by_routes.py` needs; empty where a route that is asked for was not measured that way. `mixing`: as
+    `Calibration` has it."""
+    wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0 and each.seen]
+    if {each.name for each in wanted} != {name for name, share in mix.shares.items() if share > 0}:
+        return ()
+    dearer = 1 + mixing if len(wanted) > 1 else 1.0
+    return tuple(Part(mix.shares[each.name], each.capacity_per_s / dearer, each.seen) for each in wanted)
 
 
 def costs_at(routes: Sequence[RouteCost], idle_cost: float, utilization: float) -> tuple[RouteCost, ...]:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colonnade.core.errors import SpecError
+from colonnade.planning.by_routes import capacity_of, mixing_of
 from colonnade.planning.calibration import (
     VISITORS,
     Mix,
@@ -126,6 +127,21 @@ def test_a_mix_is_predicted_by_its_routes_where_each_of_them_was_measured() -> N
     (one,) = measured_mix(routes, Mix({PAGE.name: 1.0}))
     assert (one.share, one.capacity_per_s, one.seen) == (1.0, 200.0, routes[0].seen)
     assert measured_mix(routes, Mix.of(routes, 0.2)) == ()
+    (alone,) = measured_mix(routes, Mix({PAGE.name: 1.0}), mixing=0.25)
+    assert alone.capacity_per_s == 200.0, "of one kind nothing is mixed"
+
+
+def test_what_mixing_costs_in_one_mix_it_costs_in_another() -> None:
+    """By hand: kinds of 100/s and 300/s alone are 200/s where each has half of the machine and mixing costs nothing."""
+    alone = {PAGE.name: 100.0, READ.name: 300.0}
+    assert mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 200.0) == pytest.approx(0.0)
+    mixing = mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 160.0)
+    assert mixing == pytest.approx(0.25)
+    routes = [
+        replace(each, capacity_per_s=alone[each.name], seen=calibration().routes[0].seen) for each in (PAGE, READ)
+    ]
+    found = measured_mix(routes, Mix({PAGE.name: 0.5, READ.name: 0.5}), mixing)
+    assert capacity_of(found) == pytest.approx(150 / 1.25)
 
 
 @given(primary_s=st.floats(0.0002, 0.01), standbys_s=st.floats(0.0002, 0.01))

@@ -2,7 +2,8 @@
 
 1. *Idle*: what is busy while nobody asks.
 2. *Each route alone* (`routes.py`): slowly, in crowds, and at shares of its capacity.
-3. *The mix*, which was not used before: how much of it is answered, and how long it takes at shares of that.
+3. *All of them, each as much work as every other*: what it costs that they are not alone.
+4. *The mix*, which was not used before: how much of it is answered, and how long it takes at shares of that.
 
 Most of that is done in rounds, and each round measures both what is predicted from and what is predicted: a machine
 that changes its speed from one quarter of an hour to the next (virtual ones do, by a third) is the same for both. How
@@ -36,7 +37,7 @@ from colonnade.drill.calibration.routes import (
     route_of,
 )
 from colonnade.drill.calibration.sending import Sender
-from colonnade.drill.calibration.shot import Aim, Shot, middle, together
+from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot, middle, together
 from colonnade.drill.calibration.verify import (
     CHANGED_SHARE,
     CHANGED_TOLD,
@@ -50,7 +51,7 @@ from colonnade.drill.load.ledger import Kind
 from colonnade.drill.load.target import resolve_target
 from colonnade.drill.trial import try_out
 from colonnade.drill.workloads import is_guessed, workload_of
-from colonnade.planning.by_routes import Part, capacity_of
+from colonnade.planning.by_routes import Part, capacity_of, mixing_of
 from colonnade.planning.calibration import (
     KERNEL,
     Calibration,
@@ -128,6 +129,7 @@ class _Known:
     """What the routes say together."""
 
     routes: tuple[RouteCost, ...]
+    mixing: float
     idle_cost: float
     cores_apart: float
     mix: tuple[Part, ...]
@@ -144,6 +146,10 @@ class _Measuring:
         self._cores = sender.free_cores
         self._background_cores = 0.0
         self._alone: dict[str, Alone] = {}
+        self._even: list[Shot] = []
+        """All routes, each as much work as every other, of each round."""
+        self._even_shares: dict[str, float] = {}
+        """How often each of them came then."""
         self._full: list[Shot] = []
         """The mix with as many inside as any route had, of each round."""
         self._loads: dict[float, list[Shot]] = {}
@@ -176,12 +182,33 @@ class _Measuring:
                 if found.slow.doubt:
                     self.notes.append(f"{action.name} at {found.slow.rate_per_s:.3g}/s: {found.slow.doubt}")
             await load_up(self._sender, self._alone[action.name], stretch_s, self._tell)
-        await self._mixed()
+        most = max(max(each.crowds) for each in self._alone.values())
+        if len(self._alone) > 1:
+            await self._evenly(most)
+        await self._mixed(most)
 
-    async def _mixed(self) -> None:
+    async def _evenly(self, most: int) -> None:
+        """A mix that is not the one to be predicted: each kind as often as the system answers it alone."""
+        if not self._even_shares:
+            total = math.fsum(each.capacity_per_s for each in self._alone.values())
+            self._even_shares = {name: each.capacity_per_s / total for name, each in self._alone.items()}
+        writes = math.fsum(
+            self._even_shares[name] for name, each in self._alone.items() if each.action.kind is Kind.WRITE
+        )
+        rate = math.fsum(each.capacity_per_s for each in self._alone.values()) / len(self._alone)
+        shot = await self._sender.mix(
+            min(RATE_MAX, CROWD * rate),
+            2 * crowd_s(self._wishes.stretch_s),
+            write_share=writes,
+            in_flight_max=most,
+            weights=self._even_shares,
+        )
+        self._even.append(shot)
+        self._tell(f"each as much work as every other, {most} at once: {shot.ok_rate:.4g}/s")
+
+    async def _mixed(self, most: int) -> None:
         stretch_s = self._wishes.stretch_s
         predicted = capacity_of(self._known().mix)
-        most = max(max(each.crowds) for each in self._alone.values())
         full = await self._mix(min(RATE_MAX, CROWD * predicted), 2 * crowd_s(stretch_s), in_flight_max=most)
         self._full.append(full)
         self._tell(f"the mix, {most} at once: {full.ok_rate:.4g}/s answered (by the routes {predicted:.4g}/s)")
@@ -190,8 +217,8 @@ class _Measuring:
             self._loads.setdefault(share, []).append(shot)
             self._tell(f"{shot.rate_per_s:.4g}/s: {shot.mean_s * 1000:.3g} ms")
 
-    async def _mix(self, rate: float, duration_s: float, **more: int) -> Shot:
-        return await self._sender.mix(rate, duration_s, write_share=self._write_share, **more)
+    async def _mix(self, rate: float, duration_s: float, in_flight_max: int = IN_FLIGHT_MAX) -> Shot:
+        return await self._sender.mix(rate, duration_s, write_share=self._write_share, in_flight_max=in_flight_max)
 
     def _known(self) -> _Known:
         utilization = self._sender.utilization
@@ -213,8 +240,14 @@ class _Measuring:
             self._spec, slow, cores=self._sender.free_cores, replicas=self._sender.aim.parts.replicas
         )
         self.notes += [each for each in notes if each not in self.notes]
-        mix = measured_mix(known, Mix.of(known, self._write_share))
-        return _Known(known, idle_cost, self._apart(known, idle_cost), mix)
+        mixing = self._mixing({each.name: each.capacity_per_s for each in known})
+        mix = measured_mix(known, Mix.of(known, self._write_share), mixing)
+        return _Known(known, mixing, idle_cost, self._apart(known, idle_cost), mix)
+
+    def _mixing(self, alone: Mapping[str, float]) -> float:
+        if not self._even:
+            return 0.0
+        return mixing_of(alone, self._even_shares, statistics.median(each.ok_rate for each in self._even))
 
     def _apart(self, routes: Sequence[RouteCost], idle_cost: float) -> float:
         """How far the cores are from one queue, by how long each route waited alone at its loads."""
@@ -251,6 +284,7 @@ class _Measuring:
             capacity_measured=reached,
             verified=tuple(verified),
             notes=tuple(self.notes),
+            mixing=known.mixing,
             idle_cost=known.idle_cost,
             cores_apart=known.cores_apart,
             doubt=doubt,

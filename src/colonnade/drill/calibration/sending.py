@@ -4,7 +4,8 @@ nothing that the system does. How many were is told, and what stays doubtful sta
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from colonnade.core.clock import Clock
 from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot, shoot
@@ -49,12 +50,22 @@ class Sender:
         )
 
     async def mix(
-        self, rate: float, duration_s: float, *, write_share: float, in_flight_max: int = IN_FLIGHT_MAX
+        self,
+        rate: float,
+        duration_s: float,
+        *,
+        write_share: float,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        weights: Mapping[str, float] | None = None,
     ) -> Shot:
-        """All of them, as the workload has it."""
+        """All of them, as the workload has it, or by other `weights`: name of an action → among those of its kind."""
+        aim = self.aim
+        if weights is not None:
+            actions = tuple(replace(each, weight=weights[each.name]) for each in aim.workload.actions)
+            aim = replace(aim, workload=replace(aim.workload, actions=actions))
         return await self.believable(
             lambda: shoot(
-                self.aim,
+                aim,
                 rate,
                 duration_s,
                 write_share=write_share,
