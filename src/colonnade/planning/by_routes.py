@@ -5,8 +5,8 @@ some shares of that. Of a mix that was never measured, with `share_r` of kind r 
 
     1/X = Σ share_r / X_r        u = λ/X        T = Σ share_r · T_r(u)
 
-and its times are those of the kinds at u, each by its share. What it costs that they are mixed at all is read off
-another mix (`mixing_of`), and makes each X_r less by that.
+and its times are those of the kinds at u, each by its share. That kinds which are mixed cost more than alone is read off
+another mix (`mixing_of`), and makes each of them so much dearer (`Part.costing`).
 
 *Why.* A request takes what nobody can take from it (waiting for a disk, for another machine), and the processor time
 c_r that it shares with others. Who shares has his turn the more seldom, the more others are there: it takes
@@ -26,7 +26,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from colonnade.planning.errors import Unstable
@@ -55,6 +55,15 @@ class Part:
     """X_r."""
     seen: tuple[Seen, ...]
     """By utilization, ascending, at least one."""
+
+    def costing(self, factor: float) -> Part:
+        """The same if each of it cost so many times as much: as many less are answered, and at the same utilization
+        each takes as much longer, for it computes, and waits for others that compute."""
+        seen = [
+            replace(each, mean_s=each.mean_s * factor, times_s=tuple(time_s * factor for time_s in each.times_s))
+            for each in self.seen
+        ]
+        return Part(self.share, self.capacity_per_s / factor, tuple(seen))
 
 
 def kept(times_s: Sequence[float]) -> tuple[float, ...]:

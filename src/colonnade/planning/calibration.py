@@ -222,8 +222,9 @@ def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> 
     wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0 and each.seen]
     if {each.name for each in wanted} != {name for name, share in mix.shares.items() if share > 0}:
         return ()
-    dearer = 1 + mixing if len(wanted) > 1 else 1.0
-    return tuple(Part(mix.shares[each.name], each.capacity_per_s / dearer, each.seen) for each in wanted)
+    factor = 1 + mixing if len(wanted) > 1 else 1.0
+    parts = [Part(mix.shares[each.name], each.capacity_per_s, each.seen) for each in wanted]
+    return tuple(each.costing(factor) for each in parts)
 
 
 def costs_at(routes: Sequence[RouteCost], idle_cost: float, utilization: float) -> tuple[RouteCost, ...]:

@@ -70,7 +70,7 @@ from colonnade.spec.model import Spec
 ROUNDS = 3
 """The median of them counts: machines stand still at times, and change their speed."""
 
-SHARES = ((0.2, 0.4), (0.4, 0.5), (0.6, 0.75), (0.8, 1.25))
+SHARES = ((0.2, 0.5), (0.4, 0.75), (0.6, 1.0), (0.8, 1.5))
 """Of the mix's measured capacity; and how long in each round, in usual stretches."""
 
 STRANGERS_TOLD = 0.15
