@@ -8,7 +8,7 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 INSTALL = python=$$(sh scripts/find-python) && "$$python" scripts/install.py
 # Files that are tested at a time. Most of a slow test is waiting, but all of them bound how long they wait.
-WORKERS = 2
+WORKERS = 3
 CHECK = .venv/bin/ruff format --check . && .venv/bin/ruff check --quiet . && .venv/bin/mypy
 
 help:  ## explain these targets
@@ -23,7 +23,7 @@ up:  ## install, then run the blog on the whole system: http://127.0.0.1:8080
 down:  ## stop the blog; its data stays
 	@cd apps/blog && if [ -x ../../.venv/bin/colonnade ]; then ../../.venv/bin/colonnade down; else echo "Nothing is installed here."; fi
 
-test:  ## install, check, then run every test, two files at a time, real servers and failures included
+test:  ## install, check, then run every test, three files at a time, real servers and failures included
 	@$(INSTALL) test && $(CHECK) && .venv/bin/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 check:  ## format, lint, types and the fast tests: under a minute

@@ -74,7 +74,7 @@ MeasureOption = Annotated[
     bool, typer.Option("--measure", help="Calibrate on the running system: measures, predicts, measures again")
 ]
 WritesOption = Annotated[
-    bool, typer.Option("--with-writes", help="… and send the writes of [drill] to it, which stay there")
+    bool, typer.Option("--with-writes", help="… and send the writes of the drill to it, which stay there")
 ]
 StretchOption = Annotated[
     float | None,

@@ -142,7 +142,7 @@ def _declared(
     write_share = shape.write_share if shape is not None else calibration.write_share
     mix = Mix.of(calibration.routes, write_share)
     # As they cost at full load: what a plan is for is what the machine carries.
-    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0)
+    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0, calibration.mixing)
     found = measured_model(
         spec, costs, mix, cores=math.inf, replicas={}, visitors=False, cores_apart=calibration.cores_apart
     )

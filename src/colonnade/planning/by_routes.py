@@ -5,7 +5,7 @@ some shares of that. Of a mix that was never measured, with `share_r` of kind r 
 
     1/X = Σ share_r / X_r        u = λ/X        T = Σ share_r · T_r(u)
 
-and its times are those of the kinds at u, each by its share. That kinds which are mixed cost more than alone is read off
+and its times are those of the kinds at u, each by its share. That mixed kinds cost more than alone is read off
 another mix (`mixing_of`), and makes each of them so much dearer (`Part.costing`).
 
 *Why.* A request takes what nobody can take from it (waiting for a disk, for another machine), and the processor time
@@ -82,9 +82,10 @@ def capacity_of(mix: Sequence[Part]) -> float:
 def mixing_of(alone: Mapping[str, float], shares: Mapping[str, float], together: float) -> float:
     """By which share more a request costs among those of other kinds than among its own: by the answers a second of
     each kind alone, and of some mix of them. Caches, an interpreter and a database have to keep several things at hand
-    there, fewer writes find each other for one flush, and what was just changed is read.
+    there, fewer writes find each other for one flush, and what was just changed is read. Never less than 0: nothing is
+    gained by it, and where it seems so, a kind alone came as often as it could be sent, and no more.
     """
-    return 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1
+    return max(0.0, 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1)
 
 
 def mean_s_at(seen: Sequence[Seen], utilization: float) -> float:

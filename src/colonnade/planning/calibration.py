@@ -227,11 +227,14 @@ def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> 
     return tuple(each.costing(factor) for each in parts)
 
 
-def costs_at(routes: Sequence[RouteCost], idle_cost: float, utilization: float) -> tuple[RouteCost, ...]:
-    """What the routes cost when the machine is that busy. What takes less of a core is done as much earlier."""
+def costs_at(
+    routes: Sequence[RouteCost], idle_cost: float, utilization: float, mixing: float = 0.0
+) -> tuple[RouteCost, ...]:
+    """What the routes cost when the machine is that busy, and, with `mixing`, together. What takes less of a core is
+    done as much earlier."""
     found = []
     for route in routes:
-        change = factor(idle_cost, utilization) / factor(idle_cost, route.utilization)
+        change = (1 + mixing) * factor(idle_cost, utilization) / factor(idle_cost, route.utilization)
         cpu_s = {name: value * change for name, value in route.cpu_s.items()}
         computing_s = min(route.mean_s, math.fsum(route.cpu_s.values()))
         mean_s = route.mean_s + computing_s * (change - 1)

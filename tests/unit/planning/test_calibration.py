@@ -16,6 +16,7 @@ from colonnade.planning.calibration import (
     VISITORS,
     Mix,
     calibration_from,
+    costs_at,
     measured_mix,
     measured_model,
     winsorized,
@@ -59,6 +60,13 @@ def test_the_capacity_of_a_mix_is_what_its_requests_cost_together() -> None:
 def test_what_a_route_does_not_touch_is_not_on_its_way() -> None:
     declared = measured_model(SPEC, [READ], Mix({"GET /api": 1.0}), cores=2.0, replicas={}, visitors=False)
     assert [station.name for station in declared.model.stations] == ["gateway", "api", "database"]
+
+
+def test_mixed_requests_cost_more_of_each_part_and_take_as_much_longer() -> None:
+    (alone,) = costs_at([PAGE], 0.0, 1.0)
+    (mixed,) = costs_at([PAGE], 0.0, 1.0, mixing=0.1)
+    assert mixed.cpu_s == pytest.approx({name: 1.1 * value for name, value in alone.cpu_s.items()})
+    assert mixed.mean_s == pytest.approx(alone.mean_s + 0.1 * sum(alone.cpu_s.values()))
 
 
 def test_waiting_at_a_low_load_is_taken_off() -> None:
@@ -137,6 +145,7 @@ def test_what_mixing_costs_in_one_mix_it_costs_in_another() -> None:
     assert mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 200.0) == pytest.approx(0.0)
     mixing = mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 160.0)
     assert mixing == pytest.approx(0.25)
+    assert mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 230.0) == 0, "more than alone is no gain of mixing"
     routes = [
         replace(each, capacity_per_s=alone[each.name], seen=calibration().routes[0].seen) for each in (PAGE, READ)
     ]

@@ -316,7 +316,7 @@ class _Measuring:
         ]
 
     def _model_of(self, known: _Known, utilization: float) -> SystemModel:
-        routes = costs_at(known.routes, known.idle_cost, utilization)
+        routes = costs_at(known.routes, known.idle_cost, utilization, known.mixing)
         return measured_model(
             self._spec,
             routes,
