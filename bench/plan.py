@@ -139,7 +139,7 @@ def _outside(found: Calibration) -> Iterator[str]:
         yield f"capacity {found.capacity_error:+.0%}"
     for each in found.verified:
         if each.share_of_capacity > SHARE_MAX + 0.05:
-            continue  # loads are shares of the capacity in the first round; what both say may be a little less
+            continue  # loads are shares of the capacity in the first round; what all say may be a little less
         for name, bound in (("mean", MEAN_OFF), ("p95", P95_OFF)):
             for kind in ("routes", "theory", "simulated"):
                 error = each.error(kind, name)

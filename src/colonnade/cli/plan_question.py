@@ -16,7 +16,7 @@ from colonnade.core.errors import SpecError
 from colonnade.core.memory import machine_memory
 from colonnade.core.processor import cores_count
 from colonnade.planning.by_routes import times_of
-from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_mix, measured_model
+from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_mix, measured_model, mixing_in
 from colonnade.planning.capacity import Objective
 from colonnade.planning.declared import Declared, PartWork, declared_model, works_of
 from colonnade.planning.errors import Unstable
@@ -142,7 +142,7 @@ def _declared(
     write_share = shape.write_share if shape is not None else calibration.write_share
     mix = Mix.of(calibration.routes, write_share)
     # As they cost at full load: what a plan is for is what the machine carries.
-    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0, calibration.mixing)
+    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0, mixing_in(mix, calibration.mixing))
     found = measured_model(
         spec, costs, mix, cores=math.inf, replicas={}, visitors=False, cores_apart=calibration.cores_apart
     )

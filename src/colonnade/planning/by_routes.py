@@ -31,6 +31,9 @@ from itertools import pairwise
 
 from colonnade.planning.errors import Unstable
 
+MIXING_MAX = 1.0
+"""Twice as much: beyond it, something else went wrong."""
+
 TIMES_KEPT = 200
 """Of the times of a load, at even shares of all of them."""
 
@@ -57,8 +60,9 @@ class Part:
     """By utilization, ascending, at least one."""
 
     def costing(self, factor: float) -> Part:
-        """The same if each of it cost so many times as much: as many less are answered, and at the same utilization
-        each takes as much longer, for it computes, and waits for others that compute."""
+        """The same if each of it cost so many times as much: so many times fewer are answered, and at the same
+        utilization each takes so much longer, as it computes, and waits for others that do. What it waits for elsewhere
+        is stretched as well, too long by that."""
         seen = [
             replace(each, mean_s=each.mean_s * factor, times_s=tuple(time_s * factor for time_s in each.times_s))
             for each in self.seen
@@ -85,7 +89,8 @@ def mixing_of(alone: Mapping[str, float], shares: Mapping[str, float], together:
     there, fewer writes find each other for one flush, and what was just changed is read. Never less than 0: nothing is
     gained by it, and where it seems so, a kind alone came as often as it could be sent, and no more.
     """
-    return max(0.0, 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1)
+    found = 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1
+    return min(MIXING_MAX, max(0.0, found))
 
 
 def mean_s_at(seen: Sequence[Seen], utilization: float) -> float:
@@ -114,7 +119,7 @@ def times_of(mix: Sequence[Part], rate_per_s: float) -> dict[str, float]:
 
 
 def _crowd(utilization: float) -> float:
-    """Who is inside on average, of one processor that is shared; loads near the capacity are no longer told apart."""
+    """Who is inside on average, of one processor that is shared; no more than a hundred near its capacity."""
     return utilization / (1 - min(utilization, 0.99))
 
 

@@ -216,15 +216,19 @@ class Mix:
         return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
 
 
+def mixing_in(mix: Mix, mixing: float) -> float:
+    """What mixing costs in this mix: nothing where all are of one kind."""
+    return mixing if sum(share > 0 for share in mix.shares.values()) > 1 else 0.0
+
+
 def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> tuple[Part, ...]:
     """What `planning/by_routes.py` needs; empty where a route that is asked for was not measured that way. `mixing`: as
     `Calibration` has it."""
     wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0 and each.seen]
     if {each.name for each in wanted} != {name for name, share in mix.shares.items() if share > 0}:
         return ()
-    factor = 1 + mixing if len(wanted) > 1 else 1.0
     parts = [Part(mix.shares[each.name], each.capacity_per_s, each.seen) for each in wanted]
-    return tuple(each.costing(factor) for each in parts)
+    return tuple(each.costing(1 + mixing_in(mix, mixing)) for each in parts)
 
 
 def costs_at(

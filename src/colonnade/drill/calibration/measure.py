@@ -30,6 +30,7 @@ from colonnade.drill.calibration.routes import (
     RATE_MAX,
     Alone,
     Tell,
+    answered,
     contention_of,
     crowd_s,
     load_up,
@@ -178,9 +179,7 @@ class _Measuring:
         # Writes first: pages are measured with what they are going to show, not on a system that is still empty.
         for action in sorted(self._sender.aim.workload.actions, key=lambda each: each.kind is Kind.READ):
             if action.name not in self._alone:
-                found = self._alone[action.name] = await look_at(self._sender, action, stretch_s, self._tell)
-                if found.slow.doubt:
-                    self.notes.append(f"{action.name} at {found.slow.rate_per_s:.3g}/s: {found.slow.doubt}")
+                self._alone[action.name] = await look_at(self._sender, action, stretch_s, self._tell)
             await load_up(self._sender, self._alone[action.name], stretch_s, self._tell)
         most = max(max(each.crowds) for each in self._alone.values())
         if len(self._alone) > 1:
@@ -192,25 +191,22 @@ class _Measuring:
         if not self._even_shares:
             total = math.fsum(each.capacity_per_s for each in self._alone.values())
             self._even_shares = {name: each.capacity_per_s / total for name, each in self._alone.items()}
-        writes = math.fsum(
-            self._even_shares[name] for name, each in self._alone.items() if each.action.kind is Kind.WRITE
-        )
         rate = math.fsum(each.capacity_per_s for each in self._alone.values()) / len(self._alone)
         shot = await self._sender.mix(
             min(RATE_MAX, CROWD * rate),
             2 * crowd_s(self._wishes.stretch_s),
-            write_share=writes,
+            write_share=self._write_share_of(self._even_shares),
             in_flight_max=most,
             weights=self._even_shares,
         )
-        self._even.append(shot)
+        self._even.append(answered(shot, "the mix of all"))
         self._tell(f"each as much work as every other, {most} at once: {shot.ok_rate:.4g}/s")
 
     async def _mixed(self, most: int) -> None:
         stretch_s = self._wishes.stretch_s
         predicted = capacity_of(self._known().mix)
         full = await self._mix(min(RATE_MAX, CROWD * predicted), 2 * crowd_s(stretch_s), in_flight_max=most)
-        self._full.append(full)
+        self._full.append(answered(full, "the mix"))
         self._tell(f"the mix, {most} at once: {full.ok_rate:.4g}/s answered (by the routes {predicted:.4g}/s)")
         for share, stretches in SHARES:
             shot = await self._mix(share * self._full[0].ok_rate, stretches * stretch_s)
@@ -262,6 +258,7 @@ class _Measuring:
     def result(self, *, at: str, machine: str, simulate: Simulate | None) -> Calibration:
         """What all rounds say."""
         known = self._known()
+        self.notes += [note for alone in self._alone.values() for note in alone.notes]
         reached = statistics.median(each.ok_rate for each in self._full)
         verified = []
         for _, shots in sorted(self._loads.items()):
@@ -294,14 +291,14 @@ class _Measuring:
         """Against the whole; and notes on what is no reason for that."""
         sender = self._sender
         if sender.again_count:
-            self.notes.append(f"{sender.again_count} stretches of load were doubtful, and sent again")
+            self.notes.append(f"stretches of load were doubtful, and sent again: {sender.again_count} times")
         change = change_of(self._answered_in_rounds())
         if abs(change) > CHANGED_SHARE:
-            return f"the machine changed its speed by {change:+.0%} from one round to the next"
+            return f"the machine changed its speed by {change:+.0%} from the first round to the last"
         if abs(change) > CHANGED_TOLD:
             words = "fewer" if change < 0 else "more"
             self.notes.append(f"{abs(change):.0%} {words} were answered in the last round than in the first")
-        return doubt_of(sender.doubts, sender.sent_count)
+        return doubt_of(sender.doubts, sender.judged_count)
 
     def _shares(self, known: _Known) -> list[tuple[Part, Alone]]:
         """Of the mix, with what was seen of each."""
@@ -329,7 +326,16 @@ class _Measuring:
 
     @property
     def _write_share(self) -> float:
+        return self._share_of_kinds(self._wishes.write_share)
+
+    def _write_share_of(self, shares: Mapping[str, float]) -> float:
+        """Of a mix in which each route has its share."""
+        writes = [each.action.name for each in self._alone.values() if each.action.kind is Kind.WRITE]
+        return self._share_of_kinds(math.fsum(shares[name] for name in writes))
+
+    def _share_of_kinds(self, both: float) -> float:
+        """`both` where there are reads and writes, else exactly none or all."""
         kinds = {each.kind for each in self._sender.aim.workload.actions}
         if Kind.WRITE not in kinds:
             return 0.0
-        return self._wishes.write_share if Kind.READ in kinds else 1.0
+        return both if Kind.READ in kinds else 1.0

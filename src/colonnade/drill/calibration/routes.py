@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from colonnade.core.errors import SpecError
 from colonnade.drill.calibration.sending import Sender
 from colonnade.drill.calibration.shot import Shot, middle, together
 from colonnade.drill.load.workload import Action
@@ -20,6 +21,9 @@ LOW_UTILIZATION = 0.08
 
 RATE_LOW = (2.0, 20.0)
 """Requests a second of the first look at a route: as few as say something in the time that there is."""
+
+LOW_INSIDE = 0.2
+"""Requests inside, on average, for what mostly waits: it has no share of the machine to go by."""
 
 ANSWERS_MIN = 20
 """At least, of a stretch below the capacity, on average: of two a second, a stretch of a second may see none."""
@@ -46,11 +50,17 @@ LOADS = ((0.2, 0.25), (0.4, 0.3), (0.6, 0.4), (0.8, 0.6))
 """Shares of the capacity; and how long in each round, in usual stretches. The busier, the more chance there is in what
 is measured: at 85 % busy a queue of 5 ms needs half a second to forget what it was."""
 
+LOW_TOLD = 0.3
+"""Of its capacity, from where on a route that is asked slowly is not asked slowly."""
+
 BUSIER = 1.5
 """Than when asked slowly, at least, is a load that says something new."""
 
 RATE_MAX = 5_000.0
 """Requests a second that one generator can send: a core of its own does so many."""
+
+GENERATOR_SHARE = 0.9
+"""Of that: what is answered as often may be held back by it."""
 
 Tell = Callable[[str], None]
 
@@ -72,6 +82,24 @@ class Alone:
     def capacity_per_s(self) -> float:
         return statistics.median(each.ok_rate for each in self.full)
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What its user has to know of it."""
+        found = []
+        if self.slow.doubt:
+            found.append(f"{self.action.name} at {self.slow.rate_per_s:.3g}/s: {self.slow.doubt}")
+        if (utilization := self.slow.rate_per_s / self.capacity_per_s) > LOW_TOLD:
+            found.append(
+                f"{self.action.name} answers {self.capacity_per_s:.3g}/s at most: at {self.slow.rate_per_s:.3g}/s, as "
+                f"slowly as it is asked, it is {utilization:.0%} busy, and what it takes alone is less than that"
+            )
+        if self.capacity_per_s >= GENERATOR_SHARE * RATE_MAX:
+            found.append(
+                f"{self.action.name} was answered as often as the generator sends ({RATE_MAX:g}/s): it may carry more, "
+                "and so may the mix"
+            )
+        return tuple(found)
+
     def seen(self) -> tuple[Seen, ...]:
         """For `planning/by_routes.py`."""
         loads = [self.slow, *(middle(shots) for _, shots in sorted(self.loads.items()))]
@@ -86,8 +114,9 @@ async def look_at(sender: Sender, action: Action, stretch_s: float, tell: Tell) 
     """How long it takes when nobody else is there; and in crowds, as long as more of them are answered faster."""
     first = await sender.alone(action, RATE_LOW[0] * 2, min(FIRST_LOOK_S, stretch_s))
     cost_s = first.cost_s
-    low = min(max(LOW_UTILIZATION * sender.free_cores / cost_s, RATE_LOW[0]), RATE_LOW[1]) if cost_s else RATE_LOW[1]
-    found = Alone(action, await sender.alone(action, low, _lasting_s(stretch_s / 2, low)))
+    low = min(LOW_UTILIZATION * sender.free_cores / cost_s, RATE_LOW[1]) if cost_s else RATE_LOW[1]
+    low = max(RATE_LOW[0], min(low, LOW_INSIDE / first.mean_s) if first.mean_s else low)
+    found = Alone(action, answered(await sender.alone(action, low, _lasting_s(stretch_s / 2, low)), action.name))
     tell(f"{action.name}: {found.slow.mean_s * 1000:.2f} ms alone ({found.slow.count} answers at {low:.3g}/s)")
     rate, growth, counts = 1 / found.slow.mean_s if found.slow.mean_s > 0 else RATE_LOW[1], FEW_GROWTH, list(INSIDE)
     for count in counts:
@@ -109,7 +138,8 @@ async def load_up(sender: Sender, alone: Alone, stretch_s: float, tell: Tell) ->
     most = max(alone.crowds)
     top = alone.full[0].ok_rate if alone.full else alone.crowds[most].ok_rate
     asked = min(RATE_MAX, CROWD * max(top, RATE_LOW[0]))
-    alone.full.append(await sender.alone(alone.action, asked, 2 * crowd_s(stretch_s), most))
+    full = await sender.alone(alone.action, asked, _lasting_s(2 * crowd_s(stretch_s), asked), most)
+    alone.full.append(answered(full, alone.action.name))
     top, told = alone.full[0].ok_rate, []
     for share, stretches in LOADS:
         rate = share * top
@@ -119,6 +149,17 @@ async def load_up(sender: Sender, alone: Alone, stretch_s: float, tell: Tell) ->
         alone.loads.setdefault(share, []).append(shot)
         told.append(f"{rate:.4g}/s: {shot.mean_s * 1000:.3g} ms")
     tell(f"{alone.action.name}, {most} at once: {alone.full[-1].ok_rate:.4g}/s; {', '.join(told)}")
+
+
+def answered(shot: Shot, what: str) -> Shot:
+    """Raises SpecError for a stretch without an answer: nothing follows from it."""
+    if not shot.latencies_s or shot.ok_rate <= 0:
+        raise SpecError(
+            f"{what} was not answered at {shot.rate_per_s:.3g}/s ({shot.failed_share:.0%} failed)",
+            subject="plan --measure",
+            hint="see `colonnade status` and `colonnade logs`, or leave it out of [drill]",
+        )
+    return shot
 
 
 def crowd_s(stretch_s: float) -> float:

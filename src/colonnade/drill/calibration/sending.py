@@ -29,8 +29,10 @@ class Sender:
         """`cores`: of the machine."""
         self.aim = aim
         self.free_cores = cores
-        self.sent_count = 0
+        self.judged_count = 0
+        """Stretches that could be doubted, each counted once."""
         self.again_count = 0
+        """How often one was sent again."""
         self.doubts: list[str] = []
         """Of the stretches that stay doubtful."""
         self._clock = clock
@@ -86,11 +88,14 @@ class Sender:
                 break
             self.again_count += 1
             shot = await send()
-        self.sent_count += 1
+        self.judged_count += not self._is_full(shot)
         if doubt := self._doubt_of(shot):
             self.doubts.append(doubt)
         return shot
 
     def _doubt_of(self, shot: Shot) -> str:
+        return "" if self._is_full(shot) else shot.doubt
+
+    def _is_full(self, shot: Shot) -> bool:
         """A machine that is full leaves the generator no core: its lateness there is no stranger's doing."""
-        return shot.doubt if self.utilization(shot) < FULL_UTILIZATION else ""
+        return self.utilization(shot) >= FULL_UTILIZATION

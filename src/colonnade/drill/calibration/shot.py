@@ -36,6 +36,9 @@ STALL_FACTOR = 5.0
 """Times the mean of a usual second, for the mean of the slowest one: queues do not come and go within a second at loads
 that can be predicted; a disk or a machine that stands still does."""
 
+FAILED_SHARE_MAX = 0.05
+"""Of what was sent: with more, the answers say little about those that got none."""
+
 SECONDS_MIN = 5
 """Of a stretch, to speak of a usual one."""
 
@@ -99,6 +102,8 @@ class Shot:
             )
         if self.others_share > OTHERS_SHARE_MAX:
             return f"others used {self.others_share:.0%} of the machine ({OTHERS_SHARE_MAX:.0%} are accepted)"
+        if self.failed_share > FAILED_SHARE_MAX:
+            return f"{self.failed_share:.0%} of the requests failed ({FAILED_SHARE_MAX:.0%} are accepted)"
         if self.slowest_second > STALL_FACTOR:
             return f"something stood still: one second was {self.slowest_second:.0f} times as slow as a usual one"
         return ""

@@ -26,7 +26,7 @@ Simulate = Callable[[SystemModel, Load], Mapping[str, float]]
 
 
 def doubt_of(doubts: Sequence[str], shots_count: int) -> str:
-    """What several stretches say against the whole: costs are taken from the first ones, so what moves them moves every
+    """What several stretches say against the whole: costs are taken from them, so what moves them moves every
     prediction. One stretch alone may be a coincidence."""
     if len(doubts) < max(DOUBTS_MIN, DOUBTED_SHARE * shots_count):
         return ""

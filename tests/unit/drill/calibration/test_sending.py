@@ -42,13 +42,13 @@ def sent(*shots: Shot) -> tuple[list[Shot], Sender]:
 def test_a_calm_stretch_counts_as_it_is() -> None:
     found, sender = sent(CALM, CALM)
     assert found == [CALM, CALM]
-    assert (sender.sent_count, sender.again_count, sender.doubts) == (2, 0, [])
+    assert (sender.judged_count, sender.again_count, sender.doubts) == (2, 0, [])
 
 
 def test_a_doubtful_one_is_sent_again_and_the_calm_one_counts() -> None:
     found, sender = sent(STALLED, CALM, LATE, STALLED, CALM)
     assert found == [CALM, CALM]
-    assert (sender.sent_count, sender.again_count, sender.doubts) == (2, 3, [])
+    assert (sender.judged_count, sender.again_count, sender.doubts) == (2, 3, [])
 
 
 def test_what_stays_doubtful_is_told() -> None:
@@ -68,4 +68,4 @@ def test_a_generator_is_late_for_want_of_a_core_where_the_machine_is_full() -> N
     found, sender = sent(full)
     assert found == [full]
     assert sender.utilization(full) == 1.0
-    assert (sender.again_count, sender.doubts) == (0, [])
+    assert (sender.judged_count, sender.again_count, sender.doubts) == (0, 0, []), "and none of those that are judged"

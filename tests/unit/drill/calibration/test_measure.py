@@ -1,0 +1,142 @@
+"""A calibration of a system whose laws are known: one processor that everybody shares, a little dearer for mixes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from tests.unit.planning.calibrated import SPEC
+
+from colonnade.core.clock import SystemClock
+from colonnade.core.errors import SpecError
+from colonnade.drill.calibration.measure import ROUNDS, SHARES, Wishes, _Measuring
+from colonnade.drill.calibration.parts import Parts
+from colonnade.drill.calibration.sending import Sender
+from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot
+from colonnade.drill.load.ledger import Kind
+from colonnade.drill.load.target import Target
+from colonnade.drill.load.workload import Action, Workload
+from colonnade.planning.calibration import Calibration
+
+from .shots import CALM
+
+PAGE = Action("GET /", Kind.READ, "GET", "/", weight=3.0)
+LIST = Action("GET /api", Kind.READ, "GET", "/api")
+POST = Action("POST /api", Kind.WRITE, "POST", "/api", body="{token}")
+SERVICE_S = {PAGE.name: 0.004, LIST.name: 0.001, POST.name: 0.010}
+
+
+PARTS = Parts({"web": (), "api": ()}, {"web": 2, "api": 3})
+"""Nobody's processes."""
+
+
+class SharedProcessor(Sender):
+    """Answers as M/G/1-PS does, in times that do not vary."""
+
+    def __init__(self, *actions: Action, mixing: float = 0.0, service_s: Mapping[str, float] = SERVICE_S) -> None:
+        workload = Workload("known", actions)
+        aim = Aim("http://127.0.0.1:1", Target("localhost", "127.0.0.1", 1), workload, PARTS)
+        super().__init__(aim, SystemClock(), cores=1.0)
+        self.mixing = mixing
+        self.service_s = service_s
+        self.shares_sent: list[dict[str, float]] = []
+
+    async def alone(self, action: Action, rate: float, duration_s: float, in_flight_max: int = IN_FLIGHT_MAX) -> Shot:
+        return self.shot({action.name: 1.0}, rate, in_flight_max)
+
+    async def mix(
+        self,
+        rate: float,
+        duration_s: float,
+        *,
+        write_share: float,
+        in_flight_max: int = IN_FLIGHT_MAX,
+        weights: Mapping[str, float] | None = None,
+    ) -> Shot:
+        shares: dict[str, float] = {}
+        for kind, part in ((Kind.READ, 1 - write_share), (Kind.WRITE, write_share)):
+            found = {each.name: each.weight for each in self.aim.workload.actions if each.kind is kind}
+            found = {name: weights[name] for name in found} if weights is not None else found
+            shares |= {name: part * weight / sum(found.values()) for name, weight in found.items()}
+        self.shares_sent.append(shares)
+        return self.shot(shares, rate, in_flight_max)
+
+    def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
+        dearer = 1 + self.mixing if len(shares) > 1 else 1.0
+        works_s = {name: dearer * self.service_s[name] for name in shares}
+        work_s = math.fsum(share * works_s[name] for name, share in shares.items())
+        answered = min(rate, 1 / work_s)
+        stretch = 1 / (1 - rate * work_s) if in_flight_max == IN_FLIGHT_MAX else in_flight_max
+        times_s = [works_s[name] * stretch for name, share in shares.items() for _ in range(round(1000 * share))]
+        cost_s = {"web": 0.4 * work_s, "api": 0.5 * work_s}
+        return replace(
+            CALM,
+            rate_per_s=rate,
+            ok_rate=answered,
+            latencies_s=tuple(sorted(times_s)),
+            cpu_s=cost_s,
+            generator_cpu_s=0.1 * work_s,
+        )
+
+
+def calibrated(system: SharedProcessor) -> Calibration:
+    async def all_rounds() -> Calibration:
+        work = _Measuring(SPEC, Wishes(with_writes=True, write_share=0.2), system, SystemClock(), lambda _: None)
+        for _ in range(ROUNDS):
+            await work.round()
+        return work.result(at="", machine="one processor", simulate=None)
+
+    return asyncio.run(all_rounds())
+
+
+def test_what_a_mix_takes_is_found_by_its_routes_alone() -> None:
+    found = calibrated(SharedProcessor(PAGE, LIST, POST))
+    assert found.mixing == pytest.approx(0, abs=0.001)
+    assert found.capacity_error == pytest.approx(0, abs=0.001)
+    assert len(found.verified) == len(SHARES)
+    for each in found.verified:
+        assert each.error("routes", "mean") == pytest.approx(0, abs=0.02)
+        assert len(each.means_s) == ROUNDS
+
+
+def test_what_mixing_costs_is_read_off_another_mix() -> None:
+    system = SharedProcessor(PAGE, LIST, POST, mixing=0.12)
+    found = calibrated(system)
+    assert found.mixing == pytest.approx(0.12, abs=0.002)
+    assert found.capacity_error == pytest.approx(0, abs=0.002)
+    for each in found.verified:
+        assert each.error("routes", "mean") == pytest.approx(0, abs=0.03)
+    even, declared = system.shares_sent[0], system.shares_sent[1]
+    assert [even[name] * SERVICE_S[name] for name in even] == pytest.approx([sum(even.values()) / 1350] * 3, rel=0.01)
+    assert declared == pytest.approx({PAGE.name: 0.6, LIST.name: 0.2, POST.name: 0.2})
+
+
+@pytest.mark.parametrize("actions", [(PAGE,), (POST,), (PAGE, LIST), (POST, replace(POST, name="POST /more"))])
+def test_systems_that_have_one_route_or_only_one_kind(actions: tuple[Action, ...]) -> None:
+    service_s = {**SERVICE_S, "POST /more": 0.003}
+    system = SharedProcessor(*actions, mixing=0.1, service_s=service_s)
+    found = calibrated(system)
+    assert found.mixing == pytest.approx(0.1 if len(actions) > 1 else 0.0, abs=0.002)
+    assert found.capacity_error == pytest.approx(0, abs=0.002)
+    shares = [sum(shares.get(name, 0.0) for name in ("POST /api", "POST /more")) for shares in system.shares_sent]
+    assert set(shares) == {1.0 if actions[0].kind is Kind.WRITE else 0.0}, "to the last digit: none or all"
+
+
+def test_a_route_that_is_not_answered_is_named() -> None:
+    class Silent(SharedProcessor):
+        def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
+            found = super().shot(shares, rate, in_flight_max)
+            return replace(found, ok_rate=0.0, latencies_s=(), failed_share=1.0) if LIST.name in shares else found
+
+    with pytest.raises(SpecError, match="GET /api was not answered"):
+        calibrated(Silent(PAGE, LIST))
+
+
+def test_what_the_generator_holds_back_and_what_is_never_asked_slowly_is_told() -> None:
+    quick = calibrated(SharedProcessor(PAGE, LIST, service_s={PAGE.name: 0.0001, LIST.name: 0.001}))
+    assert any("GET / was answered as often as the generator sends" in note for note in quick.notes)
+    heavy = calibrated(SharedProcessor(PAGE, LIST, service_s={PAGE.name: 0.2, LIST.name: 0.001}))
+    assert any("GET / answers 5/s at most" in note for note in heavy.notes)
