@@ -21,7 +21,7 @@ from colonnade.core.processes import marked_processes
 from colonnade.system.client import ControlClient, is_running
 from colonnade.system.explanation import About, Facts, explain, parse_question
 from colonnade.system.sentences import Sentence, duration
-from colonnade.system.slowness import Measured, answers_between
+from colonnade.system.slowness import Machine, Measured, answers_between
 from colonnade.system.target import Target
 
 MEASURE_S = 1.0
@@ -75,10 +75,7 @@ def _measure(target: Target, facts: Facts) -> Facts:
     measured = Measured(
         earlier=facts.status,
         interval_s=interval_s,
-        cores=cores,
-        cpu_busy=cpu_busy,
-        cpu_of_system=used_s / interval_s / cores,
-        memory_available=memory.available / memory.total,
+        machine=Machine(cores, cpu_busy, used_s / interval_s / cores, memory.available / memory.total),
         answers=answers_between(before, after),
     )
     return Facts(facts.events, status, clock.wall(), measured)

@@ -37,11 +37,9 @@ RECENT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """A look at the system a moment before the present one, and the machine in between."""
+class Machine:
+    """What it did between two looks."""
 
-    earlier: Mapping[str, Any]
-    interval_s: float
     cores: int
     cpu_busy: float
     """Share of all cores that was busy, 0 to 1."""
@@ -49,6 +47,15 @@ class Measured:
     """Share of all cores that this system's processes used."""
     memory_available: float
     """Share of the machine's memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A look at the system a moment before the present one, and the machine in between where that was looked at."""
+
+    earlier: Mapping[str, Any]
+    interval_s: float
+    machine: Machine | None = None
     answers: Mapping[str, Histogram] = field(default_factory=dict)
     """By replica, what it answered between the two looks; empty where that is not known."""
 
@@ -67,7 +74,8 @@ def what_is_slow(
     findings = [*_of_database(status)]
     for one in services:
         findings += [*_of_service(one, _rates(one, measured)), *_of_replicas(one, measured)]
-    findings += [*_of_machine(measured)]
+    machine = measured.machine if measured is not None else None
+    findings += [*_of_machine(machine)]
     recent = [
         episode
         for episode in episodes_of(events)
@@ -78,7 +86,7 @@ def what_is_slow(
     ]
     said = [sentence for _, sentence in sorted(findings, key=lambda pair: pair[0], reverse=True)]
     state = Sentence(
-        "; ".join(_state(one, _rates(one, measured)) for one in services) + _machine(measured), reason="now"
+        "; ".join(_state(one, _rates(one, measured)) for one in services) + _machine(machine), reason="now"
     )
     if not said:
         said = [Sentence("nothing is slow here", reason="nothing_slow")]
@@ -232,21 +240,21 @@ def _counts_of(measurements: Mapping[str, Any]) -> dict[str, Histogram]:
     }
 
 
-def _of_machine(measured: Measured | None) -> Iterator[Finding]:
-    if measured is None:
+def _of_machine(machine: Machine | None) -> Iterator[Finding]:
+    if machine is None:
         return
-    if measured.cpu_busy >= CPU_BUSY_FROM:
-        others = max(0.0, measured.cpu_busy - measured.cpu_of_system)
+    if machine.cpu_busy >= CPU_BUSY_FROM:
+        others = max(0.0, machine.cpu_busy - machine.cpu_of_system)
         text = (
-            f"the machine's {measured.cores} processors are {measured.cpu_busy:.0%} busy: "
-            f"{measured.cpu_of_system:.0%} by this system, {others:.0%} by others"
+            f"the machine's {machine.cores} processors are {machine.cpu_busy:.0%} busy: "
+            f"{machine.cpu_of_system:.0%} by this system, {others:.0%} by others"
         )
         yield (
             80,
             Sentence(text, reason="processors_busy", hint="more replicas do not help here; fewer neighbours would"),
         )
-    if measured.memory_available < MEMORY_FREE_MIN:
-        text = f"{measured.memory_available:.1%} of the machine's memory is available"
+    if machine.memory_available < MEMORY_FREE_MIN:
+        text = f"{machine.memory_available:.1%} of the machine's memory is available"
         yield 75, Sentence(text, reason="memory_short", hint="`top -o %MEM` shows who has it")
 
 
@@ -264,7 +272,7 @@ def _state(service: Mapping[str, Any], rates: _Rates) -> str:
     return f"{service['name']}: {', '.join(parts)}"
 
 
-def _machine(measured: Measured | None) -> str:
-    if measured is None:
+def _machine(machine: Machine | None) -> str:
+    if machine is None:
         return ""
-    return f"; processors {measured.cpu_busy:.0%} busy, {measured.cpu_of_system:.0%} by this system"
+    return f"; processors {machine.cpu_busy:.0%} busy, {machine.cpu_of_system:.0%} by this system"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from colonnade.core.events import Event
 from colonnade.core.histogram import BOUNDS_MS, BUCKETS_COUNT, Histogram
 from colonnade.system.explanation import About, Facts, Question, explain
 from colonnade.system.sentences import Sentence
-from colonnade.system.slowness import Measured, answers_between
+from colonnade.system.slowness import Machine, Measured, answers_between
 
 from .why_builders import ALL_WELL, WEB, events_of, replica, service, status_of
 
@@ -22,10 +23,12 @@ def measured(
     return Measured(
         earlier=earlier,
         interval_s=2.0,
-        cores=2,
-        cpu_busy=more.get("cpu_busy", 0.14),
-        cpu_of_system=more.get("cpu_of_system", 0.1),
-        memory_available=more.get("memory_available", 0.5),
+        machine=Machine(
+            cores=2,
+            cpu_busy=more.get("cpu_busy", 0.14),
+            cpu_of_system=more.get("cpu_of_system", 0.1),
+            memory_available=more.get("memory_available", 0.5),
+        ),
         answers=answers or {},
     )
 
@@ -189,3 +192,11 @@ def test_answers_are_the_difference_of_two_counts() -> None:
 
     assert answers_between(said(took(2, 5)), said(took(2, 8))) == {"web/1": took(2, 3)}
     assert answers_between({}, said(took(2, 8))) == {}
+
+
+def test_of_a_machine_that_was_not_looked_at_nothing_is_said() -> None:
+    """Not that its processors are 0% busy."""
+    told = slow(status_of(BUSY_WEB), replace(measured(cpu_busy=0.99), machine=None))
+    assert told, "what the two looks say is still said"
+    assert not any("processors" in sentence.text for sentence in told)
+    assert any("14% busy" in sentence.text for sentence in slow(status_of(BUSY_WEB)))

@@ -129,6 +129,4 @@ def _measured(looks: Looks) -> Measured | None:
         return None
     answers = answers_between(before.measurements, now.measurements)
     interval_s = now.at_s - before.at_s
-    return Measured(
-        before.status, interval_s, cores=1, cpu_busy=0.0, cpu_of_system=0.0, memory_available=1.0, answers=answers
-    )
+    return Measured(before.status, interval_s, answers=answers)
