@@ -1,11 +1,12 @@
 """Sends the stretches of a calibration, and the doubtful ones again: what a stranger or a disk did to one of them is
-nothing that the system does. How many were is told, and what stays doubtful stays told as well.
+nothing that the system does. How often is told, and what stays doubtful is told as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 
 from colonnade.core.clock import Clock
 from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot, shoot
@@ -39,17 +40,9 @@ class Sender:
 
     async def alone(self, action: Action, rate: float, duration_s: float, in_flight_max: int = IN_FLIGHT_MAX) -> Shot:
         """One kind of request."""
-        return await self.believable(
-            lambda: shoot(
-                self.aim,
-                rate,
-                duration_s,
-                write_share=1.0 if action.kind is Kind.WRITE else 0.0,
-                only=action,
-                in_flight_max=in_flight_max,
-                clock=self._clock,
-            )
-        )
+        share = 1.0 if action.kind is Kind.WRITE else 0.0
+        send = partial(shoot, self.aim, rate, duration_s, write_share=share, only=action, clock=self._clock)
+        return await self.believable(partial(send, in_flight_max=in_flight_max))
 
     async def mix(
         self,
@@ -65,16 +58,8 @@ class Sender:
         if weights is not None:
             actions = tuple(replace(each, weight=weights[each.name]) for each in aim.workload.actions)
             aim = replace(aim, workload=replace(aim.workload, actions=actions))
-        return await self.believable(
-            lambda: shoot(
-                aim,
-                rate,
-                duration_s,
-                write_share=write_share,
-                in_flight_max=in_flight_max,
-                clock=self._clock,
-            )
-        )
+        send = partial(shoot, aim, rate, duration_s, write_share=write_share, clock=self._clock)
+        return await self.believable(partial(send, in_flight_max=in_flight_max))
 
     def utilization(self, shot: Shot) -> float:
         """Of the cores that are free, what the requests of a stretch took, those who send them included."""
