@@ -262,6 +262,10 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
     yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
+    # A replica gets a body that is whole, or as much of it as fills a buffer: HAProxy repeats only what it had whole as
+    # it sent the first byte, and a slow client shall not hold a replica's place. 0 is without an end of its own:
+    # `timeout client` ends a silence.
+    yield "    http-request wait-for-body time 0"
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
     yield from _retries(pool.name, service)
     if pool.counts_latency:
