@@ -23,7 +23,7 @@ from colonnade.planning.calibration import Calibration
 from colonnade.planning.simulation.simulate import figures
 from colonnade.spec.load import load_spec
 
-STRETCH_S = 12.0
+STRETCH_S, ROUNDS = 12.0, 10
 
 SETTLE_S = 5.0
 """After the start: PostgreSQL's first checkpoints, caches."""
@@ -82,7 +82,7 @@ async def _after_a_while(system: Scratch, *, machine: str) -> Calibration:
     return await calibrate(
         spec,
         system.status(),
-        Wishes(stretch_s=STRETCH_S, with_writes=True),
+        Wishes(stretch_s=STRETCH_S, rounds=ROUNDS, with_writes=True),
         at="",
         machine=machine,
         clock=SystemClock(),

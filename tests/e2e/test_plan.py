@@ -48,7 +48,7 @@ def test_a_running_system_is_measured_and_later_plans_go_by_it(runner: Runner) -
     assert runner.run("plan", "--measure").exit_code != 0, "nothing runs yet"
     runner.up()
     runner.running()
-    ran = runner.run("plan", "--measure", "--stretch", "2", "--json", timeout_s=300)
+    ran = runner.run("plan", "--measure", "--stretch", "2", "--rounds", "2", "--json", timeout_s=300)
     assert ran.exit_code == 0, ran.text + runner.story()
     found = calibration_from(json.loads(ran.out))
     assert {route.name for route in found.routes} == {"GET /"}

@@ -80,6 +80,10 @@ StretchOption = Annotated[
     float | None,
     typer.Option(metavar="SECONDS", help="… for so long at each load (15, the article's 8)", min=2, max=600),
 ]
+RoundsOption = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="… and in so many rounds (6): more are more exact, and longer", min=1, max=100),
+]
 SimulateOption = Annotated[
     bool, typer.Option("--simulate/--no-simulate", help="Check the plan by simulation, too: a second or two")
 ]
@@ -108,6 +112,7 @@ def plan(
     is_measuring: MeasureOption = False,
     with_writes: WritesOption = False,
     stretch: StretchOption = None,
+    rounds: RoundsOption = None,
     is_simulated: SimulateOption = True,
     is_writing: WriteOption = False,
     html: HtmlOption = None,
@@ -124,6 +129,8 @@ def plan(
         so_long = MeasureWishes(with_writes=with_writes)
         if stretch is not None:
             so_long = dataclasses.replace(so_long, stretch_s=stretch)
+        if rounds is not None:
+            so_long = dataclasses.replace(so_long, rounds=rounds)
         found_out = measure(target, so_long, is_quiet=json)
         if rate is None and trace is None:
             _show_calibration(found_out, as_json=json)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from colonnade.core.errors import SpecError
 from colonnade.drill.calibration.sending import Sender
-from colonnade.drill.calibration.shot import Shot, middle, together
+from colonnade.drill.calibration.shot import Shot, together, usual
 from colonnade.drill.load.workload import Action
 from colonnade.planning.by_routes import Seen, kept
 from colonnade.planning.calibration import VISITORS, Contention, RouteCost, winsorized
@@ -46,7 +46,7 @@ FEW_GROWTH = 3.0
 CROWD_S_MIN, CROWD_SHARE = 1.0, 0.2
 """Seconds of a stretch with so many inside, at least, and the share of a usual stretch."""
 
-LOADS = ((0.2, 0.25), (0.4, 0.3), (0.6, 0.4), (0.8, 0.6))
+LOADS = ((0.2, 0.15), (0.4, 0.2), (0.6, 0.3), (0.8, 0.5))
 """Shares of the capacity; and how long in each round, in usual stretches. The busier, the more chance there is in what
 is measured: at 85 % busy a queue of 5 ms needs half a second to forget what it was."""
 
@@ -76,7 +76,7 @@ class Alone:
     full: list[Shot] = field(default_factory=list)
     """As many at once as ever, of each round."""
     loads: dict[float, list[Shot]] = field(default_factory=dict)
-    """Share of the first round's capacity → a stretch of each round."""
+    """Share of the capacity as it was known by then → a stretch of each round."""
 
     @property
     def capacity_per_s(self) -> float:
@@ -102,7 +102,7 @@ class Alone:
 
     def seen(self) -> tuple[Seen, ...]:
         """For `planning/by_routes.py`."""
-        loads = [self.slow, *(middle(shots) for _, shots in sorted(self.loads.items()))]
+        loads = [self.slow, *(usual(shots) for _, shots in sorted(self.loads.items()))]
         return tuple(
             Seen(each.rate_per_s / self.capacity_per_s, each.mean_s, kept(each.latencies_s))
             for each in loads
@@ -134,15 +134,15 @@ async def look_at(sender: Sender, action: Action, stretch_s: float, tell: Tell) 
 
 
 async def load_up(sender: Sender, alone: Alone, stretch_s: float, tell: Tell) -> None:
-    """Once more as many at once as ever, and shares of what that was at first."""
+    """Once more as many at once as ever, and shares of what that was in all rounds so far."""
     most = max(alone.crowds)
-    top = alone.full[0].ok_rate if alone.full else alone.crowds[most].ok_rate
+    top = alone.capacity_per_s if alone.full else alone.crowds[most].ok_rate
     asked = min(RATE_MAX, CROWD * max(top, RATE_LOW[0]))
-    full = await sender.alone(alone.action, asked, _lasting_s(2 * crowd_s(stretch_s), asked), most)
+    full = await sender.alone(alone.action, asked, _lasting_s(crowd_s(stretch_s), asked), most)
     alone.full.append(answered(full, alone.action.name))
-    top, told = alone.full[0].ok_rate, []
+    told = []
     for share, stretches in LOADS:
-        rate = share * top
+        rate = share * alone.capacity_per_s
         if rate < BUSIER * alone.slow.rate_per_s:
             continue
         shot = await sender.alone(alone.action, rate, _lasting_s(stretches * stretch_s, rate))

@@ -61,10 +61,6 @@ class Sender:
         send = partial(shoot, aim, rate, duration_s, write_share=write_share, clock=self._clock)
         return await self.believable(partial(send, in_flight_max=in_flight_max))
 
-    def utilization(self, shot: Shot) -> float:
-        """Of the cores that are free, what the requests of a stretch took, those who send them included."""
-        return min(1.0, shot.ok_rate * shot.cost_s / self.free_cores)
-
     async def believable(self, send: Callable[[], Awaitable[Shot]]) -> Shot:
         """What came of a stretch, the last one of those that had to be sent."""
         shot = await send()
@@ -83,4 +79,4 @@ class Sender:
 
     def _is_full(self, shot: Shot) -> bool:
         """A machine that is full leaves the generator no core: its lateness there is no stranger's doing."""
-        return self.utilization(shot) >= FULL_UTILIZATION
+        return shot.utilization(self.free_cores) >= FULL_UTILIZATION

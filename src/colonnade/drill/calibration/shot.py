@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from colonnade.core.clock import Clock
 from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Parts, Reading, read_parts
-from colonnade.drill.load.apart import START_S, run_load_apart
+from colonnade.drill.load.apart import run_load_apart
 from colonnade.drill.load.history import History
 from colonnade.drill.load.ledger import OWN_ERRORS, Outcome
 from colonnade.drill.load.plan import OPERATIONS_MAX, Plan
@@ -60,7 +60,8 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What came of it. Latencies are of the answers that came as expected, after the first SETTLED_SHARE."""
+    """What came of it. Latencies are of the answers that came as expected, and all times after the first
+    SETTLED_SHARE."""
 
     rate_per_s: float
     latencies_s: tuple[float, ...]
@@ -87,6 +88,10 @@ class Shot:
     def cost_s(self) -> float:
         """Seconds of a core for one request, all parts and the generator together."""
         return sum(self.cpu_s.values()) + self.generator_cpu_s
+
+    def utilization(self, cores: float) -> float:
+        """Of so many cores, what the requests took, those who sent them included."""
+        return min(1.0, self.ok_rate * self.cost_s / cores)
 
     @property
     def mean_s(self) -> float:
@@ -136,10 +141,13 @@ def together(shots: Sequence[Shot]) -> Shot:
     )
 
 
-def middle(shots: Sequence[Shot]) -> Shot:
-    """Of stretches of the same load that with the median mean, of an even number the faster one: a moment in which the
-    machine stood still counts in one round, and not in what is told of all."""
-    return sorted(shots, key=lambda each: each.mean_s)[(len(shots) - 1) // 2]
+def usual(shots: Sequence[Shot]) -> Shot:
+    """Stretches of the same load as one, without the slowest and the fastest quarter (none of fewer than four): a
+    moment in which the machine stood still counts in one round, and not in what is told of all. A mean of the others,
+    no median: only the mean of a mix is the sum of what its kinds take."""
+    ascending = sorted(shots, key=lambda each: each.mean_s)
+    left_out = len(shots) // 4
+    return together(ascending[left_out : len(shots) - left_out])
 
 
 async def shoot(
@@ -164,8 +172,7 @@ async def shoot(
         in_flight_max=in_flight_max,
         seed=secrets.randbelow(2**31),
     )
-    start_at = clock.monotonic() + START_S
-    task = run_load_apart(plan, aim.target, known_ids=known_ids, start_at=start_at)
+    task = run_load_apart(plan, aim.target, known_ids=known_ids)
     before, own_before_s, began_at = read_parts(aim.parts), _own_s(), clock.monotonic()
     history = await task
     used, passed_s = read_parts(aim.parts).since(before), clock.monotonic() - began_at
@@ -200,7 +207,7 @@ def _shot(
     ok = [each for each in sent if each.outcome is Outcome.OK]
     settled = [each for each in ok if each.intended_at >= settled_at]
     done = sum(settled_at <= each.done_at <= ended_at for each in ok)
-    lags = sorted(each.lag_s for each in sent) or [0.0]
+    lags = sorted(each.lag_s for each in sent if each.intended_at >= settled_at) or [0.0]
     answered = max(1, len(ok))
     others_s = used.machine_busy_s - sum(used.cpu_s.values()) - own_s
     # No more than is missing: some kernels book interrupts with whoever they interrupted as well.

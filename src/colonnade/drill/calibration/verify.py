@@ -8,7 +8,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 
-from colonnade.drill.calibration.shot import Shot, middle
+from colonnade.drill.calibration.shot import Shot, usual
 from colonnade.planning.by_routes import Part, times_of
 from colonnade.planning.calibration import VISITORS, Verified
 from colonnade.planning.errors import Unstable
@@ -48,7 +48,7 @@ def verified_load(
     model: SystemModel, mix: Sequence[Part], share: float, shots: Sequence[Shot], simulate: Simulate | None
 ) -> Verified:
     """One load, by a stretch of each round: `share` of the capacity, predicted and measured."""
-    shot = middle(shots)
+    shot = usual(shots)
     rate = shot.rate_per_s
     load = Load(rate)
     theory: dict[str, float] | None

@@ -8,7 +8,7 @@ import pytest
 
 from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Reading
-from colonnade.drill.calibration.shot import _shot, _slowest_second, middle, together
+from colonnade.drill.calibration.shot import _shot, _slowest_second, together, usual
 from colonnade.drill.calibration.verify import change_of, doubt_of
 from colonnade.planning.calibration import KERNEL
 
@@ -24,11 +24,11 @@ def test_a_stretch_is_doubted_when_requests_were_late_or_strangers_worked() -> N
 
 
 def test_a_moment_of_standing_still_is_seen_and_a_queue_that_grows_is_none() -> None:
-    usual = [(second + part / 10, 0.01) for second in range(10) for part in range(10)]
-    assert _slowest_second(usual) == pytest.approx(1)
-    stalled = [(at_s, 0.5 if 3 <= at_s < 4 else latency_s) for at_s, latency_s in usual]
+    calm = [(second + part / 10, 0.01) for second in range(10) for part in range(10)]
+    assert _slowest_second(calm) == pytest.approx(1)
+    stalled = [(at_s, 0.5 if 3 <= at_s < 4 else latency_s) for at_s, latency_s in calm]
     assert _slowest_second(stalled) == pytest.approx(50)
-    growing = [(at_s, 0.01 + 0.1 * at_s) for at_s, _ in usual]
+    growing = [(at_s, 0.01 + 0.1 * at_s) for at_s, _ in calm]
     assert _slowest_second(growing) < 3
     assert _slowest_second(stalled[:30]) == 1
 
@@ -68,8 +68,15 @@ def test_stretches_of_one_load_are_pooled_and_the_worst_doubt_is_kept() -> None:
     assert "40 ms late" in both.doubt
 
 
-def test_of_several_rounds_the_one_in_the_middle_counts() -> None:
-    fast, usual, stalled = (replace(CALM, latencies_s=(mean_s,)) for mean_s in (0.01, 0.012, 0.5))
-    assert middle([stalled, fast, usual]) is usual
-    assert middle([stalled, fast]) is fast
-    assert middle([stalled]) is stalled
+def test_of_several_rounds_the_slowest_and_the_fastest_quarter_do_not_count() -> None:
+    fast, slower, slow, stalled = (replace(CALM, latencies_s=(mean_s,)) for mean_s in (0.01, 0.012, 0.02, 0.5))
+    assert usual([stalled, fast, slow, slower]).latencies_s == (0.012, 0.02)
+    assert usual([stalled, slower, fast]).latencies_s == (0.01, 0.012, 0.5)
+    assert usual([stalled]).latencies_s == (0.5,)
+
+
+def test_what_is_late_while_connections_are_opened_is_no_reason_to_doubt() -> None:
+    late = at_second(read(), 1.0, took_s=0.9, started_at=1.5, sent_at=1.5)
+    sent = history(late, *(at_second(read(), float(second)) for second in range(2, 10)))
+    shot = _shot(sent.plan, sent, Reading({"web": 0.5}, machine_busy_s=1.0, kernel_s=0.3), 0.1, 10.0, {})
+    assert shot.lag_p99_s == 0

@@ -12,7 +12,7 @@ from tests.unit.planning.calibrated import SPEC
 
 from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
-from colonnade.drill.calibration.measure import ROUNDS, SHARES, Wishes, _Measuring
+from colonnade.drill.calibration.measure import SHARES, Wishes, _Measuring
 from colonnade.drill.calibration.parts import Parts
 from colonnade.drill.calibration.sending import Sender
 from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot
@@ -28,6 +28,8 @@ LIST = Action("GET /api", Kind.READ, "GET", "/api")
 POST = Action("POST /api", Kind.WRITE, "POST", "/api", body="{token}")
 SERVICE_S = {PAGE.name: 0.004, LIST.name: 0.001, POST.name: 0.010}
 
+
+ROUNDS = 5
 
 PARTS = Parts({"web": (), "api": ()}, {"web": 2, "api": 3})
 """Nobody's processes."""
@@ -84,8 +86,9 @@ class SharedProcessor(Sender):
 
 def calibrated(system: SharedProcessor) -> Calibration:
     async def all_rounds() -> Calibration:
-        work = _Measuring(SPEC, Wishes(with_writes=True, write_share=0.2), system, SystemClock(), lambda _: None)
-        for _ in range(ROUNDS):
+        wishes = Wishes(rounds=ROUNDS, with_writes=True, write_share=0.2)
+        work = _Measuring(SPEC, wishes, system, SystemClock(), lambda _: None)
+        for _ in range(wishes.rounds):
             await work.round()
         return work.result(at="", machine="one processor", simulate=None)
 

@@ -67,5 +67,5 @@ def test_a_generator_is_late_for_want_of_a_core_where_the_machine_is_full() -> N
     full = replace(LATE, ok_rate=1_000.0)
     found, sender = sent(full)
     assert found == [full]
-    assert sender.utilization(full) == 1.0
+    assert full.utilization(sender.free_cores) == 1.0
     assert (sender.judged_count, sender.again_count, sender.doubts) == (0, 0, []), "and none of those that are judged"

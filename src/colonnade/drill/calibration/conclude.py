@@ -1,0 +1,148 @@
+"""What the stretches of a calibration say together: costs, what mixing adds, and every load as predicted and as it was.
+
+Pure. Read next: `measure.py`, which sends the load, and `planning/by_routes.py`, by which mixes are predicted.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from colonnade.drill.calibration.routes import LOW_UTILIZATION, Alone, contention_of, route_of
+from colonnade.drill.calibration.shot import Shot, together, usual
+from colonnade.drill.calibration.verify import Simulate, change_of, verified_load
+from colonnade.planning.by_routes import Part, mixing_of
+from colonnade.planning.calibration import (
+    Contention,
+    Mix,
+    RouteCost,
+    Verified,
+    costs_at,
+    measured_mix,
+    measured_model,
+    without_waiting,
+)
+from colonnade.planning.idle_cost import idle_cost_of, utilization_at
+from colonnade.planning.model import SystemModel
+from colonnade.planning.predict import apart_of
+from colonnade.spec.model import Spec
+
+HALF_INSIDE = 5
+"""Of a kind at once, when the machine is about half busy: the second point of what idleness costs."""
+
+
+@dataclass(slots=True)
+class Observed:
+    """All that was seen so far."""
+
+    spec: Spec
+    replicas: Mapping[str, int]
+    write_share: float
+    """Of the mix that is to be predicted."""
+    free_cores: float
+    """Cores that nobody used while nobody asked."""
+    alone: dict[str, Alone] = field(default_factory=dict)
+    even: list[Shot] = field(default_factory=list)
+    """All routes, each as much work as every other, of each round."""
+    even_shares: dict[str, float] = field(default_factory=dict)
+    """How often each of them came then."""
+    full: list[Shot] = field(default_factory=list)
+    """The mix with as many inside as any route had, of each round."""
+    loads: dict[float, list[Shot]] = field(default_factory=dict)
+    """Share of the capacity as it was known by then → the mix, of each round."""
+
+    @property
+    def capacity(self) -> float:
+        """Of the mix, answers a second, as it was measured."""
+        return statistics.median(each.ok_rate for each in self.full)
+
+    @property
+    def change(self) -> float:
+        """By which share more was answered in the last round than in the first."""
+        return change_of(
+            [
+                {"": full.ok_rate} | {name: alone.full[index].ok_rate for name, alone in self.alone.items()}
+                for index, full in enumerate(self.full)
+            ]
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the routes say together."""
+
+    routes: tuple[RouteCost, ...]
+    mixing: float
+    idle_cost: float
+    cores_apart: float
+    mix: tuple[Part, ...]
+    notes: tuple[str, ...]
+
+
+def known_of(seen: Observed, names: Sequence[str]) -> Known:
+    """`names`: of the routes, in the order in which they are told."""
+    found = [seen.alone[name] for name in names]
+    routes = [route_of(seen.spec, each, together(each.full).utilization(seen.free_cores)) for each in found]
+    half = [each.crowds[HALF_INSIDE] for each in found]
+    idle_cost = idle_cost_of(
+        [
+            ((less.utilization(seen.free_cores), less.cost_s), (route.utilization, math.fsum(route.cpu_s.values())))
+            for less, route in zip(half, routes, strict=True)
+        ]
+    )
+    # Latencies are those of the slow stretches already; costs were read in the busy ones.
+    slow = [
+        replace(each, mean_s=route.mean_s)
+        for route, each in zip(routes, costs_at(routes, idle_cost, LOW_UTILIZATION), strict=True)
+    ]
+    known, notes = without_waiting(seen.spec, slow, cores=seen.free_cores, replicas=seen.replicas)
+    mixing = _mixing(seen, {each.name: each.capacity_per_s for each in known})
+    mix = measured_mix(known, Mix.of(known, seen.write_share), mixing)
+    return Known(known, mixing, idle_cost, _apart(known, idle_cost, seen.free_cores), mix, tuple(notes))
+
+
+def _mixing(seen: Observed, alone: Mapping[str, float]) -> float:
+    if not seen.even:
+        return 0.0
+    return mixing_of(alone, seen.even_shares, statistics.median(each.ok_rate for each in seen.even))
+
+
+def _apart(routes: Sequence[RouteCost], idle_cost: float, free_cores: float) -> float:
+    """How far the cores are from one queue, by how long each route waited alone at its loads."""
+    waits = []
+    for route in routes:
+        for load in route.seen[1:]:
+            (busy,) = costs_at([route], idle_cost, utilization_at(idle_cost, load.utilization))
+            cost_s = math.fsum(busy.cpu_s.values())
+            waits.append((load.utilization * route.capacity_per_s * cost_s, cost_s, load.mean_s - busy.mean_s))
+    return apart_of(waits, free_cores)
+
+
+def verified_of(seen: Observed, known: Known, simulate: Simulate | None) -> Iterator[Verified]:
+    """Each load of the mix, the lowest first."""
+    for _, shots in sorted(seen.loads.items()):
+        part = usual(shots).rate_per_s / seen.capacity
+        model = _model_of(seen, known, utilization_at(known.idle_cost, part))
+        yield verified_load(model, known.mix, part, shots, simulate)
+
+
+def contention_in(seen: Observed, known: Known) -> Contention | None:
+    """Of the mix."""
+    shares = Mix.of(known.routes, seen.write_share).shares
+    names = [route.name for route in known.routes if shares.get(route.name, 0.0) > 0]
+    return contention_of([(part.share, seen.alone[name]) for part, name in zip(known.mix, names, strict=True)])
+
+
+def _model_of(seen: Observed, known: Known, utilization: float) -> SystemModel:
+    routes = costs_at(known.routes, known.idle_cost, utilization, known.mixing)
+    return measured_model(
+        seen.spec,
+        routes,
+        Mix.of(routes, seen.write_share),
+        cores=seen.free_cores,
+        replicas=seen.replicas,
+        visitors=True,
+        cores_apart=known.cores_apart,
+    ).model
