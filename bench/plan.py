@@ -139,7 +139,9 @@ def _outside(found: Calibration) -> Iterator[str]:
         yield f"capacity {found.capacity_error:+.0%}"
     for each in found.verified:
         if each.share_of_capacity > SHARE_MAX + 0.05:
-            continue  # loads are shares of the capacity in the first round; what all say may be a little less
+            continue  # loads are shares of the capacity as it was known by then; what all rounds say may be less
+        if each.routes is None:
+            yield f"{each.share_of_capacity:.0%} of capacity is more than is ever answered, by the routes"
         for name, bound in (("mean", MEAN_OFF), ("p95", P95_OFF)):
             for kind in ("routes", "theory", "simulated"):
                 error = each.error(kind, name)

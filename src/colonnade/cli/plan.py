@@ -22,7 +22,7 @@ from colonnade.cli.plan_measure import measure, remembered
 from colonnade.cli.plan_question import Wishes, declaration, question_of, read_profile
 from colonnade.cli.plan_screen import plan_screen, profile_screen
 from colonnade.cli.plan_write import write_plan
-from colonnade.core.errors import HostError
+from colonnade.core.errors import HostError, SpecError
 from colonnade.drill.calibration.measure import Wishes as MeasureWishes
 from colonnade.planning.answer import Answer, answer
 from colonnade.planning.calibration import Calibration
@@ -96,6 +96,15 @@ FileOption = Annotated[
 StateOption = Annotated[Path | None, typer.Option("--state-dir", help="Where the system keeps its state")]
 
 
+def _check_measuring(is_measuring: bool, is_article: bool, stretch: float | None, rounds: int | None) -> None:
+    """Raises SpecError where something is said of a measurement that is not made."""
+    if not is_measuring and (stretch, rounds) != (None, None):
+        option = "--stretch" if rounds is None else "--rounds"
+        raise SpecError("is for measurements", subject=option, hint="say --measure as well, or leave it out")
+    if is_article and rounds is not None:
+        raise SpecError("the article's examples are measured once", subject="--rounds", hint="leave it out")
+
+
 @app.callback()
 def plan(
     rate: RateOption = None,
@@ -121,6 +130,7 @@ def plan(
     state_dir: StateOption = None,
 ) -> None:
     """How much the system carries, what breaks first and at which load, and what the next step needs."""
+    _check_measuring(is_measuring, is_article, stretch, rounds)
     if is_article:
         show_article(is_measuring=is_measuring, as_json=json, stretch_s=stretch)
         return

@@ -43,6 +43,9 @@ STREAMS_CHECK_TIMES = 5
 """Where the servers of streams are checked by themselves, they are asked so much less often: each check is a request to
 a replica that is asked already."""
 
+BODY_TIMEOUT_S = 60.0
+"""For a body that fits into a buffer: a form over a very bad line, 64 kB at 1 kB/s."""
+
 UNSIZED_BODY_SHARE = 0.75
 """Of a buffer: a body without Content-Length is read up to this much first, because only then is its size known. The
 rest is for the headers."""
@@ -98,7 +101,7 @@ def gateway_text(settings: GatewaySettings, membership: Membership, binds: Mappi
         lines += ["", *_public_frontend(settings, membership, binds["public"])]
     for pool in membership.pools:
         if (bind := binds.get(f"service:{pool.name}")) is not None:
-            lines += ["", *_internal_frontend(pool.name, bind)]
+            lines += ["", *_internal_frontend(pool.name, bind, process.buffer_bytes)]
     lines += ["", "backend not.found", "    http-request deny deny_status 404"]
     for pool in membership.pools:
         service = settings.services.get(pool.name)
@@ -213,6 +216,7 @@ def _body_limits(gateway: GatewaySpec, buffer_bytes: int) -> Iterator[str]:
     yield "    http-request allow if !has_length !may_be_unsized"
     # HAProxy's sizes have a sign: a length of 2^63 is less than nothing, and 2^64 - 1 means unknown.
     yield f"    http-request deny deny_status 413 if {{ req.fhdr(Content-Length) -m len {LENGTH_DIGITS_MAX + 1}: }}"
+    yield _wait_for_body(buffer_bytes)
     yield f"    http-request allow if has_length {{ req.body_size le {bytes_max} }}"
     yield f"    http-request deny deny_status 413 if {{ req.body_size gt {bytes_max} }}"
     # From here on the size is unknown. The wait ends with a full buffer, too, which a large head fills sooner: of what
@@ -227,6 +231,16 @@ def _body_limits(gateway: GatewaySpec, buffer_bytes: int) -> Iterator[str]:
     full = f"req.hdrs,length,add(txn.url_bytes),add(txn.body_bytes) gt {buffer_bytes - UNSIZED_RESERVE_BYTES}"
     length_required = f"    http-request return status 411 {pages.content(411)}"
     yield f"{length_required} if {{ req.body_size gt {readable_bytes} }} or {{ {full} }}"
+
+
+def _wait_for_body(buffer_bytes: int) -> str:
+    """HAProxy repeats only what it had whole as it sent the first byte. So what fits into a buffer is read to its end
+    before a replica gets it, and a slow client holds no replica's place meanwhile. Who asks whether the body is
+    welcome (`Expect`) gets that answer from the replica."""
+    return (
+        f"    http-request wait-for-body time {milliseconds(BODY_TIMEOUT_S)}"
+        f" if has_length {{ req.body_size lt {buffer_bytes} }} !{{ req.fhdr(Expect) -m found }}"
+    )
 
 
 def _streams_acl() -> Iterator[str]:
@@ -245,11 +259,13 @@ def _route(name: str, route: str) -> Iterator[str]:
     yield f"    use_backend {streams_backend(name)} if to.{name}"
 
 
-def _internal_frontend(name: str, bind: str) -> Iterator[str]:
+def _internal_frontend(name: str, bind: str, buffer_bytes: int) -> Iterator[str]:
     """For other services: what they forward about their client is believed."""
     yield f"frontend {name}.internal"
     yield f"    bind {bind}"
     yield from _every_frontend()
+    yield "    acl has_length req.fhdr(Content-Length) -m found"
+    yield _wait_for_body(buffer_bytes)
     yield from _streams_acl()
     yield f"    use_backend {streams_backend(name)} if is_stream"
     yield f"    default_backend {name}"
@@ -262,10 +278,6 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
     yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
-    # A replica gets a body that is whole, or as much of it as fills a buffer: HAProxy repeats only what it had whole as
-    # it sent the first byte, and a slow client shall not hold a replica's place. 0 is without an end of its own:
-    # `timeout client` ends a silence.
-    yield "    http-request wait-for-body time 0"
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
     yield from _retries(pool.name, service)
     if pool.counts_latency:

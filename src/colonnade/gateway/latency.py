@@ -16,7 +16,7 @@ LATENCY_EXITS = (1, 4, 8, 12)
 
 
 def latency_lines(pool: Pool) -> Iterator[str]:
-    """Counts each answer of a replica by the time since its request came here: a row per slot, a counter per bucket.
+    """Counts each answer of a replica by the time since its request was here: a row per slot, a counter per bucket.
     A rule costs 0.1 to 0.2 µs, so quick answers leave the list early; nothing may stand after it."""
     yield f"    stick-table type integer size {pool.slots_max} nopurge store gpc({BUCKETS_COUNT})"
     yield "    http-request set-var(txn.began_ms) date(0,ms)"

@@ -99,7 +99,7 @@ SERVICES = (
     _gauge("service_concurrency_max", "Requests that all ready replicas together serve at once.", "service"),
     _histogram(
         "service_request_duration_seconds",
-        "Time from a request's arrival at the gateway to the answer's beginning, waiting included; streams and what "
+        "Time from when the gateway has a request to the answer's beginning, waiting included; streams and what "
         "the gateway answered itself are not counted. The sum is estimated from the buckets.",
         "service",
     ),

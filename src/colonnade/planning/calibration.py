@@ -100,7 +100,7 @@ class Verified:
     measured_rate: float
     """Answers a second."""
     measured: Mapping[str, float]
-    """`mean`, `p50`, `p95`, `p99`, of the round with the median mean."""
+    """`mean`, `p50`, `p95`, `p99`, of the rounds without the slowest and the fastest quarter."""
     theory: Mapping[str, float] | None
     simulated: Mapping[str, float] | None
     failed_share: float

@@ -363,6 +363,28 @@ def test_a_large_keyed_write_is_replayed_up_to_a_buffer(work_dir: Path) -> None:
     asyncio.run(story())
 
 
+def test_who_asks_whether_a_body_is_welcome_is_told_by_the_replica(work_dir: Path) -> None:
+    """Before it is sent: the gateway does not ask for it by itself."""
+
+    async def story() -> None:
+        async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            head = await reader.readuntil(b"\r\n\r\n")
+            status = b"200 OK" if b"/readyz" in head else b"417 Expectation Failed"
+            writer.write(b"HTTP/1.1 %s\r\nContent-Length: 0\r\n\r\n" % status)
+            await writer.drain()
+            writer.close()
+
+        async with (
+            await asyncio.start_server(refuse, "127.0.0.1", 0) as strict,
+            one_service(work_dir) as (gateway, _),
+        ):
+            await gateway.apply(ready({1: f"127.0.0.1:{strict.sockets[0].getsockname()[1]}"}))
+            head = b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n"
+            assert (await raw(gateway.port, head)).status == 417
+
+    asyncio.run(story())
+
+
 @pytest.mark.parametrize(
     ("method", "header", "size"), [("POST", b"Idempotency-Key: k\r\n", 40_000), ("PUT", b"", 8_000)]
 )

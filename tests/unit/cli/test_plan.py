@@ -140,6 +140,9 @@ def test_a_log_gives_the_rate_and_its_course(project: Path) -> None:
         (["--rate", "5", "--shape", "shoop"], "no such load shape"),
         (["--trace", "nowhere.log"], "cannot be read"),
         (["--rate", "1e9"], "too much for gateway"),
+        (["--rate", "5", "--stretch", "5"], "is for measurements"),
+        (["--rate", "5", "--rounds", "5"], "is for measurements"),
+        (["--article", "--measure", "--rounds", "5"], "measured once"),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_what_to_type(project: Path, arguments: list[str], words: str) -> None:

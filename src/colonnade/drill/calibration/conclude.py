@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from colonnade.drill.calibration.routes import LOW_UTILIZATION, Alone, contention_of, route_of
 from colonnade.drill.calibration.shot import Shot, together, usual
 from colonnade.drill.calibration.verify import Simulate, change_of, verified_load
-from colonnade.planning.by_routes import Part, mixing_of
+from colonnade.planning.by_routes import Part, capacity_of, mixing_of
 from colonnade.planning.calibration import (
     Contention,
     Mix,
@@ -29,8 +29,8 @@ from colonnade.planning.model import SystemModel
 from colonnade.planning.predict import apart_of
 from colonnade.spec.model import Spec
 
-HALF_INSIDE = 5
-"""Of a kind at once, when the machine is about half busy: the second point of what idleness costs."""
+FEW_INSIDE = 2
+"""Of a kind at once, which keep the machine about half busy: the second point of what idleness costs."""
 
 
 @dataclass(slots=True)
@@ -60,7 +60,7 @@ class Observed:
 
     @property
     def change(self) -> float:
-        """By which share more was answered in the last round than in the first."""
+        """By which share more was answered in the last third of the rounds than in the first."""
         return change_of(
             [
                 {"": full.ok_rate} | {name: alone.full[index].ok_rate for name, alone in self.alone.items()}
@@ -85,7 +85,7 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
     """`names`: of the routes, in the order in which they are told."""
     found = [seen.alone[name] for name in names]
     routes = [route_of(seen.spec, each, together(each.full).utilization(seen.free_cores)) for each in found]
-    half = [each.crowds[HALF_INSIDE] for each in found]
+    half = [each.crowds[FEW_INSIDE] for each in found]
     idle_cost = idle_cost_of(
         [
             ((less.utilization(seen.free_cores), less.cost_s), (route.utilization, math.fsum(route.cpu_s.values())))
@@ -98,15 +98,18 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
         for route, each in zip(routes, costs_at(routes, idle_cost, LOW_UTILIZATION), strict=True)
     ]
     known, notes = without_waiting(seen.spec, slow, cores=seen.free_cores, replicas=seen.replicas)
-    mixing = _mixing(seen, {each.name: each.capacity_per_s for each in known})
+    mixing = _mixing(seen)
     mix = measured_mix(known, Mix.of(known, seen.write_share), mixing)
     return Known(known, mixing, idle_cost, _apart(known, idle_cost, seen.free_cores), mix, tuple(notes))
 
 
-def _mixing(seen: Observed, alone: Mapping[str, float]) -> float:
-    if not seen.even:
-        return 0.0
-    return mixing_of(alone, seen.even_shares, statistics.median(each.ok_rate for each in seen.even))
+def _mixing(seen: Observed) -> float:
+    """Each round compares what was answered within two minutes."""
+    found = [
+        mixing_of({name: each.full[index].ok_rate for name, each in seen.alone.items()}, seen.even_shares, even.ok_rate)
+        for index, even in enumerate(seen.even)
+    ]
+    return statistics.median(found) if found else 0.0
 
 
 def _apart(routes: Sequence[RouteCost], idle_cost: float, free_cores: float) -> float:
@@ -123,9 +126,9 @@ def _apart(routes: Sequence[RouteCost], idle_cost: float, free_cores: float) -> 
 def verified_of(seen: Observed, known: Known, simulate: Simulate | None) -> Iterator[Verified]:
     """Each load of the mix, the lowest first."""
     for _, shots in sorted(seen.loads.items()):
-        part = usual(shots).rate_per_s / seen.capacity
-        model = _model_of(seen, known, utilization_at(known.idle_cost, part))
-        yield verified_load(model, known.mix, part, shots, simulate)
+        rate = usual(shots).rate_per_s
+        model = _model_of(seen, known, utilization_at(known.idle_cost, min(1.0, rate / capacity_of(known.mix))))
+        yield verified_load(model, known.mix, rate / seen.capacity, shots, simulate)
 
 
 def contention_in(seen: Observed, known: Known) -> Contention | None:

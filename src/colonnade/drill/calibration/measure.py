@@ -50,8 +50,8 @@ class Wishes:
     stretch_s: float = 15.0
     """Of a stretch of load, from which the others follow."""
     rounds: int = 6
-    """Many short ones rather than a few long ones: a machine may be slower by a third for half a minute, which is then
-    in the stretches that are predicted from as well as in those that are predicted."""
+    """Many short ones rather than a few long ones: a machine may be slower by a third for half a minute, and that is
+    then in one of them, which does not count."""
     with_writes: bool = False
     write_share: float = 0.2
 
@@ -206,12 +206,12 @@ class _Measuring:
         change = self.seen.change
         if CHANGED_TOLD < abs(change) <= CHANGED_SHARE:
             words = "fewer" if change < 0 else "more"
-            yield f"{abs(change):.0%} {words} were answered in the last round than in the first"
+            yield f"{abs(change):.0%} {words} were answered in the last rounds than in the first"
 
     def _doubt(self) -> str:
         """Against the whole."""
         if abs(change := self.seen.change) > CHANGED_SHARE:
-            return f"the machine changed its speed by {change:+.0%} from the first round to the last"
+            return f"the machine changed its speed by {change:+.0%} from the first rounds to the last"
         return doubt_of(self._sender.doubts, self._sender.judged_count)
 
     def _write_share_of(self, shares: Mapping[str, float]) -> float:

@@ -33,17 +33,19 @@ OTHERS_SHARE_MAX = 0.1
 """Of all cores, for whoever is neither the system nor the generator: with more, requests wait for strangers."""
 
 STALL_FACTOR = 5.0
-"""Times the mean of a usual second, for the mean of the slowest one: queues do not come and go within a second at loads
+"""Times the mean of a usual moment, for the mean of the slowest one: queues do not come and go within a moment at loads
 that can be predicted; a disk or a machine that stands still does."""
+
+MOMENT_S, MOMENTS_MIN, MOMENT_ANSWERS_MIN = 1.0, 5, 20
+"""A moment is a second, less in a short stretch, which has so many of them all the same; with fewer answers in each,
+on average, one late answer would look like a halt."""
 
 FAILED_SHARE_MAX = 0.05
 """Of what was sent: with more, the answers say little about those that got none."""
 
-SECONDS_MIN = 5
-"""Of a stretch, to speak of a usual one."""
-
-SETTLED_SHARE = 0.2
-"""Of a stretch at its beginning: connections open, caches fill, queues grow to what they are going to be."""
+SETTLED_SHARE, SETTLED_S_MIN, SETTLED_SHARE_MAX = 0.2, 0.5, 0.5
+"""Of a stretch at its beginning, at least half a second, but no more than half of it: connections open, caches fill,
+queues grow to what they are going to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +62,8 @@ class Aim:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What came of it. Latencies are of the answers that came as expected, and all times after the first
-    SETTLED_SHARE."""
+    """What came of it. Latencies are of the answers that came as expected, and all times after it
+    has settled."""
 
     rate_per_s: float
     latencies_s: tuple[float, ...]
@@ -77,8 +79,8 @@ class Shot:
     others_share: float
     """Of all cores, what was used by neither the system nor the generator."""
     lag_p99_s: float
-    slowest_second: float = 1.0
-    """Mean latency of what was sent in it, as a multiple of the median second's."""
+    slowest_moment: float = 1.0
+    """Mean latency of what was sent in it, as a multiple of the median moment's."""
 
     @property
     def count(self) -> int:
@@ -109,8 +111,8 @@ class Shot:
             return f"others used {self.others_share:.0%} of the machine ({OTHERS_SHARE_MAX:.0%} are accepted)"
         if self.failed_share > FAILED_SHARE_MAX:
             return f"{self.failed_share:.0%} of the requests failed ({FAILED_SHARE_MAX:.0%} are accepted)"
-        if self.slowest_second > STALL_FACTOR:
-            return f"something stood still: one second was {self.slowest_second:.0f} times as slow as a usual one"
+        if self.slowest_moment > STALL_FACTOR:
+            return f"something stood still: one moment was {self.slowest_moment:.0f} times as slow as a usual one"
         return ""
 
     def figures(self) -> dict[str, float]:
@@ -132,19 +134,19 @@ def together(shots: Sequence[Shot]) -> Shot:
         rate_per_s=mean(each.rate_per_s for each in shots),
         latencies_s=tuple(sorted(value for each in shots for value in each.latencies_s)),
         ok_rate=mean(each.ok_rate for each in shots),
-        failed_share=mean(each.failed_share for each in shots),
+        failed_share=max(each.failed_share for each in shots),
         cpu_s={name: mean(each.cpu_s[name] for each in shots) for name in names},
         generator_cpu_s=mean(each.generator_cpu_s for each in shots),
         others_share=max(each.others_share for each in shots),
         lag_p99_s=max(each.lag_p99_s for each in shots),
-        slowest_second=max(each.slowest_second for each in shots),
+        slowest_moment=max(each.slowest_moment for each in shots),
     )
 
 
 def usual(shots: Sequence[Shot]) -> Shot:
-    """Stretches of the same load as one, without the slowest and the fastest quarter (none of fewer than four): a
-    moment in which the machine stood still counts in one round, and not in what is told of all. A mean of the others,
-    no median: only the mean of a mix is the sum of what its kinds take."""
+    """Stretches of the same load as one, without the slowest and the fastest quarter, rounded down: a moment in which
+    the machine stood still counts in one round, and not in what is told of all. A mean of the others, no median: what a
+    mix takes on average is the sum of what its kinds take, and nothing like it holds for medians."""
     ascending = sorted(shots, key=lambda each: each.mean_s)
     left_out = len(shots) // 4
     return together(ascending[left_out : len(shots) - left_out])
@@ -179,6 +181,11 @@ async def shoot(
     return _shot(plan, history, used, _own_s() - own_before_s, passed_s, aim.background)
 
 
+def settling_s(duration_s: float) -> float:
+    """How long the beginning of a stretch does not count."""
+    return min(SETTLED_SHARE_MAX * duration_s, max(SETTLED_S_MIN, SETTLED_SHARE * duration_s))
+
+
 def _own_s() -> float:
     """Processor seconds of this process and of the generators that have ended."""
     return sum(os.times()[:4])
@@ -201,7 +208,7 @@ def _shot(
     plan: Plan, history: History, used: Reading, own_s: float, passed_s: float, background: Mapping[str, float]
 ) -> Shot:
     """`own_s`: of the generator, and of reading what it wrote, which is long after many requests."""
-    settled_at = history.started_at + SETTLED_SHARE * plan.duration_s
+    settled_at = history.started_at + settling_s(plan.duration_s)
     ended_at = history.started_at + plan.duration_s
     sent = [each for each in history.operations if each.error not in OWN_ERRORS]
     ok = [each for each in sent if each.outcome is Outcome.OK]
@@ -216,7 +223,7 @@ def _shot(
     return Shot(
         rate_per_s=plan.rate_per_s,
         latencies_s=tuple(sorted(each.latency_s for each in settled)),
-        ok_rate=done / ((1 - SETTLED_SHARE) * plan.duration_s),
+        ok_rate=done / (ended_at - settled_at),
         failed_share=1 - len(ok) / len(sent) if sent else 1.0,
         cpu_s={
             name: max(0.0, value - background.get(name, 0.0) * passed_s) / answered for name, value in cpu_s.items()
@@ -224,14 +231,19 @@ def _shot(
         generator_cpu_s=history.cpu_s / answered,
         others_share=max(0.0, (others_s - kernel_s) / passed_s / cores_count()),
         lag_p99_s=percentile(lags, 0.99),
-        slowest_second=_slowest_second([(each.intended_at - settled_at, each.latency_s) for each in settled]),
+        slowest_moment=_slowest_moment(
+            [(each.intended_at - settled_at, each.latency_s) for each in settled], ended_at - settled_at
+        ),
     )
 
 
-def _slowest_second(answers: Sequence[tuple[float, float]]) -> float:
+def _slowest_moment(answers: Sequence[tuple[float, float]], duration_s: float) -> float:
     """`answers`: (seconds since the beginning, latency)."""
-    seconds: dict[int, list[float]] = {}
+    moment_s = min(MOMENT_S, duration_s / MOMENTS_MIN)
+    if len(answers) < MOMENT_ANSWERS_MIN * duration_s / moment_s:
+        return 1.0
+    moments: dict[int, list[float]] = {}
     for at_s, latency_s in answers:
-        seconds.setdefault(int(at_s), []).append(latency_s)
-    means = sorted(statistics.fmean(each) for each in seconds.values())
-    return means[-1] / statistics.median(means) if len(means) >= SECONDS_MIN else 1.0
+        moments.setdefault(int(at_s / moment_s), []).append(latency_s)
+    means = [statistics.fmean(each) for each in moments.values()]
+    return max(means) / statistics.median(means)

@@ -19,7 +19,7 @@ DOUBTS_MIN, DOUBTED_SHARE = 2, 0.2
 """From so many doubtful stretches on, and such a share of all, the whole is doubted."""
 
 CHANGED_TOLD, CHANGED_SHARE = 0.05, 0.15
-"""By which the last round may be slower or faster than the first: from the one on it is told, from the other on the
+"""By which the last rounds may be slower or faster than the first: from the one on it is told, from the other on the
 whole is doubted. What is predicted and what is measured have their share of it in them, both."""
 
 Simulate = Callable[[SystemModel, Load], Mapping[str, float]]
@@ -37,9 +37,13 @@ def doubt_of(doubts: Sequence[str], shots_count: int) -> str:
 
 
 def change_of(rounds: Sequence[Mapping[str, float]]) -> float:
-    """By which share the same stretches answered more in the last round than in the first: the median over those in
-    both; 0 without any. `rounds`: of each, what was sent → answers a second."""
-    first, last = rounds[0], rounds[-1]
+    """By which share the same stretches answered more in the last third of the rounds than in the first: the median
+    over those in both; 0 without any. `rounds`: of each, what was sent → answers a second."""
+    third = max(1, len(rounds) // 3)
+    first, last = (
+        {name: statistics.fmean(each.get(name, 0.0) for each in some) for name in some[0]}
+        for some in (rounds[:third], rounds[-third:])
+    )
     ratios = [last[name] / first[name] for name in first if first[name] > 0 and last.get(name, 0.0) > 0]
     return statistics.median(ratios) - 1 if ratios else 0.0
 

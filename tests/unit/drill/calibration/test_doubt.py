@@ -8,7 +8,7 @@ import pytest
 
 from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Reading
-from colonnade.drill.calibration.shot import _shot, _slowest_second, together, usual
+from colonnade.drill.calibration.shot import _shot, _slowest_moment, settling_s, together, usual
 from colonnade.drill.calibration.verify import change_of, doubt_of
 from colonnade.planning.calibration import KERNEL
 
@@ -20,17 +20,19 @@ def test_a_stretch_is_doubted_when_requests_were_late_or_strangers_worked() -> N
     assert CALM.doubt == ""
     assert "40 ms late" in replace(CALM, lag_p99_s=0.04).doubt
     assert "others used 31% of the machine" in replace(CALM, others_share=0.31).doubt
-    assert "one second was 9 times as slow" in replace(CALM, slowest_second=9.2).doubt
+    assert "one moment was 9 times as slow" in replace(CALM, slowest_moment=9.2).doubt
 
 
 def test_a_moment_of_standing_still_is_seen_and_a_queue_that_grows_is_none() -> None:
-    calm = [(second + part / 10, 0.01) for second in range(10) for part in range(10)]
-    assert _slowest_second(calm) == pytest.approx(1)
+    calm = [(part / 20, 0.01) for part in range(200)]
+    assert _slowest_moment(calm, 10.0) == pytest.approx(1)
     stalled = [(at_s, 0.5 if 3 <= at_s < 4 else latency_s) for at_s, latency_s in calm]
-    assert _slowest_second(stalled) == pytest.approx(50)
+    assert _slowest_moment(stalled, 10.0) == pytest.approx(50)
     growing = [(at_s, 0.01 + 0.1 * at_s) for at_s, _ in calm]
-    assert _slowest_second(growing) < 3
-    assert _slowest_second(stalled[:30]) == 1
+    assert _slowest_moment(growing, 10.0) < 3
+    assert _slowest_moment(stalled[::2], 10.0) == 1, "too few to say"
+    short = [(at_s / 5, latency_s) for at_s, latency_s in stalled]
+    assert _slowest_moment(short, 2.0) > 5, "a fifth of a second, in two"
 
 
 def test_the_whole_is_doubted_from_a_fifth_of_its_stretches_on_and_never_for_one() -> None:
@@ -57,6 +59,8 @@ def test_how_much_the_machine_changed_between_rounds_is_the_median_of_all_stretc
     assert change_of([first, first]) == 0
     assert change_of([first, {"a": 90.0, "b": 180.0, "c": 500.0, "d": 10.0}]) == pytest.approx(-0.1), "c is a chance"
     assert change_of([first, {"e": 1.0}]) == 0
+    rounds = [{"a": rate} for rate in (100.0, 120.0, 500.0, 5.0, 130.0, 134.0)]
+    assert change_of(rounds) == pytest.approx(0.2), "of two rounds each, whatever was in between"
 
 
 def test_stretches_of_one_load_are_pooled_and_the_worst_doubt_is_kept() -> None:
@@ -73,6 +77,10 @@ def test_of_several_rounds_the_slowest_and_the_fastest_quarter_do_not_count() ->
     assert usual([stalled, fast, slow, slower]).latencies_s == (0.012, 0.02)
     assert usual([stalled, slower, fast]).latencies_s == (0.01, 0.012, 0.5)
     assert usual([stalled]).latencies_s == (0.5,)
+
+
+def test_a_short_stretch_settles_for_half_a_second_or_half_of_it() -> None:
+    assert [settling_s(duration_s) for duration_s in (20.0, 5.0, 2.0, 1.0, 0.4)] == [4.0, 1.0, 0.5, 0.5, 0.2]
 
 
 def test_what_is_late_while_connections_are_opened_is_no_reason_to_doubt() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -115,6 +116,27 @@ def test_what_mixing_costs_is_read_off_another_mix() -> None:
     even, declared = system.shares_sent[0], system.shares_sent[1]
     assert [even[name] * SERVICE_S[name] for name in even] == pytest.approx([sum(even.values()) / 1350] * 3, rel=0.01)
     assert declared == pytest.approx({PAGE.name: 0.6, LIST.name: 0.2, POST.name: 0.2})
+
+
+@pytest.mark.parametrize("is_mix", [True, False])
+def test_a_halt_in_one_round_counts_neither_in_what_is_predicted_nor_in_what_was_measured(is_mix: bool) -> None:
+    sent: Counter[tuple[str, float]] = Counter()
+
+    class Halting(SharedProcessor):
+        def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
+            found = super().shot(shares, rate, in_flight_max)
+            if in_flight_max != IN_FLIGHT_MAX:
+                return found
+            sent[load := (" ".join(shares), rate)] += 1
+            is_halting = (len(shares) > 1) == is_mix and sent[load] == 3
+            return replace(found, latencies_s=tuple(10 * each for each in found.latencies_s)) if is_halting else found
+
+    found = calibrated(Halting(PAGE, LIST))
+    assert max(sent.values()) == ROUNDS
+    assert found.capacity_error == pytest.approx(0, abs=0.001)
+    for each in found.verified:
+        assert each.error("routes", "mean") == pytest.approx(0, abs=0.02)
+        assert each.error("routes", "p95") == pytest.approx(0, abs=0.03)
 
 
 @pytest.mark.parametrize("actions", [(PAGE,), (POST,), (PAGE, LIST), (POST, replace(POST, name="POST /more"))])

@@ -16,7 +16,7 @@ from colonnade.drill.load.workload import Workload
 from .shots import CALM
 
 LATE = replace(CALM, lag_p99_s=0.04)
-STALLED = replace(CALM, slowest_second=9.0)
+STALLED = replace(CALM, slowest_moment=9.0)
 
 
 def sent(*shots: Shot) -> tuple[list[Shot], Sender]:
