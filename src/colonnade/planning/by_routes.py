@@ -1,23 +1,26 @@
-"""How long the requests of a mix take, by how long each kind takes alone on a system that is as busy. Pure.
+"""How long the requests of a mix take, by how long each kind takes in another mix on a system that is as busy. Pure.
 
-Each kind of request is measured alone: X_r, the answers a second when many are inside at once, and how long it takes at
-some shares of that. Of a mix that was never measured, with `share_r` of kind r at λ requests a second, then follow
+Of each kind of request is measured X_r, the answers a second when it is alone and many are inside at once. And in some
+mix, in which all kinds have their part, how long each takes at some shares of what that mix gets. Of a mix that was
+never measured, with `share_r` of kind r at λ requests a second, then follow
 
     1/X = Σ share_r / X_r        u = λ/X        T = Σ share_r · T_r(u)
 
-and its times are those of the kinds at u, each by its share. That mixed kinds cost more than alone is read off
-another mix (`mixing_of`), and makes each of them so much dearer (`Part.costing`).
+and its times are those of the kinds at u, each by its share. That mixed kinds cost more than alone is read off the mix
+that was measured (`mixing_of`), and makes each X_r so much less.
 
 *Why.* A request takes what nobody can take from it (waiting for a disk, for another machine), and the processor time
 c_r that it shares with others. Who shares has his turn the more seldom, the more others are there: it takes
 T_r(u) = I_r + c_r·f(u), where f says what being busy means on this machine: 1/(1 − u) for one processor shared by any
 times at all (M/G/1-PS: L. Kleinrock, Queueing Systems II, 4.4), something else for two cores, for locks and for
-places, and for a machine that falters at times. It need not be known: each kind alone was slowed down by it. What it is
-in a mix is taken for what it is in the mix's kinds, each by the work that it brings, c_r·share_r; and then the c_r
-cancel out.
+places, and for a machine that falters at times. It need not be known: each kind was slowed down by it in the mix that
+was measured, and in another mix that makes the system as busy it is taken to be the same.
 
-Exact for processors that are shared. Where requests are served one after the other, the short ones of a mix wait for
-the long ones, and it is short by what their lengths differ. Says nothing about other numbers of replicas, or other
+Not measured alone, though that would do where only processors are shared: writes alone at 60 % of what they can are
+several times as many as in any mix, and wait for each other at the disk.
+
+Exact for processors that are shared. Where requests are served one after the other, the short ones wait for the long
+ones, and it is off by what the lengths in the two mixes differ. Says nothing about other numbers of replicas, or other
 machines: that is what `predict` is for.
 """
 
@@ -26,7 +29,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import pairwise
 
 from colonnade.planning.errors import Unstable
@@ -40,10 +43,10 @@ TIMES_KEPT = 200
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How long one kind of request took alone, at one load."""
+    """How long one kind of request took, at one load."""
 
     utilization: float
-    """λ/X_r."""
+    """λ/X, of whatever came then."""
     mean_s: float
     times_s: tuple[float, ...]
     """Ascending: TIMES_KEPT of them at even shares."""
@@ -58,16 +61,6 @@ class Part:
     """X_r."""
     seen: tuple[Seen, ...]
     """By utilization, ascending, at least one."""
-
-    def costing(self, factor: float) -> Part:
-        """The same if each of it cost so many times as much: so many times fewer are answered, and at the same
-        utilization each takes so much longer, as it computes, and waits for others that do. What it waits for elsewhere
-        is stretched as well, too long by that."""
-        seen = [
-            replace(each, mean_s=each.mean_s * factor, times_s=tuple(time_s * factor for time_s in each.times_s))
-            for each in self.seen
-        ]
-        return Part(self.share, self.capacity_per_s / factor, tuple(seen))
 
 
 def kept(times_s: Sequence[float]) -> tuple[float, ...]:

@@ -2,7 +2,7 @@
 the model that follows from it. Pure.
 
 `drill/calibration` measures; this says what it means. A *route* here is one action of the workload (`GET /post/{id}`),
-measured alone. What a mix of them does is predicted, and then measured: the errors are kept beside the figures.
+measured. What a mix of them does is predicted, and then measured: the errors are kept beside the figures.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
 from colonnade.spec.model import Spec
 
-VERSION = 4
+VERSION = 5
 """Of what is remembered: another one is not read."""
 
 VISITORS = "(visitors)"
@@ -74,7 +74,7 @@ class RouteCost:
     capacity_per_s: float = 0.0
     """Answers a second, alone of its kind, with as many inside as are let in; 0 when it was not measured."""
     seen: tuple[Seen, ...] = ()
-    """Alone of its kind, asked slowly, and at shares of that capacity."""
+    """Asked slowly, alone of its kind; and among all kinds, in a mix that was not predicted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,8 +227,8 @@ def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> 
     wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0 and each.seen]
     if {each.name for each in wanted} != {name for name, share in mix.shares.items() if share > 0}:
         return ()
-    parts = [Part(mix.shares[each.name], each.capacity_per_s, each.seen) for each in wanted]
-    return tuple(each.costing(1 + mixing_in(mix, mixing)) for each in parts)
+    dearer = 1 + mixing_in(mix, mixing)
+    return tuple(Part(mix.shares[each.name], each.capacity_per_s / dearer, each.seen) for each in wanted)
 
 
 def costs_at(

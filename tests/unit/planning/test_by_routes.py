@@ -80,15 +80,6 @@ def test_percentiles_of_an_exponential_time() -> None:
     assert found["p50"] < found["mean"] < found["p95"] < found["p99"]
 
 
-@given(factor=st.floats(0.8, 2.0), utilization=st.floats(0.02, 0.9))
-def test_what_costs_more_is_a_slower_processor(factor: float, utilization: float) -> None:
-    dear = shared(1.0, 0.01).costing(factor)
-    found = times_of([dear], utilization * capacity_of([dear]))
-    assert capacity_of([dear]) == pytest.approx(100 / factor)
-    assert found["mean"] == pytest.approx(factor * 0.01 / (1 - utilization))
-    assert found["p95"] == pytest.approx(factor * times_of([shared(1.0, 0.01)], utilization * 100)["p95"])
-
-
 def test_below_and_beyond_what_was_seen() -> None:
     seen = [Seen(0.1, 0.010, (0.01,)), Seen(0.5, 0.012, (0.01,)), Seen(0.8, 0.024, (0.02,))]
     assert mean_s_at(seen, 0.01) == 0.010

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from colonnade.drill.calibration.routes import LOW_UTILIZATION, Alone, contention_of, route_of
 from colonnade.drill.calibration.shot import Shot, together, usual
 from colonnade.drill.calibration.verify import Simulate, change_of, verified_load
-from colonnade.planning.by_routes import Part, capacity_of, mixing_of
+from colonnade.planning.by_routes import Part, Seen, capacity_of, kept, mixing_of
 from colonnade.planning.calibration import (
     Contention,
     Mix,
@@ -33,6 +33,10 @@ FEW_INSIDE = 2
 """Of a kind at once, which keep the machine about half busy: the second point of what idleness costs."""
 
 
+BUSIER = 1.2
+"""Than at the load before, at least, is one that says something new."""
+
+
 @dataclass(slots=True)
 class Observed:
     """All that was seen so far."""
@@ -48,10 +52,17 @@ class Observed:
     """All routes, each as much work as every other, of each round."""
     even_shares: dict[str, float] = field(default_factory=dict)
     """How often each of them came then."""
+    even_loads: dict[float, list[Shot]] = field(default_factory=dict)
+    """Share of its capacity as it was known by then → that mix, of each round."""
     full: list[Shot] = field(default_factory=list)
     """The mix with as many inside as any route had, of each round."""
     loads: dict[float, list[Shot]] = field(default_factory=dict)
     """Share of the capacity as it was known by then → the mix, of each round."""
+
+    @property
+    def even_capacity(self) -> float:
+        """Of that mix, answers a second."""
+        return statistics.median(each.ok_rate for each in self.even)
 
     @property
     def capacity(self) -> float:
@@ -84,7 +95,10 @@ class Known:
 def known_of(seen: Observed, names: Sequence[str]) -> Known:
     """`names`: of the routes, in the order in which they are told."""
     found = [seen.alone[name] for name in names]
-    routes = [route_of(seen.spec, each, together(each.full).utilization(seen.free_cores)) for each in found]
+    routes = [
+        route_of(seen.spec, each, together(each.full).utilization(seen.free_cores), _in_company(seen, each))
+        for each in found
+    ]
     half = [each.crowds[FEW_INSIDE] for each in found]
     idle_cost = idle_cost_of(
         [
@@ -103,17 +117,31 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
     return Known(known, mixing, idle_cost, _apart(known, idle_cost, seen.free_cores), mix, tuple(notes))
 
 
+def _in_company(seen: Observed, alone: Alone) -> tuple[Seen, ...]:
+    """How long one kind took: asked slowly, and among all of them at the loads of the even mix."""
+    slow = alone.slow
+    found = [Seen(slow.rate_per_s / alone.capacity_per_s, slow.mean_s, kept(slow.latencies_s))]
+    for _, shots in sorted(seen.even_loads.items()):
+        shot = usual(shots)
+        times_s, utilization = shot.by_action_s.get(alone.action.name, ()), shot.rate_per_s / seen.even_capacity
+        if times_s and utilization > BUSIER * found[-1].utilization:
+            found.append(Seen(utilization, statistics.fmean(times_s), kept(times_s)))
+    return tuple(found)
+
+
 def _mixing(seen: Observed) -> float:
     """Each round compares what was answered within two minutes."""
+    if len(seen.alone) < 2:
+        return 0.0
     found = [
         mixing_of({name: each.full[index].ok_rate for name, each in seen.alone.items()}, seen.even_shares, even.ok_rate)
         for index, even in enumerate(seen.even)
     ]
-    return statistics.median(found) if found else 0.0
+    return statistics.median(found)
 
 
 def _apart(routes: Sequence[RouteCost], idle_cost: float, free_cores: float) -> float:
-    """How far the cores are from one queue, by how long each route waited alone at its loads."""
+    """How far the cores are from one queue, by how long each route waited at the loads of the even mix."""
     waits = []
     for route in routes:
         for load in route.seen[1:]:

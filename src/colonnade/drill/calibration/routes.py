@@ -1,4 +1,4 @@
-"""Each kind of request alone: asked slowly, in crowds of one to many, and at shares of what the largest crowd got."""
+"""Each kind of request alone: asked slowly, and in crowds of one to many."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from colonnade.core.errors import SpecError
 from colonnade.drill.calibration.sending import Sender
-from colonnade.drill.calibration.shot import Shot, together, usual
+from colonnade.drill.calibration.shot import Shot, together
 from colonnade.drill.load.workload import Action
-from colonnade.planning.by_routes import Seen, kept
+from colonnade.planning.by_routes import Seen
 from colonnade.planning.calibration import VISITORS, Contention, RouteCost, winsorized
 from colonnade.planning.scalability import POINTS_MIN, fit
 from colonnade.spec.model import ServiceSpec, Spec
@@ -26,7 +26,7 @@ LOW_INSIDE = 0.2
 """Requests inside, on average, for what mostly waits: it has no share of the machine to go by."""
 
 ANSWERS_MIN = 20
-"""At least, of a stretch below the capacity, on average: of two a second, a stretch of a second may see none."""
+"""At least, of a stretch of one kind, on average: of two a second, a stretch of a second may see none."""
 
 FIRST_LOOK_S = 3.0
 """At a route, to know roughly what a request costs."""
@@ -46,15 +46,8 @@ FEW_GROWTH = 3.0
 CROWD_S_MIN, CROWD_SHARE = 1.0, 0.2
 """Seconds of a stretch with so many inside, at least, and the share of a usual stretch."""
 
-LOADS = ((0.2, 0.15), (0.4, 0.2), (0.6, 0.3), (0.8, 0.5))
-"""Shares of the capacity; and how long in each round, in usual stretches. The busier, the more chance there is in what
-is measured: at 85 % busy a queue of 5 ms needs half a second to forget what it was."""
-
 LOW_TOLD = 0.3
 """Of its capacity, from where on a route that is asked slowly is not asked slowly."""
-
-BUSIER = 1.5
-"""Than when asked slowly, at least, is a load that says something new."""
 
 RATE_MAX = 5_000.0
 """Requests a second that one generator can send: a core of its own does so many."""
@@ -75,8 +68,6 @@ class Alone:
     """How many at once → the first round's stretch."""
     full: list[Shot] = field(default_factory=list)
     """As many at once as ever, of each round."""
-    loads: dict[float, list[Shot]] = field(default_factory=dict)
-    """Share of the capacity as it was known by then → a stretch of each round."""
 
     @property
     def capacity_per_s(self) -> float:
@@ -99,15 +90,6 @@ class Alone:
                 "and so may the mix"
             )
         return tuple(found)
-
-    def seen(self) -> tuple[Seen, ...]:
-        """For `planning/by_routes.py`."""
-        loads = [self.slow, *(usual(shots) for _, shots in sorted(self.loads.items()))]
-        return tuple(
-            Seen(each.rate_per_s / self.capacity_per_s, each.mean_s, kept(each.latencies_s))
-            for each in loads
-            if each.latencies_s
-        )
 
 
 async def look_at(sender: Sender, action: Action, stretch_s: float, tell: Tell) -> Alone:
@@ -133,22 +115,14 @@ async def look_at(sender: Sender, action: Action, stretch_s: float, tell: Tell) 
     return found
 
 
-async def load_up(sender: Sender, alone: Alone, stretch_s: float, tell: Tell) -> None:
-    """Once more as many at once as ever, and shares of what that was in all rounds so far."""
+async def crowd_again(sender: Sender, alone: Alone, stretch_s: float, tell: Tell) -> None:
+    """Once more as many at once as ever."""
     most = max(alone.crowds)
     top = alone.capacity_per_s if alone.full else alone.crowds[most].ok_rate
     asked = min(RATE_MAX, CROWD * max(top, RATE_LOW[0]))
     full = await sender.alone(alone.action, asked, _lasting_s(crowd_s(stretch_s), asked), most)
     alone.full.append(answered(full, alone.action.name))
-    told = []
-    for share, stretches in LOADS:
-        rate = share * alone.capacity_per_s
-        if rate < BUSIER * alone.slow.rate_per_s:
-            continue
-        shot = await sender.alone(alone.action, rate, _lasting_s(stretches * stretch_s, rate))
-        alone.loads.setdefault(share, []).append(shot)
-        told.append(f"{rate:.4g}/s: {shot.mean_s * 1000:.3g} ms")
-    tell(f"{alone.action.name}, {most} at once: {alone.full[-1].ok_rate:.4g}/s; {', '.join(told)}")
+    tell(f"{alone.action.name}, {most} at once: {full.ok_rate:.4g}/s")
 
 
 def answered(shot: Shot, what: str) -> Shot:
@@ -170,7 +144,7 @@ def _lasting_s(duration_s: float, rate: float) -> float:
     return max(CROWD_S_MIN, duration_s, ANSWERS_MIN / rate)
 
 
-def route_of(spec: Spec, alone: Alone, utilization: float) -> RouteCost:
+def route_of(spec: Spec, alone: Alone, utilization: float, seen: tuple[Seen, ...]) -> RouteCost:
     """`utilization`: of the machine, with as many at once as ever."""
     full = together(alone.full)
     mean_s, scv = winsorized(alone.slow.latencies_s)
@@ -186,7 +160,7 @@ def route_of(spec: Spec, alone: Alone, utilization: float) -> RouteCost:
         entry=entry_of(spec, alone.action.path),
         utilization=utilization,
         capacity_per_s=alone.capacity_per_s,
-        seen=alone.seen(),
+        seen=seen,
     )
 
 

@@ -81,6 +81,8 @@ class Shot:
     lag_p99_s: float
     slowest_moment: float = 1.0
     """Mean latency of what was sent in it, as a multiple of the median moment's."""
+    by_action_s: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """The latencies of each kind of request, in no order."""
 
     @property
     def count(self) -> int:
@@ -140,6 +142,7 @@ def together(shots: Sequence[Shot]) -> Shot:
         others_share=max(each.others_share for each in shots),
         lag_p99_s=max(each.lag_p99_s for each in shots),
         slowest_moment=max(each.slowest_moment for each in shots),
+        by_action_s=_by_name((name, times_s) for each in shots for name, times_s in each.by_action_s.items()),
     )
 
 
@@ -234,7 +237,15 @@ def _shot(
         slowest_moment=_slowest_moment(
             [(each.intended_at - settled_at, each.latency_s) for each in settled], ended_at - settled_at
         ),
+        by_action_s=_by_name((each.action, (each.latency_s,)) for each in settled),
     )
+
+
+def _by_name(times_s: Iterable[tuple[str, tuple[float, ...]]]) -> dict[str, tuple[float, ...]]:
+    found: dict[str, list[float]] = {}
+    for name, some_s in times_s:
+        found.setdefault(name, []).extend(some_s)
+    return {name: tuple(all_s) for name, all_s in found.items()}
 
 
 def _slowest_moment(answers: Sequence[tuple[float, float]], duration_s: float) -> float:
