@@ -23,7 +23,7 @@ from colonnade.planning.calibration import Calibration
 from colonnade.planning.simulation.simulate import figures
 from colonnade.spec.load import load_spec
 
-STRETCH_S, ROUNDS = 12.0, 10
+STRETCH_S, ROUNDS = 12.0, 8
 
 SETTLE_S = 5.0
 """After the start: PostgreSQL's first checkpoints, caches."""
