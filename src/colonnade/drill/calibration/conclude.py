@@ -159,6 +159,13 @@ def verified_of(seen: Observed, known: Known, simulate: Simulate | None) -> Iter
         yield verified_load(model, known.mix, rate / seen.capacity, shots, simulate)
 
 
+def distance_of(seen: Observed, known: Known) -> float:
+    """Which share of the requests of the mix would have to be of other kinds to make it the one that was measured for
+    it (total variation). With 0 a prediction is no more than a repetition."""
+    wanted = Mix.of(known.routes, seen.write_share).shares
+    return math.fsum(abs(share - wanted.get(name, 0.0)) for name, share in seen.even_shares.items()) / 2
+
+
 def contention_in(seen: Observed, known: Known) -> Contention | None:
     """Of the mix."""
     shares = Mix.of(known.routes, seen.write_share).shares

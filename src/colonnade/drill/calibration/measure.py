@@ -23,7 +23,14 @@ from typing import Any
 from colonnade.core.clock import Clock
 from colonnade.core.errors import SpecError
 from colonnade.core.processor import cores_count
-from colonnade.drill.calibration.conclude import Known, Observed, contention_in, known_of, verified_of
+from colonnade.drill.calibration.conclude import (
+    Known,
+    Observed,
+    contention_in,
+    distance_of,
+    known_of,
+    verified_of,
+)
 from colonnade.drill.calibration.parts import memory_of_replicas, parts_of, read_parts
 from colonnade.drill.calibration.routes import CROWD, RATE_MAX, Tell, answered, crowd_again, crowd_s, look_at
 from colonnade.drill.calibration.sending import Sender
@@ -40,6 +47,9 @@ from colonnade.spec.model import Spec
 SHARES = ((0.2, 0.3), (0.4, 0.4), (0.6, 0.6), (0.8, 1.0))
 """Of a mix's measured capacity; and how long in each round, in usual stretches. The busier, the more chance there is in
 what is measured: at 85 % busy a queue of 5 ms needs half a second to forget what it was."""
+
+DISTANCE_TOLD = 0.1
+"""Between two mixes, in shares of requests that would have to be of other kinds."""
 
 STRANGERS_TOLD = 0.15
 """Of all cores, busy while nobody asks."""
@@ -190,15 +200,20 @@ class _Measuring:
             capacity_predicted=capacity_of(known.mix),
             capacity_measured=seen.capacity,
             verified=tuple(verified),
-            notes=(*self.notes, *known.notes, *self._notes()),
+            notes=(*self.notes, *known.notes, *self._notes(distance_of(seen, known))),
             mixing=known.mixing,
             idle_cost=known.idle_cost,
             cores_apart=known.cores_apart,
             doubt=self._doubt(),
         )
 
-    def _notes(self) -> Iterator[str]:
+    def _notes(self, distance: float) -> Iterator[str]:
         """On what is no reason to doubt the whole."""
+        if distance < DISTANCE_TOLD:
+            yield (
+                "the mix is nearly the one in which its kinds were measured, each as much work as every other: that it "
+                "is predicted well says little about other mixes"
+            )
         for alone in self.seen.alone.values():
             yield from alone.notes
         if self._sender.again_count:

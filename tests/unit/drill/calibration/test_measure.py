@@ -154,6 +154,13 @@ def test_systems_that_have_one_route_or_only_one_kind(actions: tuple[Action, ...
     assert set(shares) == {1.0 if actions[0].kind is Kind.WRITE else 0.0}, "to the last digit: none or all"
 
 
+def test_a_mix_that_was_as_good_as_measured_is_told() -> None:
+    equal_work = replace(PAGE, weight=0.25), replace(LIST, weight=1.0)
+    for actions, is_told in (((PAGE,), True), (equal_work, True), ((PAGE, LIST), False)):
+        notes = calibrated(SharedProcessor(*actions)).notes
+        assert any("nearly the one in which its kinds were measured" in note for note in notes) == is_told
+
+
 def test_a_route_that_is_not_answered_is_named() -> None:
     class Silent(SharedProcessor):
         def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
