@@ -74,7 +74,7 @@ SYSTEMS: dict[str, tuple[Callable[[], Scratch], float]] = {
     "03-django": (_django, 0.5),
 }
 """With the share of writes in the mix, where there are any. Django's is not the 0.2 of most drills: reads and writes
-that are equal work are 0.75 and 0.25, and a mix so near to the one that was measured would be predicted by repetition."""
+that are equal work are 0.75 and 0.25, and a mix so near to one that was measured would be predicted by repetition."""
 
 
 def _calibrate(scratch: Scratch, write_share: float) -> Calibration:

@@ -156,7 +156,7 @@ class Calibration:
     verified: tuple[Verified, ...]
     notes: tuple[str, ...] = ()
     cores_apart: float = 0.0
-    """As `SystemModel` has it, by how long the routes took alone on a busy machine."""
+    """As `SystemModel` has it, by how long the routes took on a busy machine."""
     mixing: float = 0.0
     """By which share more a request costs among those of other kinds than among its own."""
     idle_cost: float = 0.0

@@ -10,7 +10,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from colonnade.drill.calibration.routes import LOW_UTILIZATION, Alone, contention_of, route_of
+from colonnade.drill.calibration.routes import ANSWERS_MIN, LOW_UTILIZATION, Alone, contention_of, route_of
 from colonnade.drill.calibration.shot import Shot, together, usual
 from colonnade.drill.calibration.verify import Simulate, change_of, verified_load
 from colonnade.planning.by_routes import Part, Seen, capacity_of, kept, mixing_of
@@ -31,10 +31,6 @@ from colonnade.spec.model import Spec
 
 FEW_INSIDE = 2
 """Of a kind at once, which keep the machine about half busy: the second point of what idleness costs."""
-
-
-BUSIER = 1.2
-"""Than at the load before, at least, is one that says something new."""
 
 
 @dataclass(slots=True)
@@ -111,21 +107,30 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
         replace(each, mean_s=route.mean_s)
         for route, each in zip(routes, costs_at(routes, idle_cost, LOW_UTILIZATION), strict=True)
     ]
-    known, notes = without_waiting(seen.spec, slow, cores=seen.free_cores, replicas=seen.replicas)
+    known, waiting = without_waiting(seen.spec, slow, cores=seen.free_cores, replicas=seen.replicas)
     mixing = _mixing(seen)
     mix = measured_mix(known, Mix.of(known, seen.write_share), mixing)
-    return Known(known, mixing, idle_cost, _apart(known, idle_cost, seen.free_cores), mix, tuple(notes))
+    few = [
+        f"{route.name} had fewer than {ANSWERS_MIN} answers at some loads: what it takes there follows from the others"
+        for route in known
+        if sum(each.utilization > LOW_UTILIZATION for each in route.seen) < len(seen.even_loads)
+    ]
+    cores_apart = _apart(known, idle_cost, mixing, seen.free_cores)
+    return Known(known, mixing, idle_cost, cores_apart, mix, (*waiting, *few))
 
 
 def _in_company(seen: Observed, alone: Alone) -> tuple[Seen, ...]:
-    """How long one kind took: asked slowly, and among all of them at the loads of the even mix."""
-    slow = alone.slow
-    found = [Seen(slow.rate_per_s / alone.capacity_per_s, slow.mean_s, kept(slow.latencies_s))]
+    """How long one kind took among all of them at the loads of the even mix; and asked slowly, where that is less of a
+    load, or all there is."""
+    found = []
     for _, shots in sorted(seen.even_loads.items()):
         shot = usual(shots)
-        times_s, utilization = shot.by_action_s.get(alone.action.name, ()), shot.rate_per_s / seen.even_capacity
-        if times_s and utilization > BUSIER * found[-1].utilization:
-            found.append(Seen(utilization, statistics.fmean(times_s), kept(times_s)))
+        times_s = shot.by_action_s.get(alone.action.name, ())
+        if len(times_s) >= ANSWERS_MIN:
+            found.append(Seen(shot.rate_per_s / seen.even_capacity, statistics.fmean(times_s), kept(times_s)))
+    slow = Seen(alone.slow.rate_per_s / alone.capacity_per_s, alone.slow.mean_s, kept(alone.slow.latencies_s))
+    if not found or slow.utilization < found[0].utilization:
+        found.insert(0, slow)
     return tuple(found)
 
 
@@ -140,14 +145,15 @@ def _mixing(seen: Observed) -> float:
     return statistics.median(found)
 
 
-def _apart(routes: Sequence[RouteCost], idle_cost: float, free_cores: float) -> float:
+def _apart(routes: Sequence[RouteCost], idle_cost: float, mixing: float, free_cores: float) -> float:
     """How far the cores are from one queue, by how long each route waited at the loads of the even mix."""
     waits = []
     for route in routes:
-        for load in route.seen[1:]:
-            (busy,) = costs_at([route], idle_cost, utilization_at(idle_cost, load.utilization))
-            cost_s = math.fsum(busy.cpu_s.values())
-            waits.append((load.utilization * route.capacity_per_s * cost_s, cost_s, load.mean_s - busy.mean_s))
+        for load in (each for each in route.seen if each.utilization > LOW_UTILIZATION):
+            busy = utilization_at(idle_cost, load.utilization)
+            (alone,), (among,) = costs_at([route], idle_cost, busy), costs_at([route], idle_cost, busy, mixing)
+            cores_busy = load.utilization * route.capacity_per_s * math.fsum(alone.cpu_s.values())
+            waits.append((cores_busy, math.fsum(among.cpu_s.values()), load.mean_s - among.mean_s))
     return apart_of(waits, free_cores)
 
 

@@ -1,4 +1,4 @@
-"""Goes through a calibration on a running system: idle, each request alone, at every load; then the mix.
+"""Goes through a calibration on a running system: idle, each request alone, all of them evenly; then the mix.
 
 1. *Idle*: what is busy while nobody asks.
 2. *Each route alone* (`routes.py`): slowly, and in crowds.
@@ -32,7 +32,16 @@ from colonnade.drill.calibration.conclude import (
     verified_of,
 )
 from colonnade.drill.calibration.parts import memory_of_replicas, parts_of, read_parts
-from colonnade.drill.calibration.routes import CROWD, RATE_MAX, Tell, answered, crowd_again, crowd_s, look_at
+from colonnade.drill.calibration.routes import (
+    ANSWERS_MIN,
+    CROWD,
+    RATE_MAX,
+    Tell,
+    answered,
+    crowd_again,
+    crowd_s,
+    look_at,
+)
 from colonnade.drill.calibration.sending import Sender
 from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot
 from colonnade.drill.calibration.verify import CHANGED_SHARE, CHANGED_TOLD, Simulate, doubt_of, told
@@ -47,6 +56,9 @@ from colonnade.spec.model import Spec
 SHARES = ((0.2, 0.3), (0.4, 0.4), (0.6, 0.6), (0.8, 1.0))
 """Of a mix's measured capacity; and how long in each round, in usual stretches. The busier, the more chance there is in
 what is measured: at 85 % busy a queue of 5 ms needs half a second to forget what it was."""
+
+STRETCHES_MAX = 2.0
+"""So long a load may last, in usual stretches, for some answers of a kind that is heavy, and so comes rarely."""
 
 DISTANCE_TOLD = 0.1
 """Between two mixes, in shares of requests that would have to be of other kinds."""
@@ -138,7 +150,7 @@ class _Measuring:
             )
 
     async def round(self) -> None:
-        """Every route, and then the mix."""
+        """Every route, all of them evenly, and then the mix."""
         stretch_s, alone = self._wishes.stretch_s, self.seen.alone
         # Writes first: pages are measured with what they are going to show, not on a system that is still empty.
         for action in sorted(self._sender.aim.workload.actions, key=lambda each: each.kind is Kind.READ):
@@ -160,8 +172,11 @@ class _Measuring:
         full = await send(min(RATE_MAX, CROWD * total / len(capacities)), crowd_s(stretch_s), in_flight_max=most)
         seen.even.append(answered(full, "the mix of all"))
         self._tell(f"each as much work as every other, {most} at once: {full.ok_rate:.4g}/s")
+        rarest = min(seen.even_shares.values())
         for share, stretches in SHARES:
-            shot = await send(share * seen.even_capacity, stretches * stretch_s)
+            rate = share * seen.even_capacity
+            enough_s = min(ANSWERS_MIN / (rate * rarest), STRETCHES_MAX * stretch_s)
+            shot = answered(await send(rate, max(stretches * stretch_s, enough_s)), "the mix of all")
             seen.even_loads.setdefault(share, []).append(shot)
             self._tell(f"{shot.rate_per_s:.4g}/s: {shot.mean_s * 1000:.3g} ms")
 

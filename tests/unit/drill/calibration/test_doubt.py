@@ -65,7 +65,10 @@ def test_how_much_the_machine_changed_between_rounds_is_the_median_of_all_stretc
 
 def test_stretches_of_one_load_are_pooled_and_the_worst_doubt_is_kept() -> None:
     other = replace(CALM, latencies_s=(0.005, 0.03), ok_rate=90.0, cpu_s={"web": 0.004}, lag_p99_s=0.04)
-    both = together([CALM, other])
+    both = together(
+        [replace(CALM, by_action_s={"a": (0.01,)}), replace(other, by_action_s={"a": (0.005,), "b": (0.03,)})]
+    )
+    assert both.by_action_s == {"a": (0.01, 0.005), "b": (0.03,)}
     assert both.latencies_s == (0.005, 0.01, 0.03)
     assert both.ok_rate == 95.0
     assert both.cpu_s == pytest.approx({"web": 0.003})
@@ -81,6 +84,14 @@ def test_of_several_rounds_the_slowest_and_the_fastest_quarter_do_not_count() ->
 
 def test_a_short_stretch_settles_for_half_a_second_or_half_of_it() -> None:
     assert [settling_s(duration_s) for duration_s in (20.0, 5.0, 2.0, 1.0, 0.4)] == [4.0, 1.0, 0.5, 0.5, 0.2]
+
+
+def test_times_are_kept_for_each_kind_of_request() -> None:
+    sent = history(*(at_second(read(), float(second), took_s=second / 100) for second in range(10)))
+    operations = tuple(replace(each, action=("even", "odd")[index % 2]) for index, each in enumerate(sent.operations))
+    shot = _shot(sent.plan, replace(sent, operations=operations), Reading({}, 1.0, 0.0), 0.1, 10.0, {})
+    assert shot.by_action_s["even"] == pytest.approx((0.02, 0.04, 0.06, 0.08))
+    assert shot.by_action_s["odd"] == pytest.approx((0.03, 0.05, 0.07, 0.09))
 
 
 def test_what_is_late_while_connections_are_opened_is_no_reason_to_doubt() -> None:

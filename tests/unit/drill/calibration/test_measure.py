@@ -15,6 +15,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.drill.calibration.measure import SHARES, Wishes, _Measuring
 from colonnade.drill.calibration.parts import Parts
+from colonnade.drill.calibration.routes import ANSWERS_MIN
 from colonnade.drill.calibration.sending import Sender
 from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot
 from colonnade.drill.load.ledger import Kind
@@ -82,7 +83,7 @@ class SharedProcessor(Sender):
             latencies_s=tuple(sorted(times_s)),
             cpu_s=cost_s,
             generator_cpu_s=0.1 * work_s,
-            by_action_s={name: (works_s[name] * stretch,) for name in shares},
+            by_action_s={name: (works_s[name] * stretch,) * ANSWERS_MIN for name in shares},
         )
 
 
@@ -97,7 +98,7 @@ def calibrated(system: SharedProcessor) -> Calibration:
     return asyncio.run(all_rounds())
 
 
-def test_what_a_mix_takes_is_found_by_its_routes_alone() -> None:
+def test_what_a_mix_takes_is_found_by_its_routes() -> None:
     found = calibrated(SharedProcessor(PAGE, LIST, POST))
     assert found.mixing == pytest.approx(0, abs=0.001)
     assert found.capacity_error == pytest.approx(0, abs=0.001)
@@ -133,7 +134,10 @@ def test_a_halt_in_one_round_counts_neither_in_what_is_predicted_nor_in_what_was
             sent[load := (" ".join(shares), rate)] += 1
             is_even = len(shares) > 1 and shares[LIST.name] > shares[PAGE.name]
             is_halting = len(shares) > 1 and is_even != is_predicted and sent[load] == 3
-            return replace(found, latencies_s=tuple(10 * each for each in found.latencies_s)) if is_halting else found
+            if not is_halting:
+                return found
+            by_action_s = {name: tuple(10 * each for each in times_s) for name, times_s in found.by_action_s.items()}
+            return replace(found, latencies_s=tuple(10 * each for each in found.latencies_s), by_action_s=by_action_s)
 
     found = calibrated(Halting(PAGE, LIST))
     assert max(sent.values()) == ROUNDS
@@ -176,3 +180,4 @@ def test_what_the_generator_holds_back_and_what_is_never_asked_slowly_is_told() 
     assert any("GET / was answered as often as the generator sends" in note for note in quick.notes)
     heavy = calibrated(SharedProcessor(PAGE, LIST, service_s={PAGE.name: 0.2, LIST.name: 0.001}))
     assert any("GET / answers 5/s at most" in note for note in heavy.notes)
+    assert [len(route.seen) for route in heavy.routes] == [4, 5], "slowly is no less than a fifth of what it can"
