@@ -52,7 +52,8 @@ nothing about how the work varies, and would decide the variance alone."""
 
 @dataclass(frozen=True, slots=True)
 class RouteCost:
-    """One kind of request, alone, at a load at which it hardly ever meets another."""
+    """One kind of request: what it costs, alone, at a load at which it hardly ever meets another; and what it takes at
+    others (`seen`)."""
 
     name: str
     kind: str

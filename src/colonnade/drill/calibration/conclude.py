@@ -95,11 +95,11 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
         route_of(seen.spec, each, together(each.full).utilization(seen.free_cores), _in_company(seen, each))
         for each in found
     ]
-    half = [each.crowds[FEW_INSIDE] for each in found]
+    few = [each.crowds[FEW_INSIDE] for each in found]
     idle_cost = idle_cost_of(
         [
             ((less.utilization(seen.free_cores), less.cost_s), (route.utilization, math.fsum(route.cpu_s.values())))
-            for less, route in zip(half, routes, strict=True)
+            for less, route in zip(few, routes, strict=True)
         ]
     )
     # Latencies are those of the slow stretches already; costs were read in the busy ones.
@@ -110,13 +110,13 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
     known, waiting = without_waiting(seen.spec, slow, cores=seen.free_cores, replicas=seen.replicas)
     mixing = _mixing(seen)
     mix = measured_mix(known, Mix.of(known, seen.write_share), mixing)
-    few = [
+    rare = [
         f"{route.name} had fewer than {ANSWERS_MIN} answers at some loads: what it takes there follows from the others"
         for route in known
         if sum(each.utilization > LOW_UTILIZATION for each in route.seen) < len(seen.even_loads)
     ]
     cores_apart = _apart(known, idle_cost, mixing, seen.free_cores)
-    return Known(known, mixing, idle_cost, cores_apart, mix, (*waiting, *few))
+    return Known(known, mixing, idle_cost, cores_apart, mix, (*waiting, *rare))
 
 
 def _in_company(seen: Observed, alone: Alone) -> tuple[Seen, ...]:
@@ -135,7 +135,7 @@ def _in_company(seen: Observed, alone: Alone) -> tuple[Seen, ...]:
 
 
 def _mixing(seen: Observed) -> float:
-    """Each round compares what was answered within two minutes."""
+    """The median of the rounds, each of which compares what was answered within two minutes."""
     if len(seen.alone) < 2:
         return 0.0
     found = [
