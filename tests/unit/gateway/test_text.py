@@ -9,7 +9,7 @@ import pytest
 from colonnade.core.errors import Bug, HostError
 from colonnade.gateway.config import GatewaySettings, buffer_bytes_for, render_gateway
 from colonnade.gateway.controller import restart_delay_s
-from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership
+from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, threads_on
 from colonnade.gateway.latency import latency_lines
 from colonnade.gateway.pages import error_lines, page
 from colonnade.gateway.pools import service_pool, slots_for, weight_of
@@ -108,6 +108,10 @@ def test_what_is_declared_is_in_the_text(values: dict[str, object], expected: st
 def test_only_a_service_that_says_so_has_its_keyed_writes_repeated() -> None:
     assert "Idempotency-Key" in rendered({"web": service(idempotency_key=True)})
     assert "Idempotency-Key" not in rendered({"web": service()})
+
+
+def test_the_gateway_of_the_database_has_one_thread_where_cores_are_few() -> None:
+    assert [threads_on(cores) for cores in (1, 2, 3, 64)] == [1, 1, 2, 2]
 
 
 def test_what_nobody_asked_for_is_not_in_the_text() -> None:
