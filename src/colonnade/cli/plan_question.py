@@ -142,7 +142,8 @@ def _declared(
     write_share = shape.write_share if shape is not None else calibration.write_share
     mix = Mix.of(calibration.routes, write_share)
     # As they cost at full load: what a plan is for is what the machine carries.
-    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0, mixing_in(mix, calibration.mixing))
+    dearer = mixing_in(calibration.routes, mix, calibration.mixing)
+    costs = costs_at(calibration.routes, calibration.idle_cost, 1.0, dearer)
     found = measured_model(
         spec, costs, mix, cores=math.inf, replicas={}, visitors=False, cores_apart=calibration.cores_apart
     )

@@ -7,7 +7,7 @@ never measured, with `share_r` of kind r at λ requests a second, then follow
     1/X = Σ share_r / X_r        u = λ/X        T = Σ share_r · T_r(u)
 
 and its times are those of the kinds at u, each by its share. That mixed kinds cost more than alone is read off the mix
-that was measured (`mixing_of`), and makes each X_r so much less.
+that was measured (`mixing_of`), and makes X so much less, the more often kinds meet others in a mix (`variety_of`).
 
 *Why.* A request takes what nobody can take from it (waiting for a disk, for another machine), and the processor time
 c_r that it shares with others. Who shares has his turn the more seldom, the more others are there: it takes
@@ -76,14 +76,26 @@ def capacity_of(mix: Sequence[Part]) -> float:
     return 1 / math.fsum(each.share / each.capacity_per_s for each in mix)
 
 
-def mixing_of(alone: Mapping[str, float], shares: Mapping[str, float], together: float) -> float:
-    """By which share more a request costs among those of other kinds than among its own: by the answers a second of
-    each kind alone, and of some mix of them. Caches, an interpreter and a database have to keep several things at hand
-    there, fewer writes find each other for one flush, and what was just changed is read. Never less than 0: nothing is
-    gained by it, and where it seems so, a kind alone came as often as it could be sent, and no more.
+def variety_of(alone: Mapping[str, float], shares: Mapping[str, float]) -> float:
+    """How likely two requests of a mix, of which the one is worked on beside or after the other, are of different
+    kinds: 1 − Σ w², with w the share of the work that a kind makes. 0 with one kind, 1 − 1/k with k that are the same
+    work each. `alone`: answers a second of each kind, which at least those with a share have.
     """
-    found = 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1
-    return min(MIXING_MAX, max(0.0, found))
+    works = [share / alone[name] for name, share in shares.items() if share > 0]
+    return 1 - math.fsum(work**2 for work in works) / math.fsum(works) ** 2
+
+
+def mixing_of(alone: Mapping[str, float], shares: Mapping[str, float], together: float) -> float:
+    """By which share more a request costs among none but those of other kinds than among its own: by the answers a
+    second of each kind alone, and of some mix of them. Caches, an interpreter and a database have to keep several
+    things at hand there, fewer writes find each other for one flush, and what was just changed is read. In a mix it
+    meets others as often as `variety_of` says. Never less than 0: nothing is gained by it, and where it seems so, a
+    kind alone came as often as it could be sent, and no more.
+    """
+    if (variety := variety_of(alone, shares)) <= 0:
+        return 0.0
+    dearer = 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1
+    return min(MIXING_MAX, max(0.0, dearer / variety))
 
 
 def mean_s_at(seen: Sequence[Seen], utilization: float) -> float:

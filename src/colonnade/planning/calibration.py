@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from colonnade.core.errors import SpecError
-from colonnade.planning.by_routes import Part, Seen
+from colonnade.planning.by_routes import Part, Seen, variety_of
 from colonnade.planning.declared import (
     STANDBYS,
     Declared,
@@ -32,7 +32,7 @@ from colonnade.spec.check_plan import GATEWAY
 from colonnade.spec.derive import DATABASE
 from colonnade.spec.model import Spec
 
-VERSION = 5
+VERSION = 6
 """Of what is remembered: another one is not read."""
 
 VISITORS = "(visitors)"
@@ -159,7 +159,7 @@ class Calibration:
     cores_apart: float = 0.0
     """As `SystemModel` has it, by how long the routes took on a busy machine."""
     mixing: float = 0.0
-    """By which share more a request costs among those of other kinds than among its own."""
+    """By which share more a request costs among none but those of other kinds than among its own."""
     idle_cost: float = 0.0
     """k of `idle_cost.py`: by which share more a request costs on an idle machine than on a busy one."""
     doubt: str = ""
@@ -217,9 +217,9 @@ class Mix:
         return Mix({each.name: part[each.kind] * each.weight / totals[each.kind] for each in routes})
 
 
-def mixing_in(mix: Mix, mixing: float) -> float:
-    """What mixing costs in this mix: nothing where all are of one kind."""
-    return mixing if sum(share > 0 for share in mix.shares.values()) > 1 else 0.0
+def mixing_in(routes: Sequence[RouteCost], mix: Mix, mixing: float) -> float:
+    """By which share more a request of this mix costs than alone, on average: nothing where all are of one kind."""
+    return mixing * variety_of({each.name: each.capacity_per_s for each in routes}, mix.shares) if mixing else 0.0
 
 
 def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> tuple[Part, ...]:
@@ -228,15 +228,15 @@ def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> 
     wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0 and each.seen]
     if {each.name for each in wanted} != {name for name, share in mix.shares.items() if share > 0}:
         return ()
-    dearer = 1 + mixing_in(mix, mixing)
+    dearer = 1 + mixing_in(wanted, mix, mixing)
     return tuple(Part(mix.shares[each.name], each.capacity_per_s / dearer, each.seen) for each in wanted)
 
 
 def costs_at(
     routes: Sequence[RouteCost], idle_cost: float, utilization: float, mixing: float = 0.0
 ) -> tuple[RouteCost, ...]:
-    """What the routes cost when the machine is that busy, and, with `mixing`, together. What takes less of a core is
-    done as much earlier."""
+    """What the routes cost when the machine is that busy, in a mix that has them cost `mixing` more (`mixing_in`). What
+    takes less of a core is done as much earlier."""
     found = []
     for route in routes:
         change = (1 + mixing) * factor(idle_cost, utilization) / factor(idle_cost, route.utilization)

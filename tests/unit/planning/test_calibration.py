@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colonnade.core.errors import SpecError
-from colonnade.planning.by_routes import capacity_of, mixing_of
+from colonnade.planning.by_routes import capacity_of, mixing_of, variety_of
 from colonnade.planning.calibration import (
     VISITORS,
     Mix,
@@ -139,18 +139,32 @@ def test_a_mix_is_predicted_by_its_routes_where_each_of_them_was_measured() -> N
     assert alone.capacity_per_s == 200.0, "of one kind nothing is mixed"
 
 
-def test_what_mixing_costs_in_one_mix_it_costs_in_another() -> None:
-    """By hand: kinds of 100/s and 300/s alone are 200/s where each has half of the machine and mixing costs nothing."""
+def test_mixing_costs_as_often_as_kinds_meet_others() -> None:
+    """By hand: kinds of 100/s and 300/s alone are 200/s where each has half of the machine and mixing costs nothing;
+    with 160/s it costs a quarter, and they meet each other every second time. Where one of them has three quarters of
+    the machine, they do so in 2 · 3/4 · 1/4 of all times."""
     alone = {PAGE.name: 100.0, READ.name: 300.0}
-    assert mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 200.0) == pytest.approx(0.0)
-    mixing = mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 160.0)
-    assert mixing == pytest.approx(0.25)
-    assert mixing_of(alone, {PAGE.name: 0.25, READ.name: 0.75}, 230.0) == 0, "more than alone is no gain of mixing"
+    even = {PAGE.name: 0.25, READ.name: 0.75}
+    assert mixing_of(alone, even, 200.0) == pytest.approx(0.0)
+    mixing = mixing_of(alone, even, 160.0)
+    assert mixing == pytest.approx(0.25 / 0.5)
+    assert mixing_of(alone, even, 230.0) == 0, "more than alone is no gain of mixing"
+    assert mixing_of(alone, {PAGE.name: 1.0}, 90.0) == 0, "of one kind nothing is mixed"
     routes = [
         replace(each, capacity_per_s=alone[each.name], seen=calibration().routes[0].seen) for each in (PAGE, READ)
     ]
+    assert capacity_of(measured_mix(routes, Mix(even), mixing)) == pytest.approx(160.0)
     found = measured_mix(routes, Mix({PAGE.name: 0.5, READ.name: 0.5}), mixing)
-    assert capacity_of(found) == pytest.approx(150 / 1.25)
+    assert capacity_of(found) == pytest.approx(150 / (1 + 0.5 * 3 / 8))
+
+
+@given(works=st.lists(st.floats(0.01, 1), min_size=1, max_size=6))
+def test_kinds_meet_others_the_most_where_all_are_the_same_work(works: list[float]) -> None:
+    shares = {str(index): work / sum(works) for index, work in enumerate(works)}
+    variety = variety_of(dict.fromkeys(shares, 10.0), shares)
+    assert -1e-9 <= variety <= 1 - 1 / len(works) + 1e-9
+    even = dict.fromkeys(shares, 1 / len(works))
+    assert variety_of(dict.fromkeys(shares, 10.0), even) == pytest.approx(1 - 1 / len(works))
 
 
 @given(primary_s=st.floats(0.0002, 0.01), standbys_s=st.floats(0.0002, 0.01))

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from colonnade.drill.calibration.routes import ANSWERS_MIN, LOW_UTILIZATION, Alone, contention_of, route_of
-from colonnade.drill.calibration.shot import Shot, together, usual
+from colonnade.drill.calibration.shot import Shot, usual
 from colonnade.drill.calibration.verify import Simulate, change_of, verified_load
 from colonnade.planning.by_routes import Part, Seen, capacity_of, kept, mixing_of
 from colonnade.planning.calibration import (
@@ -22,6 +22,7 @@ from colonnade.planning.calibration import (
     costs_at,
     measured_mix,
     measured_model,
+    mixing_in,
     without_waiting,
 )
 from colonnade.planning.idle_cost import idle_cost_of, utilization_at
@@ -58,12 +59,12 @@ class Observed:
     @property
     def even_capacity(self) -> float:
         """Of that mix, answers a second."""
-        return statistics.median(each.ok_rate for each in self.even)
+        return usual(self.even).ok_rate
 
     @property
     def capacity(self) -> float:
         """Of the mix, answers a second, as it was measured."""
-        return statistics.median(each.ok_rate for each in self.full)
+        return usual(self.full).ok_rate
 
     @property
     def change(self) -> float:
@@ -92,7 +93,7 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
     """`names`: of the routes, in the order in which they are told."""
     found = [seen.alone[name] for name in names]
     routes = [
-        route_of(seen.spec, each, together(each.full).utilization(seen.free_cores), _in_company(seen, each))
+        route_of(seen.spec, each, usual(each.full).utilization(seen.free_cores), _in_company(seen, each))
         for each in found
     ]
     few = [each.crowds[FEW_INSIDE] for each in found]
@@ -115,7 +116,7 @@ def known_of(seen: Observed, names: Sequence[str]) -> Known:
         for route in known
         if sum(each.utilization > LOW_UTILIZATION for each in route.seen) < len(seen.even_loads)
     ]
-    cores_apart = _apart(known, idle_cost, mixing, seen.free_cores)
+    cores_apart = _apart(known, idle_cost, mixing_in(known, Mix(seen.even_shares), mixing), seen.free_cores)
     return Known(known, mixing, idle_cost, cores_apart, mix, (*waiting, *rare))
 
 
@@ -135,18 +136,13 @@ def _in_company(seen: Observed, alone: Alone) -> tuple[Seen, ...]:
 
 
 def _mixing(seen: Observed) -> float:
-    """The median of the rounds, each of which compares what was answered within two minutes."""
-    if len(seen.alone) < 2:
-        return 0.0
-    found = [
-        mixing_of({name: each.full[index].ok_rate for name, each in seen.alone.items()}, seen.even_shares, even.ok_rate)
-        for index, even in enumerate(seen.even)
-    ]
-    return statistics.median(found)
+    alone = {name: each.capacity_per_s for name, each in seen.alone.items()}
+    return mixing_of(alone, seen.even_shares, seen.even_capacity)
 
 
 def _apart(routes: Sequence[RouteCost], idle_cost: float, mixing: float, free_cores: float) -> float:
-    """How far the cores are from one queue, by how long each route waited at the loads of the even mix."""
+    """How far the cores are from one queue, by how long each route waited at the loads of the even mix. `mixing`: in
+    that."""
     waits = []
     for route in routes:
         for load in (each for each in route.seen if each.utilization > LOW_UTILIZATION):
@@ -180,11 +176,12 @@ def contention_in(seen: Observed, known: Known) -> Contention | None:
 
 
 def _model_of(seen: Observed, known: Known, utilization: float) -> SystemModel:
-    routes = costs_at(known.routes, known.idle_cost, utilization, known.mixing)
+    mix = Mix.of(known.routes, seen.write_share)
+    routes = costs_at(known.routes, known.idle_cost, utilization, mixing_in(known.routes, mix, known.mixing))
     return measured_model(
         seen.spec,
         routes,
-        Mix.of(routes, seen.write_share),
+        mix,
         cores=seen.free_cores,
         replicas=seen.replicas,
         visitors=True,

@@ -39,7 +39,7 @@ from colonnade.drill.calibration.routes import (
     Tell,
     answered,
     crowd_again,
-    crowd_s,
+    full_s,
     look_at,
 )
 from colonnade.drill.calibration.sending import Sender
@@ -169,7 +169,7 @@ class _Measuring:
         if not seen.even_shares:
             seen.even_shares = {name: each / total for name, each in capacities.items()}
         send = partial(self._sender.mix, write_share=self._write_share_of(seen.even_shares), weights=seen.even_shares)
-        full = await send(min(RATE_MAX, CROWD * total / len(capacities)), crowd_s(stretch_s), in_flight_max=most)
+        full = await send(min(RATE_MAX, CROWD * total / len(capacities)), full_s(stretch_s), in_flight_max=most)
         seen.even.append(answered(full, "the mix of all"))
         self._tell(f"each as much work as every other, {most} at once: {full.ok_rate:.4g}/s")
         rarest = min(seen.even_shares.values())
@@ -183,7 +183,7 @@ class _Measuring:
     async def _mixed(self, most: int) -> None:
         stretch_s = self._wishes.stretch_s
         predicted = capacity_of(self._known().mix)
-        full = await self._mix(min(RATE_MAX, CROWD * predicted), crowd_s(stretch_s), in_flight_max=most)
+        full = await self._mix(min(RATE_MAX, CROWD * predicted), full_s(stretch_s), in_flight_max=most)
         self.seen.full.append(answered(full, "the mix"))
         self._tell(f"the mix, {most} at once: {full.ok_rate:.4g}/s answered (by the routes {predicted:.4g}/s)")
         for share, stretches in SHARES:

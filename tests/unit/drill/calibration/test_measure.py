@@ -69,7 +69,9 @@ class SharedProcessor(Sender):
         return self.shot(shares, rate, in_flight_max)
 
     def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
-        dearer = 1 + self.mixing if len(shares) > 1 else 1.0
+        works = {name: share * self.service_s[name] for name, share in shares.items()}
+        meeting_others = math.fsum(each * (1 - each / sum(works.values())) for each in works.values())
+        dearer = 1 + self.mixing * meeting_others / sum(works.values())
         works_s = {name: dearer * self.service_s[name] for name in shares}
         work_s = math.fsum(share * works_s[name] for name, share in shares.items())
         answered = min(rate, 1 / work_s)
