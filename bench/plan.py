@@ -137,6 +137,7 @@ def _as_figures(found: Calibration) -> dict[str, Any]:
             }
             for route in found.routes
         },
+        "mixing": round(found.mixing, 3),
         "background_cores": round(found.background_cores, 2),
         "outside": list(_outside(found)),
         "notes": list(found.notes),

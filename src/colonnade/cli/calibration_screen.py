@@ -38,7 +38,9 @@ def calibration_screen(found: Calibration) -> list[RenderableType]:
         parts.append(f"memory       {sizes} a replica")
     parts.append(f"background   {found.background_cores:.2f} of {found.cores} cores busy while nobody asks")
     if len(found.routes) > 1:
-        parts.append(f"mixing       a request costs {found.mixing:.0%} more among other kinds than among its own")
+        parts.append(
+            f"mixing       a request costs {found.mixing:.0%} more among none but other kinds than among its own"
+        )
     parts.append(
         f"busy or idle a request costs {found.idle_cost:.0%} more of a core on an idle machine than on a busy one; the "
         f"cores are {found.cores_apart:.0%} of the way from one queue to a queue each"

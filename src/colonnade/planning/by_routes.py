@@ -19,8 +19,9 @@ was measured, and in another mix that makes the system as busy it is taken to be
 Not measured alone, though that would do where only processors are shared: writes alone at 60 % of what they can are
 several times as many as in any mix, and wait for each other at the disk.
 
-Exact for processors that are shared. Where requests are served one after the other, the short ones wait for the long
-ones, and it is off by what the lengths in the two mixes differ. Says nothing about other numbers of replicas, or other
+Exact for processors that are shared, but for what mixing costs: times have as much of it in them as there was in the
+mix in which they were measured. Where requests are served one after the other, the short ones wait for the long ones,
+and it is off by what the lengths in the two mixes differ. Says nothing about other numbers of replicas, or other
 machines: that is what `predict` is for.
 """
 
@@ -34,8 +35,8 @@ from itertools import pairwise
 
 from colonnade.planning.errors import Unstable
 
-MIXING_MAX = 1.0
-"""Twice as much: beyond it, something else went wrong."""
+DEARER_MAX = 1.0
+"""Twice as much as alone, in the mix that was measured: beyond it, something else went wrong."""
 
 TIMES_KEPT = 200
 """Of the times of a load, at even shares of all of them."""
@@ -82,6 +83,8 @@ def variety_of(alone: Mapping[str, float], shares: Mapping[str, float]) -> float
     work each. `alone`: answers a second of each kind, which at least those with a share have.
     """
     works = [share / alone[name] for name, share in shares.items() if share > 0]
+    if len(works) < 2:
+        return 0.0
     return 1 - math.fsum(work**2 for work in works) / math.fsum(works) ** 2
 
 
@@ -95,7 +98,7 @@ def mixing_of(alone: Mapping[str, float], shares: Mapping[str, float], together:
     if (variety := variety_of(alone, shares)) <= 0:
         return 0.0
     dearer = 1 / (together * math.fsum(share / alone[name] for name, share in shares.items())) - 1
-    return min(MIXING_MAX, max(0.0, dearer / variety))
+    return min(DEARER_MAX, max(0.0, dearer)) / variety
 
 
 def mean_s_at(seen: Sequence[Seen], utilization: float) -> float:

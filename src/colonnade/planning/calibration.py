@@ -159,7 +159,8 @@ class Calibration:
     cores_apart: float = 0.0
     """As `SystemModel` has it, by how long the routes took on a busy machine."""
     mixing: float = 0.0
-    """By which share more a request costs among none but those of other kinds than among its own."""
+    """By which share more a request costs among none but those of other kinds than among its own; what a mix pays of
+    it, `mixing_in` says."""
     idle_cost: float = 0.0
     """k of `idle_cost.py`: by which share more a request costs on an idle machine than on a busy one."""
     doubt: str = ""
@@ -219,7 +220,9 @@ class Mix:
 
 def mixing_in(routes: Sequence[RouteCost], mix: Mix, mixing: float) -> float:
     """By which share more a request of this mix costs than alone, on average: nothing where all are of one kind."""
-    return mixing * variety_of({each.name: each.capacity_per_s for each in routes}, mix.shares) if mixing else 0.0
+    if mixing == 0:  # also of what was not measured alone, and has no capacity to reckon with
+        return 0.0
+    return mixing * variety_of({each.name: each.capacity_per_s for each in routes}, mix.shares)
 
 
 def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> tuple[Part, ...]:
@@ -228,18 +231,18 @@ def measured_mix(routes: Sequence[RouteCost], mix: Mix, mixing: float = 0.0) -> 
     wanted = [each for each in routes if mix.shares.get(each.name, 0.0) > 0 and each.seen]
     if {each.name for each in wanted} != {name for name, share in mix.shares.items() if share > 0}:
         return ()
-    dearer = 1 + mixing_in(wanted, mix, mixing)
-    return tuple(Part(mix.shares[each.name], each.capacity_per_s / dearer, each.seen) for each in wanted)
+    dearer = mixing_in(wanted, mix, mixing)
+    return tuple(Part(mix.shares[each.name], each.capacity_per_s / (1 + dearer), each.seen) for each in wanted)
 
 
 def costs_at(
-    routes: Sequence[RouteCost], idle_cost: float, utilization: float, mixing: float = 0.0
+    routes: Sequence[RouteCost], idle_cost: float, utilization: float, dearer: float = 0.0
 ) -> tuple[RouteCost, ...]:
-    """What the routes cost when the machine is that busy, in a mix that has them cost `mixing` more (`mixing_in`). What
-    takes less of a core is done as much earlier."""
+    """What the routes cost when the machine is that busy, in a mix in which they are `dearer` by that share
+    (`mixing_in`). What takes less of a core is done as much earlier."""
     found = []
     for route in routes:
-        change = (1 + mixing) * factor(idle_cost, utilization) / factor(idle_cost, route.utilization)
+        change = (1 + dearer) * factor(idle_cost, utilization) / factor(idle_cost, route.utilization)
         cpu_s = {name: value * change for name, value in route.cpu_s.items()}
         computing_s = min(route.mean_s, math.fsum(route.cpu_s.values()))
         mean_s = route.mean_s + computing_s * (change - 1)

@@ -64,7 +64,7 @@ def test_what_a_route_does_not_touch_is_not_on_its_way() -> None:
 
 def test_mixed_requests_cost_more_of_each_part_and_take_as_much_longer() -> None:
     (alone,) = costs_at([PAGE], 0.0, 1.0)
-    (mixed,) = costs_at([PAGE], 0.0, 1.0, mixing=0.1)
+    (mixed,) = costs_at([PAGE], 0.0, 1.0, dearer=0.1)
     assert mixed.cpu_s == pytest.approx({name: 1.1 * value for name, value in alone.cpu_s.items()})
     assert mixed.mean_s == pytest.approx(alone.mean_s + 0.1 * sum(alone.cpu_s.values()))
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from colonnade.drill.calibration.routes import ANSWERS_MIN, LOW_UTILIZATION, Alone, contention_of, route_of
-from colonnade.drill.calibration.shot import Shot, usual
+from colonnade.drill.calibration.shot import Shot, usual, usual_rate
 from colonnade.drill.calibration.verify import Simulate, change_of, verified_load
 from colonnade.planning.by_routes import Part, Seen, capacity_of, kept, mixing_of
 from colonnade.planning.calibration import (
@@ -59,12 +59,12 @@ class Observed:
     @property
     def even_capacity(self) -> float:
         """Of that mix, answers a second."""
-        return usual(self.even).ok_rate
+        return usual_rate(self.even)
 
     @property
     def capacity(self) -> float:
         """Of the mix, answers a second, as it was measured."""
-        return usual(self.full).ok_rate
+        return usual_rate(self.full)
 
     @property
     def change(self) -> float:
@@ -140,14 +140,14 @@ def _mixing(seen: Observed) -> float:
     return mixing_of(alone, seen.even_shares, seen.even_capacity)
 
 
-def _apart(routes: Sequence[RouteCost], idle_cost: float, mixing: float, free_cores: float) -> float:
-    """How far the cores are from one queue, by how long each route waited at the loads of the even mix. `mixing`: in
-    that."""
+def _apart(routes: Sequence[RouteCost], idle_cost: float, dearer: float, free_cores: float) -> float:
+    """How far the cores are from one queue, by how long each route waited at the loads of the even mix. `dearer`: by
+    which share a request of that mix costs more than alone."""
     waits = []
     for route in routes:
         for load in (each for each in route.seen if each.utilization > LOW_UTILIZATION):
             busy = utilization_at(idle_cost, load.utilization)
-            (alone,), (among,) = costs_at([route], idle_cost, busy), costs_at([route], idle_cost, busy, mixing)
+            (alone,), (among,) = costs_at([route], idle_cost, busy), costs_at([route], idle_cost, busy, dearer)
             cores_busy = load.utilization * route.capacity_per_s * math.fsum(alone.cpu_s.values())
             waits.append((cores_busy, math.fsum(among.cpu_s.values()), load.mean_s - among.mean_s))
     return apart_of(waits, free_cores)

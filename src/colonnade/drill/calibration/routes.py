@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from colonnade.core.errors import SpecError
 from colonnade.drill.calibration.sending import Sender
-from colonnade.drill.calibration.shot import Shot, usual
+from colonnade.drill.calibration.shot import Shot, usual, usual_rate
 from colonnade.drill.load.workload import Action
 from colonnade.planning.by_routes import Seen
 from colonnade.planning.calibration import VISITORS, Contention, RouteCost, winsorized
@@ -71,7 +71,7 @@ class Alone:
 
     @property
     def capacity_per_s(self) -> float:
-        return usual(self.full).ok_rate
+        return usual_rate(self.full)
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -147,12 +147,24 @@ def together(shots: Sequence[Shot]) -> Shot:
 
 
 def usual(shots: Sequence[Shot]) -> Shot:
-    """Stretches of the same load as one, without the slowest and the fastest quarter, rounded down: a moment in which
-    the machine stood still counts in one round, and not in what is told of all. A mean of the others, no median: what a
-    mix takes on average is the sum of what its kinds take, and nothing like it holds for medians."""
+    """Stretches of the same load as one, without the slowest and the fastest quarter, rounded down (one each of three):
+    a moment in which the machine stood still counts in one round, and not in what is told of all. A mean of the others,
+    no median: what a mix takes on average is the sum of what its kinds take, and nothing like it holds for medians."""
     ascending = sorted(shots, key=lambda each: each.mean_s)
-    left_out = len(shots) // 4
+    left_out = _left_out(len(shots))
     return together(ascending[left_out : len(shots) - left_out])
+
+
+def usual_rate(shots: Sequence[Shot]) -> float:
+    """Answers a second, of the same stretches: without the slowest and the fastest quarter, as above."""
+    ascending = sorted(each.ok_rate for each in shots)
+    left_out = _left_out(len(shots))
+    return statistics.fmean(ascending[left_out : len(shots) - left_out])
+
+
+def _left_out(count: int) -> int:
+    """At either end."""
+    return 1 if count == 3 else count // 4
 
 
 async def shoot(

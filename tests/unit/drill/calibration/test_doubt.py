@@ -8,7 +8,7 @@ import pytest
 
 from colonnade.core.processor import cores_count
 from colonnade.drill.calibration.parts import Reading
-from colonnade.drill.calibration.shot import _shot, _slowest_moment, settling_s, together, usual
+from colonnade.drill.calibration.shot import _shot, _slowest_moment, settling_s, together, usual, usual_rate
 from colonnade.drill.calibration.verify import change_of, doubt_of
 from colonnade.planning.calibration import KERNEL
 
@@ -78,8 +78,18 @@ def test_stretches_of_one_load_are_pooled_and_the_worst_doubt_is_kept() -> None:
 def test_of_several_rounds_the_slowest_and_the_fastest_quarter_do_not_count() -> None:
     fast, slower, slow, stalled = (replace(CALM, latencies_s=(mean_s,)) for mean_s in (0.01, 0.012, 0.02, 0.5))
     assert usual([stalled, fast, slow, slower]).latencies_s == (0.012, 0.02)
-    assert usual([stalled, slower, fast]).latencies_s == (0.01, 0.012, 0.5)
+    assert usual([stalled, slower, fast]).latencies_s == (0.012,)
+    assert usual([stalled, fast]).latencies_s == (0.01, 0.5)
     assert usual([stalled]).latencies_s == (0.5,)
+
+
+def test_of_several_rounds_the_middle_ones_say_how_many_are_answered() -> None:
+    def rate_of(*rates: float) -> float:
+        return usual_rate([replace(CALM, ok_rate=rate) for rate in rates])
+
+    assert rate_of(3.0, 400.0, 300.0, 999.0) == pytest.approx(350.0)
+    assert rate_of(3.0, 400.0, 300.0) == pytest.approx(300.0)
+    assert rate_of(200.0, 400.0) == pytest.approx(300.0)
 
 
 def test_a_short_stretch_settles_for_half_a_second_or_half_of_it() -> None:

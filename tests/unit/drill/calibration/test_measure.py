@@ -15,7 +15,7 @@ from colonnade.core.clock import SystemClock
 from colonnade.core.errors import SpecError
 from colonnade.drill.calibration.measure import SHARES, Wishes, _Measuring
 from colonnade.drill.calibration.parts import Parts
-from colonnade.drill.calibration.routes import ANSWERS_MIN
+from colonnade.drill.calibration.routes import ANSWERS_MIN, INSIDE
 from colonnade.drill.calibration.sending import Sender
 from colonnade.drill.calibration.shot import IN_FLIGHT_MAX, Aim, Shot
 from colonnade.drill.load.ledger import Kind
@@ -47,8 +47,11 @@ class SharedProcessor(Sender):
         self.mixing = mixing
         self.service_s = service_s
         self.shares_sent: list[dict[str, float]] = []
+        self.full_s: list[float] = []
+        """How long stretches with as many inside as ever lasted."""
 
     async def alone(self, action: Action, rate: float, duration_s: float, in_flight_max: int = IN_FLIGHT_MAX) -> Shot:
+        self.full_s += [duration_s] if in_flight_max == INSIDE[-1] else []
         return self.shot({action.name: 1.0}, rate, in_flight_max)
 
     async def mix(
@@ -66,6 +69,7 @@ class SharedProcessor(Sender):
             found = {name: weights[name] for name in found} if weights is not None else found
             shares |= {name: part * weight / sum(found.values()) for name, weight in found.items()}
         self.shares_sent.append(shares)
+        self.full_s += [duration_s] if in_flight_max == INSIDE[-1] else []
         return self.shot(shares, rate, in_flight_max)
 
     def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
@@ -122,27 +126,38 @@ def test_what_mixing_costs_is_read_off_another_mix() -> None:
     assert declared == pytest.approx({PAGE.name: 0.6, LIST.name: 0.2, POST.name: 0.2})
 
 
+def test_what_capacities_rest_on_is_measured_for_longer_than_the_first_looks() -> None:
+    system = SharedProcessor(PAGE, LIST)
+    calibrated(system)
+    looks_s, others_s = sorted(system.full_s)[:2], sorted(system.full_s)[2:]
+    assert len(others_s) == 4 * ROUNDS, "each kind, the even mix and the mix, in each round"
+    assert max(looks_s) * 2 == min(others_s) == max(others_s)
+
+
 @pytest.mark.parametrize("is_predicted", [True, False])
 def test_a_halt_in_one_round_counts_neither_in_what_is_predicted_nor_in_what_was_measured(
     is_predicted: bool,
 ) -> None:
-    sent: Counter[tuple[str, float]] = Counter()
+    sent: Counter[tuple[str, bool, float]] = Counter()
 
     class Halting(SharedProcessor):
         def shot(self, shares: Mapping[str, float], rate: float, in_flight_max: int) -> Shot:
             found = super().shot(shares, rate, in_flight_max)
-            if in_flight_max != IN_FLIGHT_MAX:
-                return found
-            sent[load := (" ".join(shares), rate)] += 1
-            is_even = len(shares) > 1 and shares[LIST.name] > shares[PAGE.name]
-            is_halting = len(shares) > 1 and is_even != is_predicted and sent[load] == 3
-            if not is_halting:
+            is_crowd = in_flight_max != IN_FLIGHT_MAX
+            is_the_mix = len(shares) > 1 and shares[LIST.name] < shares[PAGE.name]
+            sent[stretch := (" ".join(shares), is_the_mix, in_flight_max if is_crowd else rate)] += 1
+            if sent[stretch] != 4 or is_the_mix == is_predicted:
                 return found
             by_action_s = {name: tuple(10 * each for each in times_s) for name, times_s in found.by_action_s.items()}
-            return replace(found, latencies_s=tuple(10 * each for each in found.latencies_s), by_action_s=by_action_s)
+            return replace(
+                found,
+                ok_rate=found.ok_rate / 10 if is_crowd else found.ok_rate,
+                latencies_s=tuple(10 * each for each in found.latencies_s),
+                by_action_s=by_action_s,
+            )
 
     found = calibrated(Halting(PAGE, LIST))
-    assert max(sent.values()) == ROUNDS
+    assert {count for (_, is_the_mix, _), count in sent.items() if is_the_mix} == {ROUNDS}
     assert found.capacity_error == pytest.approx(0, abs=0.001)
     for each in found.verified:
         assert each.error("routes", "mean") == pytest.approx(0, abs=0.02)
