@@ -16,7 +16,12 @@ import pytest
 
 from colonnade.core.processes import Credentials
 from colonnade.gateway.config import GatewaySettings, render_gateway
-from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
+from colonnade.gateway.dbconfig import (
+    DatabaseGatewaySettings,
+    database_membership,
+    process_for_database,
+    render_dbgate,
+)
 from colonnade.gateway.discovered import CONNECT_TIMEOUT_S, discovered_gateway, found_pool, shared_between
 from colonnade.gateway.pools import service_pool, weight_of
 from colonnade.gateway.process import find_binary
@@ -109,7 +114,7 @@ def found(_: Fds) -> str:
 
 def database(fds: Fds) -> str:
     nodes = {1: "127.0.0.1:16001", 2: "127.0.0.1:16002", 3: "127.0.0.1:16003"}
-    settings = DatabaseGatewaySettings(ProcessText(SOCKET, 2000), 90)
+    settings = DatabaseGatewaySettings(process_for_database(ProcessText(SOCKET, 2000), 2), 90)
     return render_dbgate(settings, database_membership(nodes, 1, [2, 3]), fds)
 
 

@@ -7,7 +7,6 @@ become the gateway's membership, and its view the status that people read.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,12 @@ from colonnade.database.secrets import load_or_make_secrets
 from colonnade.database.state import NODE_NAMES, Address, DatabaseView, NodeName, Routes
 from colonnade.database.statistics import StatisticsReader
 from colonnade.gateway.controller import GatewayController, Surroundings
-from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate, threads_on
+from colonnade.gateway.dbconfig import (
+    DatabaseGatewaySettings,
+    database_membership,
+    process_for_database,
+    render_dbgate,
+)
 from colonnade.gateway.process import GatewayPaths, process_text
 from colonnade.spec.model import DatabaseSpec
 from colonnade.system.detours import DBGATE, STRAIGHT, Detours
@@ -243,7 +247,7 @@ def _dbgate(
 ) -> GatewayController:
     place = GatewayPaths(paths.root / "dbgate", paths.logs / "dbgate.log", paths.sockets / "dbgate.sock")
     make_directory(place.root, mode=0o700)
-    text = replace(process_text(place, 4 * spec.connections_max, credentials), threads=threads_on(cores_count()))
+    text = process_for_database(process_text(place, 4 * spec.connections_max, credentials), cores_count())
     settings = DatabaseGatewaySettings(text, spec.connections_max - CONNECTIONS_KEPT)
     listeners = {name: fd for name, fd in keeper.descriptors.items() if name.startswith("db:")}
     surroundings = Surroundings(place, base_env, events, clock)

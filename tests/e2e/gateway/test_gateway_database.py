@@ -17,8 +17,14 @@ from tests.e2e.gateway.kit import NOBODY, environment, eventually, listen, port_
 
 from colonnade.core.clock import SystemClock
 from colonnade.core.events import Event, EventLog
+from colonnade.core.processor import cores_count
 from colonnade.gateway.controller import GatewayController, Surroundings
-from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, render_dbgate
+from colonnade.gateway.dbconfig import (
+    DatabaseGatewaySettings,
+    database_membership,
+    process_for_database,
+    render_dbgate,
+)
 from colonnade.gateway.process import GatewayPaths, process_text
 
 pytestmark = pytest.mark.slow
@@ -108,9 +114,8 @@ async def database(work_dir: Path, connections_max: int = 80) -> AsyncIterator[D
     events: list[Event] = []
     log = EventLog(SystemClock())
     log.subscribe(events.append)
-    settings = DatabaseGatewaySettings(
-        process_text(paths, 1000, NOBODY if os.geteuid() == 0 else None), connections_max
-    )
+    text = process_text(paths, 1000, NOBODY if os.geteuid() == 0 else None)
+    settings = DatabaseGatewaySettings(process_for_database(text, cores_count()), connections_max)
     listeners = {"db:primary": listen(), "db:standbys": listen()}
     controller = GatewayController(
         "dbgate",

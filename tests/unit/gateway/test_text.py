@@ -9,7 +9,7 @@ import pytest
 from colonnade.core.errors import Bug, HostError
 from colonnade.gateway.config import GatewaySettings, buffer_bytes_for, render_gateway
 from colonnade.gateway.controller import restart_delay_s
-from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, threads_on
+from colonnade.gateway.dbconfig import DatabaseGatewaySettings, database_membership, process_for_database
 from colonnade.gateway.latency import latency_lines
 from colonnade.gateway.pages import error_lines, page
 from colonnade.gateway.pools import service_pool, slots_for, weight_of
@@ -111,7 +111,7 @@ def test_only_a_service_that_says_so_has_its_keyed_writes_repeated() -> None:
 
 
 def test_the_gateway_of_the_database_has_one_thread_where_cores_are_few() -> None:
-    assert [threads_on(cores) for cores in (1, 2, 3, 64)] == [1, 1, 2, 2]
+    assert [process_for_database(PROCESS, cores).threads for cores in (1, 2, 3, 64)] == [1, 1, 2, 2]
 
 
 def test_what_nobody_asked_for_is_not_in_the_text() -> None:
