@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 from typing import Any
@@ -330,12 +330,3 @@ def _become_sick(balance: str, seed: int, *, outliers: bool) -> dict[str, float]
     if events:
         figures["noticed_s"] = events[0]["at_s"] - sick[0]
     return figures
-
-
-MEASURES: dict[str, Callable[[int], dict[str, Any]]] = {
-    "gray_frozen": measure_frozen,
-    "gray_slow": measure_slow,
-    "gray_equal": measure_equal,
-    "gray_busy_core": measure_busy_core,
-    "gray_replaced": measure_replaced,
-}
