@@ -60,9 +60,10 @@ class DatabaseGatewaySettings:
 
 def process_for_database(process: ProcessText, cores: int) -> ProcessText:
     """The least that each message on its way costs. With few cores one thread: a second one waits for a core longer
-    than it works. Small buffers: nothing is replayed here. To the median of a transaction of pgbench two threads with
-    64 kB added 1.31 and 1.51 ms, one thread 1.10 and 1.26 (two runs on two cores, n = 7 and 6); one thread with 64 kB
-    1.13 and 1.00, with 16 kB 1.04 and 0.94 (n = 7 and 8)."""
+    than it works. Small buffers: nothing is replayed here. To the median of a transaction of pgbench this endpoint
+    with two threads and 64 kB added 1.31 and 1.51 ms, bare HAProxy with its rules, one thread and 16 kB 1.10 and 1.26
+    (two runs on two cores, n = 7 and 6); bare with one thread and 64 kB 1.13 and 1.00, with 16 kB 1.04 and 0.94 (n = 7
+    and 8)."""
     return replace(process, threads=1 if cores <= FEW_CORES else 2, buffer_bytes=BUFFER_BYTES_MIN)
 
 
