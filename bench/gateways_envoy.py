@@ -104,12 +104,7 @@ class Envoy(OneProgram):
             "stream_idle_timeout": _seconds(GATEWAY.client_timeout_s),
             "common_http_protocol_options": {"idle_timeout": _seconds(GATEWAY.keep_alive_timeout_s)},
             "route_config": {
-                "request_headers_to_add": [
-                    {
-                        "header": {"key": "X-Forwarded-Host", "value": "%REQ(:authority)%"},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                    }
-                ],
+                "request_headers_to_remove": ["X-Forwarded-Host"],
                 "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": _routes()}],
             },
             "http_filters": [

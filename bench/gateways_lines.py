@@ -29,7 +29,7 @@ WHOLE, BARE = "whole", "bare"
 GROUPS: Mapping[str, tuple[str, ...]] = {
     "replay of broken replies": ("retry-on ", "acl is_repeatable", "acl is_behind", "disable-l7-retry"),
     "large buffers": ("tune.bufsize",),
-    "request id": ("request_id",),
+    "request id": ("request_id", "X-Request-ID", "unique-id-format"),
     "forwarded headers removed": ("del-header ", "restrict-req-hdr-names"),
     "forwarded headers set": ("add-header X-Forwarded", "sess.client"),
     "size of the head": (r"add\(txn.url_bytes\) gt",),

@@ -61,7 +61,7 @@ http {{
             proxy_set_header X-Request-ID $the_request_id;
             proxy_set_header X-Forwarded-For $remote_addr;
             proxy_set_header X-Forwarded-Proto $scheme;
-            proxy_set_header X-Forwarded-Host $http_host;
+            proxy_set_header X-Forwarded-Host "";
             add_header X-Request-ID $the_request_id always;
             proxy_connect_timeout {connect_ms}ms;
             proxy_read_timeout {request_timeout}s;

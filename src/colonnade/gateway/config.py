@@ -67,6 +67,11 @@ _BALANCE = {
 _REQUEST_ID = "^[A-Za-z0-9._:/+=-]{8,128}$"
 """A client's request id that is fit for logs and headers; any other is replaced."""
 
+_NEW_REQUEST_ID = "%[rand,bytes(4,4),hex]-%[rand,bytes(6,2),hex]-4000-8000-%[date(0,us),bytes(2,6),hex]"
+"""In the form of a UUID 4, because widely used middleware throws away what is none: 48 random bits, and the microsecond
+since 1970 in 48 bits. Two are alike with 1 in 2^48 if they are of the same microsecond. HAProxy's own `uuid()` prints
+its 36 signs by printf, which costs 0.6 µs more."""
+
 
 @dataclass(frozen=True, slots=True)
 class GatewaySettings:
@@ -157,7 +162,8 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, bind: st
     yield "    http-request del-header X-Forwarded- -m beg"
     yield "    http-request del-header Forwarded"
     yield "    http-request del-header X-Real-IP"
-    # None is left of these, so nothing has to be looked for and replaced.
+    # None is left of these, so nothing has to be looked for and replaced. There is no X-Forwarded-Host: Host itself is
+    # passed on as it came, and to say it twice costs 0.3 µs.
     yield f"    http-request add-header X-Forwarded-For %[{client}]"
     if settings.trusts_proxy:
         yield "    http-request add-header X-Forwarded-Proto https if { var(txn.scheme) -m str https }"
@@ -165,7 +171,6 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, bind: st
     else:
         # No listener of ours speaks TLS.
         yield "    http-request add-header X-Forwarded-Proto http"
-    yield "    http-request add-header X-Forwarded-Host %[req.fhdr(Host,1)]"
     if not gateway.trust_trace_context:
         yield "    http-request del-header traceparent"
         yield "    http-request del-header tracestate"
@@ -199,8 +204,10 @@ def _every_frontend() -> Iterator[str]:
     # The whole header: `req.hdr` would be content with one of the values between commas.
     yield f"    acl has_request_id req.fhdr(X-Request-ID) -m reg {quoted(_REQUEST_ID)}"
     yield "    acl has_one_request_id req.fhdr_cnt(X-Request-ID) eq 1"
-    yield "    http-request set-header X-Request-ID %[uuid()] unless has_request_id has_one_request_id"
-    yield "    http-request set-var(txn.request_id) req.fhdr(X-Request-ID)"
+    yield f"    unique-id-format {_NEW_REQUEST_ID}"
+    yield "    http-request set-var(txn.request_id) req.fhdr(X-Request-ID) if has_request_id has_one_request_id"
+    yield "    http-request set-header X-Request-ID %ID unless { var(txn.request_id) -m found }"
+    yield "    http-after-response set-header X-Request-ID %ID"
     yield "    http-after-response set-header X-Request-ID %[var(txn.request_id)] if { var(txn.request_id) -m found }"
 
 
