@@ -60,6 +60,13 @@ def test_a_controller_that_does_not_answer_as_it_should_is_away(paths: StatePath
 def test_without_a_controller_what_still_runs_decides(paths: StatePaths) -> None:
     watch = Watch(paths, SimulatedClock())
     assert watch.look().contact is Contact.DOWN
-    with subprocess.Popen(["sleep", "60"], env={SYSTEM_MARK: paths.mark}) as part:
+    marked = {SYSTEM_MARK: paths.mark}
+    with subprocess.Popen(["cat"], env=marked, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as part:
+        assert part.stdin is not None
+        assert part.stdout is not None
+        # In the middle of its exec() a process has no environment yet.
+        part.stdin.write(b"begun\n")
+        part.stdin.flush()
+        assert part.stdout.readline() == b"begun\n"
         assert watch.look().contact is Contact.AWAY
         part.kill()
