@@ -67,10 +67,11 @@ _BALANCE = {
 _REQUEST_ID = "^[A-Za-z0-9._:/+=-]{8,128}$"
 """A client's request id that is fit for logs and headers; any other is replaced."""
 
-_NEW_REQUEST_ID = "%[rand,bytes(4,4),hex]-%[rand,bytes(6,2),hex]-4000-8000-%[date(0,us),bytes(2,6),hex]"
-"""In the form of a UUID 4, because widely used middleware throws away what is none: 48 random bits, and the microsecond
-since 1970 in 48 bits. Two are alike with 1 in 2^48 if they are of the same microsecond. HAProxy's own `uuid()` prints
-its 36 signs by printf, which costs 0.6 µs more."""
+_NEW_REQUEST_ID = "%[rand,bytes(4,4),hex]-%[thread,bytes(6,2),hex]-4000-8000-%[date(0,us),bytes(2,6),hex]"
+"""In the form of a UUID 4, because widely used middleware throws away anything else: a random number of 32 bits, the
+thread, and the lowest 48 bits of the microsecond at which that thread woke. A thread's numbers begin anew after 2^32
+only, so two ids of one process are never alike; those of two gateways are with 1 in 2^32 if of the same microsecond.
+No secret: one tells the next. HAProxy's own `uuid()` is printed by printf, and costs 0.6 µs more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,14 +178,17 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, bind: st
     # Some frameworks turn this header into the variable HTTP_PROXY.
     yield "    http-request del-header Proxy"
     yield from _large_head(gateway, buffer_bytes)
+    routes = _routes(settings, membership)
+    for name, prefix in routes.items():
+        yield from _route_acl(name, prefix)
+    for name in routes:
+        yield from rate_limit_lines(name, settings.services[name], _is_for(name, routes))
     yield from _body_limits(gateway, buffer_bytes)
     yield from _streams_acl()
-    routed = {
-        pool.name: settings.services[pool.name].route for pool in membership.pools if pool.name in settings.services
-    }
-    for name, route in sorted(routed.items(), key=lambda item: (-len(item[1].rstrip("/")), item[0])):
-        if route:
-            yield from _route(name, route)
+    for name in routes:
+        # Most are no streams: they are not looked at twice.
+        yield f"    use_backend {name} if to.{name} !is_stream"
+        yield f"    use_backend {streams_backend(name)} if to.{name}"
     yield "    default_backend not.found"
 
 
@@ -204,6 +208,7 @@ def _every_frontend() -> Iterator[str]:
     # The whole header: `req.hdr` would be content with one of the values between commas.
     yield f"    acl has_request_id req.fhdr(X-Request-ID) -m reg {quoted(_REQUEST_ID)}"
     yield "    acl has_one_request_id req.fhdr_cnt(X-Request-ID) eq 1"
+    # %ID is made where it is first asked for, and kept. Every answer gets it; a client's own is put back after that.
     yield f"    unique-id-format {_NEW_REQUEST_ID}"
     yield "    http-request set-var(txn.request_id) req.fhdr(X-Request-ID) if has_request_id has_one_request_id"
     yield "    http-request set-header X-Request-ID %ID unless { var(txn.request_id) -m found }"
@@ -255,15 +260,27 @@ def _streams_acl() -> Iterator[str]:
     yield "    acl is_stream req.fhdr(Accept) -i -m sub text/event-stream"
 
 
-def _route(name: str, route: str) -> Iterator[str]:
+def _routes(settings: GatewaySettings, membership: Membership) -> dict[str, str]:
+    """The prefix of each public service, without its last slash; the longest first, because the first that fits is
+    taken."""
+    routes = {
+        pool.name: settings.services[pool.name].route for pool in membership.pools if pool.name in settings.services
+    }
+    prefixes = {name: route.rstrip("/") for name, route in routes.items() if route}
+    return dict(sorted(prefixes.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def _route_acl(name: str, prefix: str) -> Iterator[str]:
     """`/api` takes `/api` and `/api/…`, not `/apis`."""
-    prefix = route.rstrip("/")
     if prefix:
         yield f"    acl to.{name} path {prefix}"
     yield f"    acl to.{name} path_beg {prefix}/"
-    # Most are no streams: they are not looked at twice.
-    yield f"    use_backend {name} if to.{name} !is_stream"
-    yield f"    use_backend {streams_backend(name)} if to.{name}"
+
+
+def _is_for(name: str, routes: Mapping[str, str]) -> str:
+    """That a request is for `name`, and not for a service further down the same path."""
+    deeper = [other for other, prefix in routes.items() if prefix.startswith(f"{routes[name]}/")]
+    return " ".join([f"to.{name}", *(f"!to.{other}" for other in deeper)])
 
 
 def _internal_frontend(name: str, bind: str, buffer_bytes: int) -> Iterator[str]:
@@ -284,7 +301,6 @@ def _backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield from affinity_lines(pool)
     yield f"    timeout queue {milliseconds(queue_timeout_s(service))}"
     yield f"    timeout server {milliseconds(service.request_timeout_s)}"
-    yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({pool.name}) ge {service.queue_max} }}"
     yield from _retries(pool.name, service)
     if pool.counts_latency:
@@ -326,7 +342,6 @@ def _streams_backend(pool: Pool, service: ServiceSpec) -> Iterator[str]:
     yield f"    timeout server {idle}"
     yield f"    timeout tunnel {idle}"
     yield f"    retries {service.retries}"
-    yield from rate_limit_lines(pool.name, service, PUBLIC_FRONTEND)
     yield f"    http-request deny deny_status 503 if {{ queue({name}) ge {service.queue_max} }}"
     if pool.discovery is not None:
         # What a name's addresses are in one backend says nothing about their order in another: no following.

@@ -38,22 +38,23 @@ def _clients_table(service: str) -> str:
     return f"{service}.clients"
 
 
-def rate_limit_lines(name: str, service: ServiceSpec, public_frontend: str) -> Iterator[str]:
-    """What is refused is not counted: who keeps asking too much still gets what is allowed. Calls of other services
-    are not limited. An IPv6 client has a network of 64 bits to choose addresses from, so that counts as one."""
+def rate_limit_lines(name: str, service: ServiceSpec, condition: str) -> Iterator[str]:
+    """For the public frontend; `condition` says that a request is for `name`. What is refused is not counted: who keeps
+    asking too much still gets what is allowed. Nor does it reach the service's backend, whose arrivals the autoscaler
+    takes for load. Calls of other services are not limited. An IPv6 client has a network of 64 bits to choose addresses
+    from, so that counts as one."""
     if (limit := service.rate_limit) is None:
         return
-    is_public = f"{{ fe_name {public_frontend} }}"
-    yield f"    http-request track-sc1 src,ipmask(32,64) table {_clients_table(name)} if {is_public}"
+    yield f"    http-request track-sc1 src,ipmask(32,64) table {_clients_table(name)} if {condition}"
     yield (
         f"    http-request return status 429 {pages.content(429, retry_after_s=ceil(limit.per_s))}"
-        f" if {{ sc_gpc_rate(0,1) ge {limit.requests} }}"
+        f" if {condition} {{ sc_gpc_rate(0,1) ge {limit.requests} }}"
     )
-    yield "    http-request sc-inc-gpc(0,1)"
+    yield f"    http-request sc-inc-gpc(0,1) if {condition}"
 
 
 def clients_table(name: str, service: ServiceSpec) -> Iterator[str]:
-    """The table behind `rate_limit_lines`: a section of its own, because two backends count in it."""
+    """The table behind `rate_limit_lines`: a section of its own, because a frontend has one table for all."""
     if (limit := service.rate_limit) is not None:
         period = milliseconds(limit.per_s)
         yield ""

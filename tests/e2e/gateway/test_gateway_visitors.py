@@ -187,6 +187,7 @@ def test_a_client_gets_what_is_allowed_and_is_told_when_to_come_again(work_dir: 
             inside = [(await get(port_of(gateway.listeners["service:web"]), "/")).status for _ in range(20)]
             assert set(inside) == {200}, "other services are not limited"
             pool = (await gateway.controller.look()).pools["web"]
+            assert pool.traffic.requests_total == 5 + 20, "what is refused is no load to scale for"
             assert pool.rejected_total == 0, "refused for its own doing, not for want of places"
             # It is served again in time, although it never stopped asking.
             async with asyncio.timeout(10):

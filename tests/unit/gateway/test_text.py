@@ -67,6 +67,15 @@ def test_longer_routes_come_first_and_end_at_segments() -> None:
     assert "acl to.api path /api\n" in text
 
 
+def test_a_limit_is_for_its_own_service_and_is_applied_before_the_backend_counts_a_request() -> None:
+    limit = {"requests": 5, "per": "1s"}
+    text = rendered({"all": service(rate_limit=limit), "api": service(route="/api", rate_limit=limit)})
+    public, _, backends = text.partition("\nbackend ")
+    assert "    http-request sc-inc-gpc(0,1) if to.all !to.api\n" in public
+    assert "    http-request sc-inc-gpc(0,1) if to.api\n" in public
+    assert "status 429" not in backends
+
+
 def test_a_service_without_a_route_is_not_public() -> None:
     text = rendered({"hidden": service(route="")})
     assert "use_backend" not in text
@@ -89,7 +98,7 @@ def test_a_service_without_a_route_is_not_public() -> None:
         ({"affinity": "cookie"}, "    cookie colonnade-web insert indirect nocache httponly attr SameSite=Lax\n"),
         ({"affinity": "cookie"}, "    server r7 127.0.0.1:1 weight 1 cookie r7 disabled\n"),
         ({"affinity": "cookie"}, "    server r7 127.0.0.1:1 weight 1 track web/r7 cookie r7\n"),
-        ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "if { sc_gpc_rate(0,1) ge 5 }\n"),
+        ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "if to.web { sc_gpc_rate(0,1) ge 5 }\n"),
         ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "hdr Retry-After 3 if"),
         ({"rate_limit": {"requests": 5, "per": "2500ms"}}, "expire 5000ms store gpc(1),gpc_rate(1,2500ms)\n"),
         ({"slo": {"p99": "250ms"}}, "    timeout queue 125ms\n"),
@@ -121,13 +130,13 @@ def test_what_nobody_asked_for_is_not_in_the_text() -> None:
     assert "web.clients" not in text
 
 
-def test_each_limited_service_has_a_table_of_its_own_that_its_streams_count_in_too() -> None:
+def test_each_limited_service_has_a_table_of_its_own() -> None:
     limited = service(rate_limit={"requests": 5, "per": "1s"})
     text = rendered({"web": limited, "api": limited, "free": service()})
     tables = [line.split()[1] for line in text.splitlines() if line.startswith("backend ") and "clients" in line]
     assert tables == ["web.clients", "api.clients"]
     for name in ("web", "api"):
-        assert text.count(f"track-sc1 src,ipmask(32,64) table {name}.clients if {{ fe_name gateway.public }}") == 2
+        assert text.count(f"track-sc1 src,ipmask(32,64) table {name}.clients if to.{name}\n") == 1
 
 
 def test_answers_of_every_length_fall_into_exactly_one_bucket_and_leave_only_when_counted() -> None:
