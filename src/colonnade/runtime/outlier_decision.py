@@ -36,10 +36,12 @@ share of errors is certain by its count; a latency may be of a short squeeze, so
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """One that was begun because a replica was sick."""
+    """One that was begun because a replica was sick, or was expected to be soon."""
 
     id: ReplicaId
     at_s: float
+    is_foreseen: bool = False
+    """A new process does mend what was foreseen, so this says nothing against doing it again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,8 @@ def decide(pool: Pool, past: Sequence[Replacement], now: float, *, is_whole: boo
     message = pool.findings[outside[0]].message
     if not is_whole:
         return Decision((), "one_at_a_time", f"{message}; another replica of {pool.service} is missing already")
-    recent = sum(1 for one in past if one.id.service == pool.service and now - one.at_s < REPLACED_WITHIN_S)
-    if recent >= max(1, int(count * REPLACED_SHARE)):
-        return Decision(
-            (),
-            "enough_replaced",
-            f"{message}; {recent} of {count} replicas were replaced in the last {REPLACED_WITHIN_S:.0f} s",
-        )
+    if (enough := enough_replaced(pool.service, count, past, now)) is not None:
+        return Decision((), "enough_replaced", f"{message}; {enough}")
     due = next((replica for replica in outside if again_after_s(replica, past, now) <= 0), None)
     if due is None:
         wait_s = again_after_s(outside[0], past, now)
@@ -106,6 +103,14 @@ def decide(pool: Pool, past: Sequence[Replacement], now: float, *, is_whole: boo
     return Decision((action,), f"replica_{finding.sickness.value}", finding.message)
 
 
+def enough_replaced(service: str, count: int, past: Sequence[Replacement], now: float) -> str | None:
+    """Why none of `count` replicas is replaced now: others were just before. None when one may be."""
+    recent = sum(1 for one in past if one.id.service == service and now - one.at_s < REPLACED_WITHIN_S)
+    if recent < max(1, int(count * REPLACED_SHARE)):
+        return None
+    return f"{recent} of {count} replicas were replaced in the last {REPLACED_WITHIN_S:.0f} s"
+
+
 def _has_lasted(pool: Pool, replica: ReplicaId, now: float) -> bool:
     since = pool.outside_since_s.get(replica)
     return since is not None and now - since >= LASTS_S[pool.findings[replica].sickness]
@@ -113,7 +118,7 @@ def _has_lasted(pool: Pool, replica: ReplicaId, now: float) -> bool:
 
 def again_after_s(replica: ReplicaId, past: Sequence[Replacement], now: float) -> float:
     """How long this replica may not be replaced again; 0 or less when it may."""
-    moments = sorted(one.at_s for one in past if one.id == replica)
+    moments = sorted(one.at_s for one in past if one.id == replica and not one.is_foreseen)
     if not moments:
         return 0.0
     return moments[-1] + min(AGAIN_AFTER_S_MAX, AGAIN_AFTER_S * 2.0 ** min(len(moments) - 1, 16)) - now

@@ -48,7 +48,8 @@ SILENT_IN_FLIGHT = 3
 SILENT_PEERS_ANSWERS = 100
 SILENT_RATIO = 5.0
 """Silent: nothing answered for 5 s with at least 3 requests waiting for it all the time, while the slowest hundredth of
-a hundred answers of its peers took less than a fifth of that. One slow report, or two, is no reason."""
+a hundred answers of its peers took less than a fifth of that. One slow report, or two, is no reason; so where no more
+than that fit into a replica, all its places have to be taken until the gateway has given one up, and 5 s more."""
 
 
 class Sickness(Enum):
@@ -84,6 +85,18 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Holds:
+    """What a replica may hold: how many requests at once, and each for how long until the gateway gives it up."""
+
+    requests_max: int = SILENT_IN_FLIGHT
+    request_s_max: float = 0.0
+
+
+ANY_NUMBER = Holds()
+"""Enough at once that three of them are told from one slow report."""
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A replica with its looks of the last minute, oldest first, and what they come to over each of SPANS_S that they
     fill. `peers` names those that it can be compared with."""
@@ -92,13 +105,16 @@ class Seen:
     looks: Sequence[Look]
     peers: str = ""
     windows: Mapping[float, Window] = field(default_factory=dict)
+    holds: Holds = ANY_NUMBER
 
 
-def see(replica: ReplicaId, looks: Sequence[Look], peers: str = "", warm_from_s: float = 0.0) -> Seen:
+def see(
+    replica: ReplicaId, looks: Sequence[Look], peers: str = "", warm_from_s: float = 0.0, holds: Holds = ANY_NUMBER
+) -> Seen:
     """Looks from before `warm_from_s` show whether it answers at all, and are not compared."""
     warm = [look for look in looks if look.at_s >= warm_from_s]
     windows = {span_s: part for span_s in SPANS_S if (part := window(warm, span_s)) is not None}
-    return Seen(replica, looks, peers, windows)
+    return Seen(replica, looks, peers, windows, holds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,8 +245,10 @@ def share_bounds(hits: int, count: int, z: float = CERTAINTY_Z) -> tuple[float, 
 
 
 def _silent(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
-    silent_s, in_flight = _silence(replica.looks)
-    if silent_s < SILENT_S or in_flight < SILENT_IN_FLIGHT:
+    wanted = min(SILENT_IN_FLIGHT, replica.holds.requests_max)
+    silent_s, in_flight = _silence(replica.looks, wanted)
+    lasts_s = SILENT_S if wanted == SILENT_IN_FLIGHT else SILENT_S + replica.holds.request_s_max
+    if silent_s < lasts_s or in_flight < wanted:
         return None
     others = [part for peer in peers if (part := window(peer.looks, silent_s)) is not None]
     together = Histogram()
@@ -246,14 +264,14 @@ def _silent(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     )
 
 
-def _silence(looks: Sequence[Look]) -> tuple[float, int]:
-    """For how long nothing was answered although something was in flight all the time, and how much at least."""
+def _silence(looks: Sequence[Look], wanted: int) -> tuple[float, int]:
+    """For how long nothing was answered although `wanted` were in flight all the time, and how many at least."""
     if not looks:
         return 0.0, 0
     last = looks[-1]
     since, in_flight = last.at_s, last.in_flight
     for look in reversed(looks):
-        if look.latency != last.latency or look.in_flight < SILENT_IN_FLIGHT:
+        if look.latency != last.latency or look.in_flight < wanted:
             break
         since, in_flight = look.at_s, min(in_flight, look.in_flight)
     return last.at_s - since, in_flight

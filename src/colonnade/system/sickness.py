@@ -21,7 +21,7 @@ from colonnade.gateway import adaptive
 from colonnade.gateway.state import PoolView, ServerView
 from colonnade.runtime import outlier_decision, outliers, trends
 from colonnade.runtime.outlier_decision import EndReplica, Pool, Replacement, ReplaceReplica
-from colonnade.runtime.outliers import Look, Seen
+from colonnade.runtime.outliers import Holds, Look, Seen
 from colonnade.runtime.state import ObservedReplica, ReplicaId, ReplicaState
 from colonnade.spec.derive import replica_groups
 from colonnade.spec.model import ServiceSpec
@@ -210,7 +210,8 @@ class SicknessWatch:
 
     def _seen(self, replica: ObservedReplica, spec: ServiceSpec) -> Seen:
         group = str(_group_of(spec, replica.id.number))
-        return outliers.see(replica.id, self._known[replica.id].looks, group, replica.state_since_s + WARM_UP_S)
+        holds = Holds(spec.threads, spec.request_timeout_s)
+        return outliers.see(replica.id, self._known[replica.id].looks, group, replica.state_since_s + WARM_UP_S, holds)
 
     def _usual_s(self, name: str, seen: Sequence[Seen], now: float) -> float | None:
         service = self._services.setdefault(name, _Service())
@@ -236,11 +237,14 @@ class SicknessWatch:
                     self._replace(replica, decision.reason, decision.message, now)
                 case EndReplica(replica):
                     self._end(replica, decision.reason, decision.message, now)
+        if decision.reason in outlier_decision.HELD_BACK:
+            self._tell_at_times("replica_sick", name, decision.reason, decision.message, now)
+
+    def _tell_at_times(self, kind: str, name: str, reason: str, message: str, now: float) -> None:
         told_at_s = self._services.setdefault(name, _Service()).told_at_s
-        was_told = now - told_at_s.get(decision.reason, -TELL_AGAIN_AFTER_S) < TELL_AGAIN_AFTER_S
-        if decision.reason in outlier_decision.HELD_BACK and not was_told:
-            told_at_s[decision.reason] = now
-            self._system.say("replica_sick", name, decision.reason, decision.message)
+        if now - told_at_s.get(reason, -TELL_AGAIN_AFTER_S) >= TELL_AGAIN_AFTER_S:
+            told_at_s[reason] = now
+            self._system.say(kind, name, reason, message)
 
     def _note_together(self, name: str, decision: Decision[outlier_decision.Action], now: float) -> None:
         service = self._services.setdefault(name, _Service())
@@ -268,8 +272,8 @@ class SicknessWatch:
         if self._system.runtime.end(replica, reason=reason, message=message):
             self._begin(replica, now)
 
-    def _begin(self, replica: ReplicaId, now: float) -> None:
-        self._past.append(Replacement(replica, now))
+    def _begin(self, replica: ReplicaId, now: float, *, is_foreseen: bool = False) -> None:
+        self._past.append(Replacement(replica, now, is_foreseen))
         self._known[replica].replaced_from_s = now
 
     # Trends
@@ -288,11 +292,15 @@ class SicknessWatch:
         if not found:
             return
         first = min(found, key=lambda one: (one.left_s, one.id))
+        if (enough := outlier_decision.enough_replaced(name, len(ready), self._past, now)) is not None:
+            message = f"{first.message}; {enough}"
+            self._tell_at_times("replica_expected_to_fail", name, "enough_replaced", message, now)
+            return
         if not self._system.runtime.replace(first.id, reason=first.reason, message=first.message):
             return
         self._system.say("replica_expected_to_fail", str(first.id), first.reason, first.message)
         # Its requests need not leave it before a new one is there, so it keeps its weight.
-        self._known[first.id].replaced_from_s = now
+        self._begin(first.id, now, is_foreseen=True)
         if first.reason == "dies_at_this_age":
             # What it rests on is used up a little by each use, so that a cause that has gone is noticed.
             self._lifetimes[first.id].popleft()

@@ -20,7 +20,9 @@ from colonnade.runtime.outlier_decision import (
     decide,
 )
 from colonnade.runtime.outliers import (
+    ANY_NUMBER,
     Finding,
+    Holds,
     Look,
     Seen,
     Sickness,
@@ -52,6 +54,7 @@ def seen(
     for_s: int = 60,
     peers: str = "",
     warm_from_s: float = 0.0,
+    holds: Holds = ANY_NUMBER,
 ) -> Seen:
     """A replica that has gone on like this for `for_s` seconds; `failing` and `broken` are per second."""
     looks = [
@@ -64,7 +67,7 @@ def seen(
         )
         for second in range(for_s + 1)
     ]
-    return see(ReplicaId("web", number), looks, peers, warm_from_s)
+    return see(ReplicaId("web", number), looks, peers, warm_from_s, holds)
 
 
 def finding_of(odd: Seen, *, peers: int = 3, **normal: float) -> Finding | None:
@@ -88,6 +91,12 @@ def finding_of(odd: Seen, *, peers: int = 3, **normal: float) -> Finding | None:
         (seen(1, rate=0.0, in_flight=3), Sickness.SILENT),
         (seen(1, rate=0.0, in_flight=2), None),  # two long requests
         (seen(1, rate=0.0, in_flight=0), None),  # nobody asks it
+        # With one place or two nothing more can wait: then one has to be given up first.
+        (seen(1, rate=0.0, in_flight=1, for_s=36, holds=Holds(1, 30.0)), Sickness.SILENT),
+        (seen(1, rate=0.0, in_flight=1, for_s=34, holds=Holds(1, 30.0)), None),
+        (seen(1, rate=0.0, in_flight=2, for_s=36, holds=Holds(2, 30.0)), Sickness.SILENT),
+        (seen(1, rate=0.0, in_flight=1, for_s=60, holds=Holds(2, 30.0)), None),
+        (seen(1, rate=0.0, in_flight=3, for_s=6, holds=Holds(8, 30.0)), Sickness.SILENT),
     ],
 )
 def test_a_replica_is_judged_by_its_peers(odd: Seen, sickness: Sickness | None) -> None:

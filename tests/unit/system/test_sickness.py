@@ -189,6 +189,19 @@ def test_a_leak_towards_memory_max_is_replaced_in_time_and_keeps_its_requests_un
     assert told.told() == [("replica_expected_to_fail", "web/3", "memory_grows")]
 
 
+def test_of_those_that_are_expected_to_fail_only_a_part_is_replaced_at_once() -> None:
+    told = story(memory_max="1GB")
+    told.pass_time(20)
+    for number in told.bucket:
+        told.address_space_grows[number] = 5_000_000 + 10_000 * number
+    told.pass_time(110)
+    assert told.replaced == ["web/4 memory_grows"]
+    told.restart(4)
+    told.pass_time(20)
+    assert told.replaced == ["web/4 memory_grows"]
+    assert told.told().count(("replica_expected_to_fail", "web", "enough_replaced")) == 1
+
+
 def test_who_ended_three_times_at_one_age_is_replaced_before_the_fourth() -> None:
     told = story()
     for _ in range(3):
