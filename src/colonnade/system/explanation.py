@@ -7,7 +7,7 @@ makes a service slow.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -237,7 +237,11 @@ def _database_now(facts: Facts) -> Sentence:
 def _scaled(name: str, facts: Facts) -> list[Sentence]:
     """Each change of a number of replicas, with who asked or which numbers were compared."""
     services = [name] if name else facts.services
-    now = [_service_now(service, facts) for service in services] if facts.status is not None else [_not_running(facts)]
+    now = [_not_running(facts)]
+    if facts.status is not None:
+        now = [
+            sentence for service in services for sentence in (_service_now(service, facts), *_decided(service, facts))
+        ]
     episodes = episodes_of(facts.events)
     changes = {one.events[0].seq for one in episodes if one.subject in services and _is_about_scaling(one.events[0])}
     asked = [
@@ -249,6 +253,14 @@ def _scaled(name: str, facts: Facts) -> list[Sentence]:
         return [*now, *sentences_of(asked)]
     since = " and ".join(services) or "nothing"
     return [*now, Sentence(f"no change of the number of replicas of {since} is recorded", reason="never_scaled")]
+
+
+def _decided(name: str, facts: Facts) -> Iterator[Sentence]:
+    """What the autoscaler last decided, which is most often to leave the number as it is."""
+    services = (facts.status or {"services": []})["services"]
+    scaling = next((one.get("scaling") for one in services if one["name"] == name), None)
+    if scaling is not None and scaling["mode"] != "fixed":
+        yield Sentence(f"the autoscaler: {scaling['message']}", reason=scaling["reason"])
 
 
 def _is_about_scaling(event: Event) -> bool:

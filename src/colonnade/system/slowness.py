@@ -32,6 +32,9 @@ OUTLIER_MS_MIN = 20.0
 ANSWERS_MIN = 3
 """Between the two looks, from which on half of a replica's answers say something."""
 
+OBJECTIVE_ANSWERS_MIN = 30
+"""Between the two looks, from which on the slowest of them are held against the objective."""
+
 RECENT_S = 300.0
 """What happened longer ago does not make anything slow now."""
 
@@ -73,7 +76,8 @@ def what_is_slow(
     services = [one for one in status["services"] if service in ("", one["name"])]
     findings = [*_of_database(status)]
     for one in services:
-        findings += [*_of_service(one, _rates(one, measured)), *_of_replicas(one, measured)]
+        about = [*_of_service(one, _rates(one, measured)), *_of_replicas(one, measured)]
+        findings += about or [*_of_objective(one, measured)]
     machine = measured.machine if measured is not None else None
     findings += [*_of_machine(machine)]
     recent = [
@@ -139,7 +143,7 @@ def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
     ready = [replica for replica in service["replicas"] if replica["state"] == "ready"]
     places = service["threads"] * len(ready)
     busy = sum(replica.get("serving") or 0 for replica in ready)
-    more = f"`colonnade scale {name}={service['desired'] + 1}`, or replicas = {{ min = …, max = … }} in colonnade.toml"
+    more = _more_replicas(service)
     if not ready and service["desired"]:
         yield 99, Sentence(f"{name} has no replica that is ready", reason="no_replica", hint=f"`colonnade why {name}`")
     if rates.rejected:
@@ -173,6 +177,37 @@ def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
     if rates.errors:
         text = f"{name}: {rates.errors:.1f} answers a second have a status from 500"
         yield 50, Sentence(text, reason="errors", hint=f"`colonnade logs {name}`")
+
+
+def _more_replicas(service: Mapping[str, Any]) -> str:
+    """How this service gets them: one that is scaled by itself would be held fast by `colonnade scale`."""
+    name = service["name"]
+    mode = service.get("scaling", {}).get("mode", "fixed")
+    if mode == "auto":
+        return f"it is scaled by itself: `colonnade why scaled {name}`"
+    if mode == "pinned":
+        return f"`colonnade scale {name}=auto` lets it scale by itself again"
+    return f"`colonnade scale {name}={service['desired'] + 1}`, or replicas = {{ min = …, max = … }} in colonnade.toml"
+
+
+def _of_objective(service: Mapping[str, Any], measured: Measured | None) -> Iterator[Finding]:
+    """Slower than was promised, with nobody waiting and no replica alone in it: then it is what all of them do."""
+    objective_s = (service.get("slo") or {}).get("p99_s")
+    if objective_s is None or measured is None:
+        return
+    mine = {replica["id"] for replica in service["replicas"]}
+    together = total_of(answers for name, answers in measured.answers.items() if name in mine)
+    p99_s = together.quantile_s(0.99)
+    if together.total() < OBJECTIVE_ANSWERS_MIN or p99_s is None or p99_s <= objective_s:
+        return
+    uses = service.get("uses") or ()
+    text = (
+        f"{service['name']} took {p99_s * 1000:.0f} ms or more for the slowest hundredth of its {together.total()} "
+        f"answers of the last {measured.interval_s:.1f} s, where {objective_s * 1000:.0f} ms is promised; nobody waits "
+        "and its replicas are alike, so it is their own work, or what they all ask"
+    )
+    where = f"`colonnade why slow {uses[0]}`, which it asks; " if uses else ""
+    yield 45, Sentence(text, reason="over_objective", hint=f"{where}traces show where the time goes (docs/tracing.md)")
 
 
 def _of_replicas(service: Mapping[str, Any], measured: Measured | None) -> Iterator[Finding]:

@@ -184,6 +184,16 @@ def test_who_came_because_somebody_asked_is_told_with_the_request() -> None:
     assert ask("scaled", events)[1:] == ask("scaled web", events)[1:] == ask("web", events)[1:]
 
 
+def test_why_it_does_not_scale_is_told_as_well() -> None:
+    scaling = {"mode": "auto", "reason": "limit_cores", "message": "web stays at 2: 4 would do, 2 cores are there"}
+    facts = Facts([], status_of(service("web", replica("web/1"), replica("web/2"), scaling=scaling)), 1000.0)
+    told = explain(Question(About.SCALED, "web"), facts)
+    assert [one.reason for one in told] == ["as_wanted", "limit_cores", "never_scaled"]
+    assert told[1].text == "the autoscaler: web stays at 2: 4 would do, 2 cores are there"
+    fixed = Facts([], status_of({**WEB, "scaling": {"mode": "fixed", "reason": "fixed", "message": "…"}}), 1000.0)
+    assert [one.reason for one in explain(Question(About.SCALED, "web"), fixed)] == ["as_wanted", "never_scaled"]
+
+
 def test_a_decision_of_the_autoscaler_is_told_with_its_numbers() -> None:
     message = "web goes from 2 to 3 replicas: 14.2 of 16 places are busy (0.89, wanted 0.70)"
     told = ask("scaled", events_of((990.0, "service_scaled", "web", "utilization_high", message)))[1]

@@ -200,3 +200,45 @@ def test_of_a_machine_that_was_not_looked_at_nothing_is_said() -> None:
     assert told, "what the two looks say is still said"
     assert not any("processors" in sentence.text for sentence in told)
     assert any("14% busy" in sentence.text for sentence in slow(status_of(BUSY_WEB)))
+
+
+OBJECTIVE = {"slo": {"p99_s": 0.25, "availability": None}}
+
+
+def answered(count: int, bucket: int) -> dict[str, Histogram]:
+    counts = [0] * BUCKETS_COUNT
+    counts[bucket] = count
+    return {name: Histogram(tuple(counts)) for name in ("web/1", "web/2")}
+
+
+@pytest.mark.parametrize(
+    ("more", "answers", "reason"),
+    [
+        (OBJECTIVE, answered(50, 11), "over_objective"),
+        (OBJECTIVE, answered(50, 5), "nothing_slow"),
+        (OBJECTIVE, answered(5, 11), "nothing_slow"),  # too few to know a hundredth of
+        ({}, answered(50, 11), "nothing_slow"),  # nothing was promised
+        ({**OBJECTIVE, "queued": 12}, answered(50, 11), "queued"),  # the wait is reason enough
+    ],
+)
+def test_replicas_that_are_all_slower_than_promised_are_told(
+    more: Mapping[str, Any], answers: Mapping[str, Histogram], reason: str
+) -> None:
+    web = service("web", replica("web/1"), replica("web/2"), uses=["api"], **more)
+    first = slow(status_of(web), measured(answers=answers))[0]
+    assert first.reason == reason
+    if reason == "over_objective":
+        assert "of its 100 answers of the last 2.0 s, where 250 ms is promised" in first.text
+        assert "`colonnade why slow api`" in first.hint
+
+
+@pytest.mark.parametrize(
+    ("mode", "hint"),
+    [
+        ("fixed", "`colonnade scale web=3`"),
+        ("auto", "it is scaled by itself: `colonnade why scaled web`"),
+        ("pinned", "`colonnade scale web=auto`"),
+    ],
+)
+def test_more_replicas_are_advised_as_the_service_gets_them(mode: str, hint: str) -> None:
+    assert hint in slow(status_of({**BUSY_WEB, "scaling": {"mode": mode}}))[0].hint
