@@ -14,7 +14,7 @@ from colonnade.cli.messages import print_warning
 from colonnade.cli.plan_options import parse_memory, parse_prices, parse_rate, parse_slos, parse_times
 from colonnade.core.errors import SpecError
 from colonnade.core.memory import machine_memory
-from colonnade.core.processor import cores_count
+from colonnade.core.processor import cores_allowed
 from colonnade.planning.by_routes import times_of
 from colonnade.planning.calibration import Calibration, Mix, costs_at, measured_mix, measured_model, mixing_in
 from colonnade.planning.capacity import Objective
@@ -120,7 +120,7 @@ def question_of(
         objective=objective or _declared_objective(spec) or (shape.objective if shape else None),
         policy=Policy(spares=spec.plan.spares if wishes.spares is None else wishes.spares),
         machine=Machine(
-            wishes.cores or cores_count(),
+            wishes.cores or cores_allowed(),
             parse_memory(wishes.memory) if wishes.memory is not None else machine_memory().available_bytes,
         ),
         prices=parse_prices(wishes.price, spec.plan),

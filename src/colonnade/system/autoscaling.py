@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from colonnade.core.decision import Decision
 from colonnade.core.errors import HostError, SpecError
 from colonnade.core.histogram import Histogram
-from colonnade.core.processor import cores_count
+from colonnade.core.processor import cores_allowed
 from colonnade.gateway.state import PoolView
 from colonnade.runtime.state import ObservedReplica, ReplicaState
 from colonnade.scaling.decide import step
@@ -217,7 +217,7 @@ class Autoscaler:
             memory = reading.machine
             largest = max(group.own_bytes for group in held.values())
             scaled.machine = Machine(
-                cores_count(), memory.total_bytes, memory.available_bytes, largest, replicas=len(held)
+                cores_allowed(), memory.total_bytes, memory.available_bytes, largest, replicas=len(held)
             )
 
     def _note_minute(self, name: str, scaled: _Scaled, look: Look) -> None:
