@@ -141,15 +141,6 @@ def test_an_erring_replica_is_replaced_and_when_all_are_sick_together_nobody(run
     assert (event.subject, event.reason) == ("web/3", "replica_erring")
 
 
-def test_with_one_place_it_is_told_by_a_request_that_was_given_up(runner: Runner) -> None:
-    before = start(runner, replicas=f'{ALIKE}threads = 1\nrequest_timeout = "6s"\n')
-    with Trickle(runner, clients=12, interval_s=0.02):
-        make(runner, "silent", "web-1")
-        assert wait_replaced(runner, before) == {"web/1"}
-    (event,) = runner.events("replica_sick")
-    assert (event.subject, event.reason) == ("web/1", "replica_silent")
-
-
 def test_a_replica_that_answers_its_checks_only_is_ended_and_what_it_held_is_answered_by_others(runner: Runner) -> None:
     before = start(runner)
     with Trickle(runner, clients=12, interval_s=0.02) as trickle:

@@ -14,8 +14,8 @@ def cores_count() -> int:
 
 
 def cores_allowed(cgroup: Path = CGROUP) -> int:
-    """As many of them as we may keep busy all the time: a container may be bounded to less. At least one; of a core and a
-    half one is whole."""
+    """As many of them as we may keep busy all the time: a container may be bounded to less. At least one; of one and a
+    half it is one."""
     try:
         quota_us, period_us = (cgroup / "cpu.max").read_text().split()
         return min(cores_count(), max(1, int(quota_us) // int(period_us)))
