@@ -180,9 +180,10 @@ def _public_frontend(settings: GatewaySettings, membership: Membership, bind: st
     yield from _large_head(gateway, buffer_bytes)
     routes = _routes(settings, membership)
     for name, prefix in routes.items():
-        yield from _route_acl(name, prefix)
+        yield from _path_acl(f"to.{name}", prefix)
     for name in routes:
-        yield from rate_limit_lines(name, settings.services[name], _is_for(name, routes))
+        if settings.services[name].rate_limit is not None:
+            yield from _limit(name, settings.services[name], routes)
     yield from _body_limits(gateway, buffer_bytes)
     yield from _streams_acl()
     for name in routes:
@@ -270,17 +271,19 @@ def _routes(settings: GatewaySettings, membership: Membership) -> dict[str, str]
     return dict(sorted(prefixes.items(), key=lambda item: (-len(item[1]), item[0])))
 
 
-def _route_acl(name: str, prefix: str) -> Iterator[str]:
+def _path_acl(acl: str, prefix: str) -> Iterator[str]:
     """`/api` takes `/api` and `/api/…`, not `/apis`."""
     if prefix:
-        yield f"    acl to.{name} path {prefix}"
-    yield f"    acl to.{name} path_beg {prefix}/"
+        yield f"    acl {acl} path {prefix}"
+    yield f"    acl {acl} path_beg {prefix}/"
 
 
-def _is_for(name: str, routes: Mapping[str, str]) -> str:
-    """That a request is for `name`, and not for a service further down the same path."""
-    deeper = [other for other, prefix in routes.items() if prefix.startswith(f"{routes[name]}/")]
-    return " ".join([f"to.{name}", *(f"!to.{other}" for other in deeper)])
+def _limit(name: str, service: ServiceSpec, routes: Mapping[str, str]) -> Iterator[str]:
+    """Of what is for `name`, and not for a service further down the same path."""
+    deeper = [prefix for prefix in routes.values() if prefix.startswith(f"{routes[name]}/")]
+    for prefix in deeper:
+        yield from _path_acl(f"below.{name}", prefix)
+    yield from rate_limit_lines(name, service, f"to.{name} !below.{name}" if deeper else f"to.{name}")
 
 
 def _internal_frontend(name: str, bind: str, buffer_bytes: int) -> Iterator[str]:

@@ -86,7 +86,7 @@ SERVICES = (
     ),
     _counter(
         "service_responses_total",
-        "Answers to requests for a service by the class of their status (2xx, …), the gateway's own included.",
+        "Answers to requests for a service by the class of their status (2xx, …); the gateway's own too, but for 429.",
         "service",
         "code",
     ),

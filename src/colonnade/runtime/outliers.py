@@ -49,7 +49,7 @@ SILENT_PEERS_ANSWERS = 100
 SILENT_RATIO = 5.0
 """Silent: nothing answered for 5 s with at least 3 requests waiting for it all the time, while the slowest hundredth of
 a hundred answers of its peers took less than a fifth of that. One slow report, or two, is no reason; so where no more
-than that fit into a replica, all its places have to be taken until the gateway has given one up, and 5 s more."""
+than that fit into a replica, one of them has to be given up, and the silence to last for that time and 5 s."""
 
 
 class Sickness(Enum):
@@ -246,9 +246,10 @@ def share_bounds(hits: int, count: int, z: float = CERTAINTY_Z) -> tuple[float, 
 
 def _silent(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     wanted = min(SILENT_IN_FLIGHT, replica.holds.requests_max)
-    silent_s, in_flight = _silence(replica.looks, wanted)
+    silent_s, in_flight, given_up = _silence(replica.looks, wanted)
+    # A long download, or an upload, is not given up: what moves is not silent.
     lasts_s = SILENT_S if wanted == SILENT_IN_FLIGHT else SILENT_S + replica.holds.request_s_max
-    if silent_s < lasts_s or in_flight < wanted:
+    if silent_s < lasts_s or in_flight < wanted or (wanted < SILENT_IN_FLIGHT and not given_up):
         return None
     others = [part for peer in peers if (part := window(peer.looks, silent_s)) is not None]
     together = Histogram()
@@ -264,17 +265,18 @@ def _silent(replica: Seen, peers: Sequence[Seen]) -> Finding | None:
     )
 
 
-def _silence(looks: Sequence[Look], wanted: int) -> tuple[float, int]:
-    """For how long nothing was answered although `wanted` were in flight all the time, and how many at least."""
+def _silence(looks: Sequence[Look], wanted: int) -> tuple[float, int, int]:
+    """For how long nothing was answered although `wanted` were in flight all the time; how many were at least, and how
+    many were given up meanwhile."""
     if not looks:
-        return 0.0, 0
-    last = looks[-1]
-    since, in_flight = last.at_s, last.in_flight
+        return 0.0, 0, 0
+    first = last = looks[-1]
+    in_flight = last.in_flight
     for look in reversed(looks):
         if look.latency != last.latency or look.in_flight < wanted:
             break
-        since, in_flight = look.at_s, min(in_flight, look.in_flight)
-    return last.at_s - since, in_flight
+        first, in_flight = look, min(in_flight, look.in_flight)
+    return last.at_s - first.at_s, in_flight, _since(last.broken, first.broken)
 
 
 def in_ms(time_s: float) -> str:

@@ -86,8 +86,8 @@ class _Service:
     usual_at_s: float = 0.0
     together_at_s: float | None = None
     """When most of it was last seen sick; None once it is well."""
-    told_at_s: dict[str, float] = field(default_factory=dict)
-    """By reason, when it was told that nothing is done."""
+    told_at_s: dict[tuple[str, str], float] = field(default_factory=dict)
+    """By kind of event and reason, when it was told that nothing is done."""
 
 
 class SicknessWatch:
@@ -242,8 +242,8 @@ class SicknessWatch:
 
     def _tell_at_times(self, kind: str, name: str, reason: str, message: str, now: float) -> None:
         told_at_s = self._services.setdefault(name, _Service()).told_at_s
-        if now - told_at_s.get(reason, -TELL_AGAIN_AFTER_S) >= TELL_AGAIN_AFTER_S:
-            told_at_s[reason] = now
+        if now - told_at_s.get((kind, reason), -TELL_AGAIN_AFTER_S) >= TELL_AGAIN_AFTER_S:
+            told_at_s[kind, reason] = now
             self._system.say(kind, name, reason, message)
 
     def _note_together(self, name: str, decision: Decision[outlier_decision.Action], now: float) -> None:

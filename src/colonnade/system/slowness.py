@@ -152,7 +152,7 @@ def _of_service(service: Mapping[str, Any], rates: _Rates) -> Iterator[Finding]:
             f"({service['queued']} wait, at most {service['queue_max']} may; {busy} of {places} places on {len(ready)} "
             "replicas are busy)"
         )
-        yield 95, Sentence(text, reason="rejected", hint=f"{more}; queue_max there bounds who may wait")
+        yield 95, Sentence(text, reason="rejected", hint=f"{more}; queue_max in colonnade.toml bounds who may wait")
     if service["queued"]:
         text = (
             f"{name}: {service['queued']} requests wait in the gateway (at most {service['queue_max']} may), while "
@@ -204,7 +204,7 @@ def _of_objective(service: Mapping[str, Any], measured: Measured | None) -> Iter
     text = (
         f"{service['name']} took {p99_s * 1000:.0f} ms or more for the slowest hundredth of its {together.total()} "
         f"answers of the last {measured.interval_s:.1f} s, where {objective_s * 1000:.0f} ms is promised; nobody waits "
-        "and its replicas are alike, so it is their own work, or what they all ask"
+        "now and none of its replicas stands out, so it is probably their own work, or what they all ask"
     )
     where = f"`colonnade why slow {uses[0]}`, which it asks; " if uses else ""
     yield 45, Sentence(text, reason="over_objective", hint=f"{where}traces show where the time goes (docs/tracing.md)")

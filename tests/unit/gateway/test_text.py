@@ -71,7 +71,8 @@ def test_a_limit_is_for_its_own_service_and_is_applied_before_the_backend_counts
     limit = {"requests": 5, "per": "1s"}
     text = rendered({"all": service(rate_limit=limit), "api": service(route="/api", rate_limit=limit)})
     public, _, backends = text.partition("\nbackend ")
-    assert "    http-request sc-inc-gpc(0,1) if to.all !to.api\n" in public
+    assert "    acl below.all path /api\n    acl below.all path_beg /api/\n" in public
+    assert "    http-request sc-inc-gpc(0,1) if to.all !below.all\n" in public
     assert "    http-request sc-inc-gpc(0,1) if to.api\n" in public
     assert "status 429" not in backends
 

@@ -92,10 +92,11 @@ def finding_of(odd: Seen, *, peers: int = 3, **normal: float) -> Finding | None:
         (seen(1, rate=0.0, in_flight=2), None),  # two long requests
         (seen(1, rate=0.0, in_flight=0), None),  # nobody asks it
         # With one place or two nothing more can wait: then one has to be given up first.
-        (seen(1, rate=0.0, in_flight=1, for_s=36, holds=Holds(1, 30.0)), Sickness.SILENT),
-        (seen(1, rate=0.0, in_flight=1, for_s=34, holds=Holds(1, 30.0)), None),
-        (seen(1, rate=0.0, in_flight=2, for_s=36, holds=Holds(2, 30.0)), Sickness.SILENT),
-        (seen(1, rate=0.0, in_flight=1, for_s=60, holds=Holds(2, 30.0)), None),
+        (seen(1, rate=0.0, broken=0.03, in_flight=1, for_s=36, holds=Holds(1, 30.0)), Sickness.SILENT),
+        (seen(1, rate=0.0, broken=0.03, in_flight=1, for_s=34, holds=Holds(1, 30.0)), None),
+        (seen(1, rate=0.0, in_flight=1, for_s=60, holds=Holds(1, 30.0)), None),  # a long download
+        (seen(1, rate=0.0, broken=0.03, in_flight=2, for_s=36, holds=Holds(2, 30.0)), Sickness.SILENT),
+        (seen(1, rate=0.0, broken=0.03, in_flight=1, for_s=60, holds=Holds(2, 30.0)), None),
         (seen(1, rate=0.0, in_flight=3, for_s=6, holds=Holds(8, 30.0)), Sickness.SILENT),
     ],
 )
