@@ -41,7 +41,6 @@ GROUPS: Mapping[str, tuple[str, ...]] = {
         "Content-Length",
         r"set-var\(txn.url_bytes\)",
     ),
-    "streams apart": ("is_stream",),
     "bounded queue": ("deny_status 503", "default-server maxconn"),
     "latencies counted": ("stick-table type integer", "txn.began_ms", "http-response "),
     "goodbye of an old process": ("Connection close if",),
